@@ -1,0 +1,263 @@
+/* ops.h - what a device must be able to do; the only door to reference/, cpu/ and cuda/.
+ *
+ * An entry is a pass over memory that a fast backend wants fused. Every backend fills every entry.
+ * Data lives in memory of ONE backend (bn_backend_alloc), row-major and dense. An op may return
+ * before its work is done. Shapes are the caller's promise: they are asserted in ops.c, once, for
+ * every backend. What only the device can know (memory, a dead GPU) sticks to the backend and comes
+ * out at bn_backend_sync, once a training step.
+ *
+ * Promise kept by every backend: each output element has one owner and one order of summation, so
+ * results do not depend on the number of threads, to the last bit.
+ *
+ * Notation: R rows = tokens of a micro-batch (batch * seq), C = width, I/O = a layer's in and out.
+ */
+#ifndef BN_ENGINE_OPS_H
+#define BN_ENGINE_OPS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/base/status.h"
+
+typedef enum bn_dtype { BN_F32, BN_BF16, BN_F16, BN_I8 } bn_dtype;
+
+typedef struct bn_mat {
+    float *data; /* [rows, cols] */
+    int rows, cols;
+} bn_mat;
+
+/* The input of a linear layer in the form its products take. One site makes it once, all layers
+ * that read the site share it (q, k, v; gate, up), and the backward pass reads it again.
+ *   float dtypes  value[r][c] = data[r*cols + c]
+ *   i8            value[r][c] = data[r*cols + c] * scale[r], data in [-127, 127];
+ *                 sum[r] = sum_c data[r][c], for products with an offset operand */
+typedef struct bn_act {
+    void *data;
+    float *scale;
+    int32_t *sum;
+    int rows, cols;
+    bn_dtype dtype;
+} bn_act;
+
+/* What a weight is quantized to in the products; its master stays f32. */
+typedef enum bn_weight_kind {
+    BN_WEIGHT_F32,
+    BN_WEIGHT_BF16,
+    BN_WEIGHT_F16,
+    BN_WEIGHT_TERNARY, /* clamp(round(W/s), -1, 1) * s, s = max(mean or median |W|, 1e-5) */
+    BN_WEIGHT_BINARY,  /* sign(W - mean W) * s, s = mean |W|; sign(0) = +1 */
+    BN_WEIGHT_INT8,    /* clamp(round(W/s), -127, 127) * s, s = max(max |W|, 1e-5) / 127 */
+} bn_weight_kind;
+
+/* In what number format the two products of the backward pass take dY (and W, X). The float kinds
+ * use their own format; the low-bit kinds use this. Accumulation is f32 (or int32) always. */
+typedef enum bn_product {
+    BN_PRODUCT_F32,
+    BN_PRODUCT_BF16,
+    BN_PRODUCT_F16,
+    BN_PRODUCT_I8
+} bn_product;
+
+typedef struct bn_weight_format {
+    bn_weight_kind kind;
+    bool median;     /* ternary: s from the median instead of the mean of |W| */
+    bool fp16_scale; /* s is rounded to the nearest fp16 before it is used */
+    bn_product backward;
+} bn_weight_format;
+
+/* A linear layer's weight [rows = O, cols = I]. `form` is memory of the backend, of
+ * bn_weight_form_bytes bytes, that only the backend understands. */
+typedef struct bn_weight {
+    float *master;
+    void *form;
+    int rows, cols;
+    bn_weight_format format;
+} bn_weight;
+
+/* One norm site. Chain: x -> RMSNorm(eps) [* gain] -> inner RMSNorm(1e-6), each if asked for.
+ * RMSNorm(x) = x / sqrt(mean(x^2) + eps). */
+typedef struct bn_norm_site {
+    const float *gain; /* [cols] or NULL: gain-free */
+    bool outer;        /* false: no norm at this site, gain is NULL */
+    bool inner;        /* the gain-free norm inside BitLinear */
+    float eps;
+} bn_norm_site;
+
+enum { BN_NORM_STATS = 2 }; /* floats a row that norm and glu keep for their backward pass */
+#define BN_INNER_NORM_EPS 1e-6F
+
+typedef struct bn_norm_args {
+    bn_norm_site site;
+    bn_mat x;     /* [R, C] */
+    bn_act out;   /* [R, C]; i8: scale[r] = max(1e-5, max_c |y[r]|) / 127, q = round_half_even(y /
+                     scale) */
+    float *stats; /* [R, BN_NORM_STATS]: written forward, read backward */
+} bn_norm_args;
+
+/* dY is with respect to the site's output before rounding (straight-through). */
+typedef struct bn_norm_grads {
+    bn_mat dy;    /* [R, C]; may be overwritten */
+    bn_mat dx;    /* [R, C] += */
+    float *dgain; /* [C] +=, NULL without gain */
+} bn_norm_grads;
+
+/* h = activation(gate) * up, then as bn_norm_args with x = h; h itself is not kept. */
+typedef struct bn_glu_args {
+    bn_norm_site site;
+    bn_mat gate, up; /* [R, F] */
+    bn_act out;      /* [R, F] */
+    float *stats;    /* [R, BN_NORM_STATS] */
+    bool relu2;      /* activation: max(0, x)^2 instead of x * sigmoid(x) */
+} bn_glu_args;
+
+typedef struct bn_glu_grads {
+    bn_mat dy;         /* [R, F]; may be overwritten */
+    bn_mat dgate, dup; /* [R, F] = ; may be the same memory as gate and up */
+    float *dgain;      /* [F] +=, NULL without gain */
+} bn_glu_grads;
+
+typedef struct bn_linear_grads {
+    bn_mat dy;       /* [R, O] */
+    bn_mat dx;       /* [R, I]; data NULL: not wanted */
+    bool accumulate; /* dx += instead of = */
+    float *dw;       /* [O, I] += */
+} bn_linear_grads;
+
+/* Rotary embedding, half-split layout (element i pairs with i + dim/2); row r is position r % seq.
+ */
+typedef struct bn_rope_args {
+    bn_mat x; /* [R, heads * dim], in place */
+    int heads, dim, seq;
+    float theta;
+    bool inverse; /* the backward pass: rotate by the negative angle */
+} bn_rope_args;
+
+/* Causal softmax attention, scale 1/sqrt(dim). Query head h reads kv head h / (heads/kv_heads). */
+typedef struct bn_attention_args {
+    bn_mat q;    /* [R, heads * dim] */
+    bn_mat k, v; /* [R, kv_heads * dim] */
+    bn_mat out;  /* [R, heads * dim] */
+    float *lse;  /* [R, heads]: log-sum-exp of the scaled scores, kept for the backward pass */
+    int batch, seq, heads, kv_heads, dim;
+} bn_attention_args;
+
+typedef struct bn_attention_grads {
+    bn_mat dout, dq, dk, dv; /* dq, dk, dv = ; dout may be overwritten */
+} bn_attention_grads;
+
+/* Output head and cross-entropy in one, chunked so that [R, V] logits never exist.
+ * loss[r] = log sum_v exp(x[r].W[v]) - x[r].W[target[r]] in nats; 0 where target[r] < 0.
+ * With dx.data not NULL also the gradients of scale * sum_r loss[r]. */
+typedef struct bn_head_args {
+    bn_act x;               /* [R, C], f32 or bf16 */
+    const bn_weight *head;  /* [V, C], F32 or BF16 */
+    const int32_t *targets; /* [R] */
+    float *loss;            /* [R] */
+    bn_mat dx;              /* [R, C] = */
+    float *dw;              /* [V, C] += */
+    float scale;
+} bn_head_args;
+
+/* AdamW (Loshchilov & Hutter, arXiv:1711.05101) on one tensor, and all that follows from it in one
+ * sweep: g' = g * grad_scale * min(1, clip / norm), norm = sqrt(*grad_squares) * grad_scale;
+ * p -= lr * (m_hat / (sqrt(v_hat) + eps) + decay * p); g = 0; weight's form made again.
+ * When *grad_squares is not finite nothing changes but g = 0 (the step is skipped). */
+typedef struct bn_adamw_args {
+    float *param, *grad, *m, *v;
+    size_t count;
+    const bn_weight *weight;    /* NULL for what is not a linear weight */
+    const double *grad_squares; /* sum of squares of all gradients, in backend memory */
+    float lr, beta1, beta2, eps, decay, clip, grad_scale; /* clip 0: none */
+    int64_t step;                                         /* 1, 2, ...: for the bias correction */
+} bn_adamw_args;
+
+struct bn_ops {
+    const char *name; /* "reference", "cpu", "cuda" */
+    void *(*alloc)(void *self,
+                   size_t bytes); /* zeroed, 64-byte aligned; NULL: sticks as BN_ENOMEM */
+    void (*free)(void *self, void *memory);
+    void (*write)(void *self, void *to, const void *from_host, size_t bytes);
+    void (*read)(void *self, void *to_host, const void *from, size_t bytes); /* waits */
+    void (*zero)(void *self, void *memory, size_t bytes);
+    bn_status (*sync)(void *self, bn_error *err);
+    void (*close)(void *self);
+
+    size_t (*weight_form_bytes)(void *self, int rows, int cols, bn_weight_format format);
+    void (*weight_prepare)(void *self, const bn_weight *weight);
+    void (*weight_codes)(void *self, const bn_weight *weight, int8_t *codes, float *scale);
+    void (*embed_forward)(void *self, bn_mat out, bn_mat table, const int32_t *tokens);
+    void (*embed_backward)(void *self, bn_mat dtable, bn_mat dout, const int32_t *tokens);
+    void (*norm_forward)(void *self, const bn_norm_args *args);
+    void (*norm_backward)(void *self, const bn_norm_args *args, const bn_norm_grads *grads);
+    void (*glu_forward)(void *self, const bn_glu_args *args);
+    void (*glu_backward)(void *self, const bn_glu_args *args, const bn_glu_grads *grads);
+    void (*linear_forward)(void *self, bn_mat out, const float *residual, bn_act x,
+                           const bn_weight *weight);
+    void (*linear_backward)(void *self, bn_act x, const bn_weight *weight,
+                            const bn_linear_grads *grads);
+    void (*rope)(void *self, const bn_rope_args *args);
+    void (*attention_forward)(void *self, const bn_attention_args *args);
+    void (*attention_backward)(void *self, const bn_attention_args *args,
+                               const bn_attention_grads *grads);
+    void (*head_loss)(void *self, const bn_head_args *args);
+    void (*sum_squares)(void *self, double *out, const float *x, size_t count);
+    void (*adamw)(void *self, const bn_adamw_args *args);
+};
+
+typedef struct bn_backend {
+    const struct bn_ops *ops;
+    void *self;
+} bn_backend;
+
+/* Backend memory. After a failed alloc the backend's other ops do nothing until bn_backend_sync
+ * has told of it. */
+void *bn_backend_alloc(bn_backend be, size_t bytes);
+void bn_backend_free(bn_backend be, void *memory); /* NULL is fine */
+void bn_backend_write(bn_backend be, void *to, const void *from_host, size_t bytes);
+void bn_backend_read(bn_backend be, void *to_host, const void *from, size_t bytes);
+void bn_backend_zero(bn_backend be, void *memory, size_t bytes);
+
+/* Waits for all work given so far; reports the first failure since the last call. */
+BN_MUST_CHECK bn_status bn_backend_sync(bn_backend be, bn_error *err);
+void bn_backend_close(bn_backend be);
+
+size_t bn_weight_form_bytes(bn_backend be, int rows, int cols, bn_weight_format format);
+
+/* Makes the working form from the master: cast, quantize, pack. */
+void bn_weight_prepare(bn_backend be, const bn_weight *weight);
+
+/* The quantized codes [rows, cols] and the scale of a low-bit weight, to host memory. */
+void bn_weight_codes(bn_backend be, const bn_weight *weight, int8_t *codes, float *scale);
+
+/* out[r] = table[tokens[r]]; dtable[tokens[r]] += dout[r]. */
+void bn_embed_forward(bn_backend be, bn_mat out, bn_mat table, const int32_t *tokens);
+void bn_embed_backward(bn_backend be, bn_mat dtable, bn_mat dout, const int32_t *tokens);
+
+void bn_norm_forward(bn_backend be, const bn_norm_args *args);
+void bn_norm_backward(bn_backend be, const bn_norm_args *args, const bn_norm_grads *grads);
+void bn_glu_forward(bn_backend be, const bn_glu_args *args);
+void bn_glu_backward(bn_backend be, const bn_glu_args *args, const bn_glu_grads *grads);
+
+/* out[r,o] = residual[r,o] + sum_i X[r,i] * W[o,i], X and W in their working forms; residual may be
+ * NULL or out's own memory. i8 X with low-bit W: int32 products, one multiplication by
+ * scale[r] * s at the end. BitNet b1.58 (arXiv:2402.17764). */
+void bn_linear_forward(bn_backend be, bn_mat out, const float *residual, bn_act x,
+                       const bn_weight *weight);
+
+/* dX[r,i] = sum_o dY[r,o] * W[o,i], dW[o,i] += sum_r dY[r,o] * X[r,i], W and X as the forward pass
+ * saw them (straight-through estimator, no clipping mask). */
+void bn_linear_backward(bn_backend be, bn_act x, const bn_weight *weight,
+                        const bn_linear_grads *grads);
+
+void bn_rope(bn_backend be, const bn_rope_args *args);
+void bn_attention_forward(bn_backend be, const bn_attention_args *args);
+void bn_attention_backward(bn_backend be, const bn_attention_args *args,
+                           const bn_attention_grads *grads);
+void bn_head_loss(bn_backend be, const bn_head_args *args);
+
+/* *out += sum of x[i]^2, in double and in a fixed order; out is backend memory. */
+void bn_sum_squares(bn_backend be, double *out, const float *x, size_t count);
+void bn_adamw(bn_backend be, const bn_adamw_args *args);
+
+#endif

@@ -1,0 +1,95 @@
+/* main.c - the command table: bnexp COMMAND ..., in the manner of git. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/nearest.h"
+#include "runner/cli/command.h"
+
+static int help(int argc, char **argv);
+static int version(int argc, char **argv);
+
+static const bn_command COMMANDS[] = {
+    {"help", help, "", "this list"},
+    {"version", version, "", "the version"},
+};
+enum { COMMAND_COUNT = sizeof COMMANDS / sizeof COMMANDS[0] };
+
+static int version(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    (void)printf("bnexp %s\n", BN_VERSION);
+    return BN_EXIT_OK;
+}
+
+static int help(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    (void)printf("bnexp - what 1.58-bit transformers cost and save, next to FP16 twins\n\n"
+                 "usage: bnexp COMMAND [arguments]\n\n");
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        const bn_command *command = &COMMANDS[i];
+        (void)printf("  %-10s %-34s %s\n", command->name, command->arguments, command->help);
+    }
+    (void)printf("\nbnexp COMMAND --help tells more of each.\n");
+    return BN_EXIT_OK;
+}
+
+static int exit_code(bn_status status)
+{
+    switch (status) {
+    case BN_OK:
+        return BN_EXIT_OK;
+    case BN_EINVAL:
+        return BN_EXIT_USAGE;
+    case BN_ENOENT:
+        return BN_EXIT_NOT_FOUND;
+    case BN_EAGAIN:
+    case BN_ESTALE:
+        return BN_EXIT_CONFLICT;
+    case BN_EIO:
+    case BN_ENOMEM:
+    case BN_ECORRUPT:
+        return BN_EXIT_ERROR;
+    }
+    return BN_EXIT_ERROR;
+}
+
+int bn_command_fail(const bn_error *err)
+{
+    (void)fprintf(stderr, "bnexp: %s\n", err->text);
+    return exit_code(err->status);
+}
+
+const char *bn_command_home(const char *option)
+{
+    if (option) return option;
+    const char *home = getenv("BNEXP_HOME"); /* NOLINT(concurrency-mt-unsafe): before any thread */
+    return home && *home ? home : "runs";
+}
+
+static int unknown(const char *word)
+{
+    const char *near = bn_nearest(word, &COMMANDS[0].name, COMMAND_COUNT, sizeof COMMANDS[0]);
+    if (near) {
+        (void)fprintf(stderr, "bnexp: there is no command '%s'; did you mean '%s'?\n", word, near);
+    } else {
+        (void)fprintf(stderr, "bnexp: there is no command '%s'; 'bnexp help' lists them\n", word);
+    }
+    return BN_EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        (void)help(0, NULL);
+        return argc < 2 ? BN_EXIT_USAGE : BN_EXIT_OK;
+    }
+    if (strcmp(argv[1], "--version") == 0) return version(0, NULL);
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        if (strcmp(COMMANDS[i].name, argv[1]) == 0) return COMMANDS[i].run(argc - 1, argv + 1);
+    }
+    return unknown(argv[1]);
+}

@@ -1,0 +1,53 @@
+/* history.h - what each run measured, record by record. */
+#ifndef BN_STORE_HISTORY_H
+#define BN_STORE_HISTORY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/base/record.h"
+#include "store/store.h"
+
+/* What was read from one run's events file since its mark. */
+typedef struct bn_history_batch {
+    int64_t run;              /* run.id */
+    const bn_record *records; /* seq ascending without gaps; those already known are ignored */
+    size_t count;
+    int64_t mark_bytes; /* where the next read begins [byte] */
+} bn_history_batch;
+
+/* Appends the records of any number of runs and moves their marks, together or not at all.
+ * BN_ECORRUPT: a gap in seq; nothing was written. */
+BN_MUST_CHECK bn_status bn_history_append(bn_store *store, const bn_history_batch *batches,
+                                          size_t count, bn_error *err);
+
+/* One metric of one run. NaN and infinities as they were measured. */
+typedef struct bn_series {
+    int64_t *seq, *step;
+    double *wall_s, *number;
+    size_t count;
+} bn_series;
+
+/* The whole series, by seq; an unknown metric is an empty one. Release with bn_series_release. */
+BN_MUST_CHECK bn_status bn_history_series(bn_store *store, int64_t run, const char *key,
+                                          bn_series *out, bn_error *err);
+void bn_series_release(bn_series *series); /* {0} is fine */
+
+/* The summary kept with every append: the last, least and largest finite number of each metric. */
+typedef struct bn_latest {
+    char key[BN_METRIC_NAME_MAX];
+    double last, min, max; /* min and max NaN when no finite number was ever recorded */
+    int64_t last_step, min_step, max_step;
+} bn_latest;
+
+/* Of one run, by key; the caller frees *out. */
+BN_MUST_CHECK bn_status bn_history_latest(bn_store *store, int64_t run, bn_latest **out,
+                                          size_t *count, bn_error *err);
+
+/* One metric of every run of a sweep (0: of all): for tables. run ids beside. The caller frees
+ * both. */
+BN_MUST_CHECK bn_status bn_history_latest_of(bn_store *store, int64_t sweep, const char *key,
+                                             int64_t **runs, bn_latest **out, size_t *count,
+                                             bn_error *err);
+
+#endif

@@ -1,0 +1,29 @@
+#include "engine/base/status.h"
+#include "support/cmocka_all.h"
+
+static void test_first_failure_is_the_one_kept(void **state)
+{
+    (void)state;
+    bn_error err = {0};
+    (void)bn_fail(&err, BN_EIO, "disk %d", 1);
+    assert_int_equal(bn_fail(&err, BN_EINVAL, "later"), BN_EIO);
+    assert_string_equal(err.text, "disk 1");
+}
+
+static void test_context_goes_in_front(void **state)
+{
+    (void)state;
+    bn_error err = {0};
+    (void)bn_fail(&err, BN_EIO, "no space");
+    assert_int_equal(bn_fail_in(&err, "run %d", 7), BN_EIO);
+    assert_string_equal(err.text, "run 7: no space");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_first_failure_is_the_one_kept),
+        cmocka_unit_test(test_context_goes_in_front),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
