@@ -3,6 +3,7 @@
 #define BN_STORE_RUN_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "store/sweep.h"

@@ -70,7 +70,7 @@ floor(worker    FILES runner/worker.[ch] runner/toml.[ch] runner/toml.cpp
 floor(sweep     FILES runner/sweep.[ch] runner/spec.[ch] runner/spec_*.[ch]
                 MAY runner runner/search runner/fleet store engine/base engine/config.h NEVER store/db.h)
 floor(cli       FILES runner/cli/*.[ch]
-                MAY runner runner/cli runner/search runner/fleet reporters store engine engine/corpus
+                MAY runner runner/cli runner/search runner/fleet reporters reporters/stats store engine engine/corpus
                     engine/formats engine/base NEVER store/db.h)
 
 only(sqlite3.h store/db.c)
