@@ -61,7 +61,8 @@ floor(engine    FILES engine/*.[ch]            MAY engine engine/base engine/cor
                                                    engine/cpu/cpu_backend.h
                                                    engine/cuda/cuda_backend.h)
 floor(store     FILES store/*.[ch]             MAY store engine/base)
-floor(reporters FILES reporters/*.[ch]         MAY reporters store engine/base NEVER store/db.h)
+floor(stats     FILES reporters/stats/*.[ch]   MAY reporters/stats engine/base)
+floor(reporters FILES reporters/*.[ch]         MAY reporters reporters/stats store engine/base NEVER store/db.h)
 floor(search    FILES runner/search/*.[ch]     MAY runner/search engine/base)
 floor(fleet     FILES runner/fleet/*.[ch]      MAY runner/fleet runner/toml.h store engine/base
                                                    engine/config.h NEVER store/db.h)
