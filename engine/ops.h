@@ -9,6 +9,10 @@
  * Promise kept by every backend: each output element has one owner and one order of summation, so
  * results do not depend on the number of threads, to the last bit.
  *
+ * Rounding to integers is to nearest, ties to even, and multiplies by the reciprocal as the
+ * published code does: round(y * (127 / max)), round(W * (1 / s)). A scale made from NaN or
+ * infinity is not finite, and so is every product with it; the codes beside it say nothing.
+ *
  * Notation: R rows = tokens of a micro-batch (batch * seq), C = width, I/O = a layer's in and out.
  */
 #ifndef BN_ENGINE_OPS_H
@@ -50,8 +54,18 @@ typedef enum bn_weight_kind {
     BN_WEIGHT_INT8,    /* clamp(round(W/s), -127, 127) * s, s = max(max |W|, 1e-5) / 127 */
 } bn_weight_kind;
 
+enum { BN_LENGTH_MAX = 1 << 17 }; /* of a product's sum: 127 * 127 * length fits an int32 */
+
 /* In what number format the two products of the backward pass take dY (and W, X). The float kinds
- * use their own format; the low-bit kinds use this. Accumulation is f32 (or int32) always. */
+ * use their own format; the low-bit kinds use this. Accumulation is f32 (or int32) always.
+ *
+ * With t[r] = X's scale (1 for a float X) and s = W's scale, codes enter every format exactly:
+ *   dX[r,i]  = s * sum_o f(dY[r,o]) * Wq[o,i]
+ *   dW[o,i] += sum_r f(dY[r,o] * t[r]) * f(Xq[r,i])
+ * F32, BF16, F16: f rounds to that format (Xq is exact in all when it is a code).
+ * I8: f(a) = round(a / u) * u with u = max |a| / 127 over the sum's own line: for dX over row r of
+ * dY, for dW over column o of dY * t, and over column i of X when X is float; 0 for a line of
+ * zeros. */
 typedef enum bn_product {
     BN_PRODUCT_F32,
     BN_PRODUCT_BF16,
@@ -90,8 +104,7 @@ enum { BN_NORM_STATS = 2 }; /* floats a row that norm and glu keep for their bac
 typedef struct bn_norm_args {
     bn_norm_site site;
     bn_mat x;     /* [R, C] */
-    bn_act out;   /* [R, C]; i8: scale[r] = max(1e-5, max_c |y[r]|) / 127, q = round_half_even(y /
-                     scale) */
+    bn_act out;   /* [R, C]; i8: scale[r] = max(1e-5, max_c |y[r]|) / 127, q = round(y / scale) */
     float *stats; /* [R, BN_NORM_STATS]: written forward, read backward */
 } bn_norm_args;
 
@@ -148,7 +161,8 @@ typedef struct bn_attention_grads {
 
 /* Output head and cross-entropy in one, chunked so that [R, V] logits never exist.
  * loss[r] = log sum_v exp(x[r].W[v]) - x[r].W[target[r]] in nats; 0 where target[r] < 0.
- * With dx.data not NULL also the gradients of scale * sum_r loss[r]. */
+ * With dx.data not NULL also the gradients of scale * sum_r loss[r]. A BF16 head rounds x and the
+ * gradient of the logits to bf16 before its products. */
 typedef struct bn_head_args {
     bn_act x;               /* [R, C], f32 or bf16 */
     const bn_weight *head;  /* [V, C], F32 or BF16 */
@@ -241,7 +255,8 @@ void bn_glu_backward(bn_backend be, const bn_glu_args *args, const bn_glu_grads 
 
 /* out[r,o] = residual[r,o] + sum_i X[r,i] * W[o,i], X and W in their working forms; residual may be
  * NULL or out's own memory. i8 X with low-bit W: int32 products, one multiplication by
- * scale[r] * s at the end. BitNet b1.58 (arXiv:2402.17764). */
+ * scale[r] * s at the end. A float W makes the product in its own format (X is rounded to it), a
+ * low-bit W with a float X in X's. BitNet b1.58 (arXiv:2402.17764). */
 void bn_linear_forward(bn_backend be, bn_mat out, const float *residual, bn_act x,
                        const bn_weight *weight);
 

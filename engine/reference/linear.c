@@ -1,0 +1,187 @@
+/* The three products of a linear layer, operands rounded as ops.h says, sums in double. */
+#include <math.h>
+
+#include "engine/base/half.h"
+#include "engine/reference/reference.h"
+
+/* An operand after rounding: value[row * cols + col], line l of the sum also times unit[l]. */
+typedef struct operand {
+    float *value;
+    float *unit;
+    int rows, cols;
+} operand;
+
+static size_t size_of(int rows, int cols)
+{
+    return (size_t)rows * (size_t)cols;
+}
+
+static bool is_float_kind(bn_weight_kind kind)
+{
+    return kind == BN_WEIGHT_F32 || kind == BN_WEIGHT_BF16 || kind == BN_WEIGHT_F16;
+}
+
+static bn_dtype dtype_of(bn_weight_kind kind)
+{
+    switch (kind) {
+    case BN_WEIGHT_BF16:
+        return BN_BF16;
+    case BN_WEIGHT_F16:
+        return BN_F16;
+    case BN_WEIGHT_F32:
+        break;
+    case BN_WEIGHT_TERNARY:
+    case BN_WEIGHT_BINARY:
+    case BN_WEIGHT_INT8:
+        return BN_I8;
+    }
+    return BN_F32;
+}
+
+static bn_dtype backward_dtype(bn_weight_format format)
+{
+    if (is_float_kind(format.kind)) return dtype_of(format.kind);
+    switch (format.backward) {
+    case BN_PRODUCT_BF16:
+        return BN_BF16;
+    case BN_PRODUCT_F16:
+        return BN_F16;
+    case BN_PRODUCT_I8:
+        return BN_I8;
+    case BN_PRODUCT_F32:
+        break;
+    }
+    return BN_F32;
+}
+
+/* x as floats, codes without their scale. */
+static void read_act(bn_act x, float *value)
+{
+    for (int r = 0; r < x.rows; r++) bn_reference_act_read(x, r, value + size_of(r, x.cols));
+}
+
+void bn_reference_linear_forward(void *self, bn_mat out, const float *residual, bn_act x,
+                                 const bn_weight *weight)
+{
+    float *value = bn_reference_scratch(self, size_of(x.rows, x.cols));
+    if (!value) return;
+    const bn_reference_form *form = weight->form;
+    read_act(x, value);
+    if (is_float_kind(weight->format.kind)) {
+        bn_dtype dtype = dtype_of(weight->format.kind);
+        for (size_t i = 0; i < size_of(x.rows, x.cols); i++) {
+            value[i] = bn_reference_round(value[i], dtype);
+        }
+    }
+    for (int r = 0; r < x.rows; r++) {
+        float scale = x.dtype == BN_I8 ? x.scale[r] * form->scale : form->scale;
+        for (int o = 0; o < weight->rows; o++) {
+            const float *a = value + size_of(r, x.cols);
+            const float *b = form->value + size_of(o, x.cols);
+            double sum = 0;
+            for (int i = 0; i < x.cols; i++) sum += (double)a[i] * (double)b[i];
+            size_t at = size_of(r, weight->rows) + (size_t)o;
+            out.data[at] = (residual ? residual[at] : 0.0F) + (float)sum * scale;
+        }
+    }
+}
+
+/* Rounds a[line] of `lines` lines, element k of line l at a[l * line_step + k * step]; float
+ * formats one by one, I8 to codes of the line's own unit. */
+typedef struct lines {
+    int count, length;
+    size_t line_step, step;
+} lines;
+
+static void round_lines(operand a, lines l, bn_dtype dtype)
+{
+    for (int line = 0; line < l.count; line++) {
+        float *x = a.value + (size_t)line * l.line_step;
+        a.unit[line] = 1;
+        float most = 0;
+        for (int k = 0; k < l.length; k++) {
+            float *v = &x[(size_t)k * l.step];
+            *v = bn_reference_round(*v, dtype);
+            if (!(fabsf(*v) <= most)) most = fabsf(*v);
+        }
+        if (dtype != BN_I8) continue;
+        a.unit[line] = most / 127.0F;
+        float inverse = most > 0 ? 127.0F / most : 0.0F;
+        for (int k = 0; k < l.length; k++) {
+            float *v = &x[(size_t)k * l.step];
+            *v = bn_reference_code(*v * inverse, 127);
+        }
+    }
+}
+
+static void backward_input(const bn_weight *weight, const bn_linear_grads *grads, operand dy)
+{
+    const bn_reference_form *form = weight->form;
+    int outs = weight->rows;
+    int ins = weight->cols;
+    for (size_t k = 0; k < size_of(dy.rows, outs); k++) dy.value[k] = grads->dy.data[k];
+    round_lines(dy, (lines){.count = dy.rows, .length = outs, .line_step = (size_t)outs, .step = 1},
+                backward_dtype(weight->format));
+    for (int r = 0; r < dy.rows; r++) {
+        for (int i = 0; i < ins; i++) {
+            double sum = 0;
+            for (int o = 0; o < outs; o++) {
+                sum += (double)dy.value[size_of(r, outs) + (size_t)o] *
+                       (double)form->value[size_of(o, ins) + (size_t)i];
+            }
+            float *dx = &grads->dx.data[size_of(r, ins) + (size_t)i];
+            float value = (float)sum * (dy.unit[r] * form->scale);
+            *dx = grads->accumulate ? *dx + value : value;
+        }
+    }
+}
+
+static void backward_weight(bn_act x, const bn_weight *weight, const bn_linear_grads *grads,
+                            operand dy, operand in)
+{
+    bn_dtype dtype = backward_dtype(weight->format);
+    for (int r = 0; r < dy.rows; r++) {
+        float scale = x.dtype == BN_I8 ? x.scale[r] : 1;
+        for (int o = 0; o < dy.cols; o++) {
+            size_t k = size_of(r, dy.cols) + (size_t)o;
+            dy.value[k] = grads->dy.data[k] * scale;
+        }
+    }
+    read_act(x, in.value);
+    round_lines(
+        dy, (lines){.count = dy.cols, .length = dy.rows, .line_step = 1, .step = (size_t)dy.cols},
+        dtype);
+    round_lines(
+        in, (lines){.count = in.cols, .length = in.rows, .line_step = 1, .step = (size_t)in.cols},
+        x.dtype == BN_I8 && dtype == BN_I8 ? BN_F32 : dtype);
+    for (int o = 0; o < dy.cols; o++) {
+        for (int i = 0; i < in.cols; i++) {
+            double sum = 0;
+            for (int r = 0; r < dy.rows; r++) {
+                sum += (double)dy.value[size_of(r, dy.cols) + (size_t)o] *
+                       (double)in.value[size_of(r, in.cols) + (size_t)i];
+            }
+            grads->dw[size_of(o, in.cols) + (size_t)i] += (float)sum * (dy.unit[o] * in.unit[i]);
+        }
+    }
+}
+
+void bn_reference_linear_backward(void *self, bn_act x, const bn_weight *weight,
+                                  const bn_linear_grads *grads)
+{
+    int rows = x.rows;
+    size_t most_units = (size_t)rows + (size_t)weight->rows;
+    size_t dy_count = size_of(rows, weight->rows);
+    size_t x_count = size_of(rows, weight->cols);
+    float *scratch =
+        bn_reference_scratch(self, dy_count + x_count + most_units + (size_t)weight->cols);
+    if (!scratch) return;
+    float *units = scratch + dy_count + x_count;
+    operand dy = {.value = scratch, .unit = units, .rows = rows, .cols = weight->rows};
+    operand in = {.value = scratch + dy_count,
+                  .unit = units + most_units,
+                  .rows = rows,
+                  .cols = weight->cols};
+    if (grads->dx.data) backward_input(weight, grads, dy);
+    backward_weight(x, weight, grads, dy, in);
+}
