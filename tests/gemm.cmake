@@ -1,0 +1,1 @@
+bn_test(gemm bn_gemm)
