@@ -83,10 +83,10 @@ static void check(const problem *p)
         double want = 1.0 + p->expected[i] * 0.5 * unit;
         double off = fabs((double)c[i] - want);
         double allowed = p->tolerance * (unit + fabs(want));
-        if (!(off <= allowed)) {
-            fail_msg("m %d n %d k %d down %d at %zu: %g, expected %g", p->s.m, p->s.n, p->s.k,
-                     p->down, i, (double)c[i], want);
-        }
+        if (off <= allowed) continue;
+        print_error("m %d n %d k %d down %d at %zu: %g, expected %g\n", p->s.m, p->s.n, p->s.k,
+                    p->down, i, (double)c[i], want);
+        fail();
     }
     free(scale);
     free(c);

@@ -81,32 +81,43 @@ static void run_u8(long steps, const void *a, const void *b, void *c, bool add)
  */
 enum { QUADS_IN_16_BITS = 16 };
 
+typedef struct pair_sums {
+    __m256i of[MR][2]; /* 16 lanes of 16 bits */
+} pair_sums;
+
+/* Four steps whose codes share the packed bytes. */
+static inline void add_quad(pair_sums *sum, const uint8_t *a, __m256i packed0, __m256i packed1)
+{
+    const __m256i low = _mm256_set1_epi8(3);
+    for (int step = 0; step < 4; step++) {
+        __m256i b0 = _mm256_and_si256(packed0, low), b1 = _mm256_and_si256(packed1, low);
+        packed0 = _mm256_srli_epi16(packed0, 2);
+        packed1 = _mm256_srli_epi16(packed1, 2);
+        for (int i = 0; i < MR; i++) {
+            __m256i x = broadcast(a + (step * MR + i) * 4);
+            sum->of[i][0] = _mm256_add_epi16(sum->of[i][0], _mm256_maddubs_epi16(b0, x));
+            sum->of[i][1] = _mm256_add_epi16(sum->of[i][1], _mm256_maddubs_epi16(b1, x));
+        }
+    }
+}
+
 static void run_u2(long steps, const void *a, const void *b, void *c, bool add)
 {
     const uint8_t *pa = a, *pb = b;
     int32_t *pc = c;
-    const __m256i low = _mm256_set1_epi8(3), ones = _mm256_set1_epi16(1);
+    const __m256i ones = _mm256_set1_epi16(1);
     begin_int(pc, add);
     for (long first = 0; first < steps / 4; first += QUADS_IN_16_BITS) {
         long last = first + QUADS_IN_16_BITS < steps / 4 ? first + QUADS_IN_16_BITS : steps / 4;
-        __m256i sum[MR][2];
-        for (int i = 0; i < MR; i++) sum[i][0] = sum[i][1] = _mm256_setzero_si256();
+        pair_sums sum;
+        for (int i = 0; i < MR; i++) sum.of[i][0] = sum.of[i][1] = _mm256_setzero_si256();
         for (long quad = first; quad < last; quad++) {
-            __m256i packed0 = load(pb + quad * NR * 4), packed1 = load(pb + quad * NR * 4 + 32);
-            for (int step = 0; step < 4; step++) {
-                __m256i b0 = _mm256_and_si256(packed0, low), b1 = _mm256_and_si256(packed1, low);
-                packed0 = _mm256_srli_epi16(packed0, 2);
-                packed1 = _mm256_srli_epi16(packed1, 2);
-                for (int i = 0; i < MR; i++) {
-                    __m256i x = broadcast(pa + ((quad * 4 + step) * MR + i) * 4);
-                    sum[i][0] = _mm256_add_epi16(sum[i][0], _mm256_maddubs_epi16(b0, x));
-                    sum[i][1] = _mm256_add_epi16(sum[i][1], _mm256_maddubs_epi16(b1, x));
-                }
-            }
+            const uint8_t *packed = pb + quad * NR * 4;
+            add_quad(&sum, pa + quad * 4 * MR * 4, load(packed), load(packed + 32));
         }
         for (int i = 0; i < MR; i++) {
-            accumulate(pc + i * NR, _mm256_madd_epi16(sum[i][0], ones));
-            accumulate(pc + i * NR + LANES, _mm256_madd_epi16(sum[i][1], ones));
+            accumulate(pc + i * NR, _mm256_madd_epi16(sum.of[i][0], ones));
+            accumulate(pc + i * NR + LANES, _mm256_madd_epi16(sum.of[i][1], ones));
         }
     }
 }

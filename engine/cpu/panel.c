@@ -149,8 +149,9 @@ static void fetch_words(const bn_source *source, int row, long col, long steps, 
 {
     int group = WORD / source->element_bytes;
     long wanted = steps * group, there = row < source->rows ? source->cols - col : 0;
+    assert(wanted > 0);
     long count = wanted < there ? wanted : there;
-    if (count < wanted) memset(words, 0, (size_t)steps * WORD);
+    for (long s = 0; s < steps && count < wanted; s++) words[s] = 0;
     if (count > 0) source->fetch(source, row, (int)col, (int)count, words);
 }
 
@@ -158,6 +159,7 @@ void bn_panel_from_lanes(int lanes, const bn_source *source, int first, long ste
 {
     uint32_t words[4][CHUNK_STEPS];
     int group = WORD / source->element_bytes;
+    assert(group >= 1);
     for (long start = 0; start < steps; start += CHUNK_STEPS) {
         long count = steps - start < CHUNK_STEPS ? steps - start : CHUNK_STEPS;
         uint32_t *to = (uint32_t *)out + start * lanes;
@@ -200,6 +202,7 @@ static void fetch_step(const bn_source *source, int row, int col, int count, uin
 {
     uint32_t staged[STEP_COLUMNS]; /* [group][STEP_COLUMNS] elements */
     int group = WORD / source->element_bytes;
+    assert(group >= 1);
     int there = source->cols - col < count ? source->cols - col : count;
     bool whole = there == count && row + group <= source->rows;
     if (!whole) memset(staged, 0, sizeof staged);
