@@ -37,7 +37,7 @@ static char *panels_of(const problem *p, const bn_source *source, int lanes, int
     char *out = aligned_alloc(64, (bytes * (size_t)panels + 63) / 64 * 64 + 64);
     assert_non_null(out);
     if (p->down) {
-        bn_panel_from_steps(lanes, source, 0, panels, 0, steps, out);
+        bn_panel_from_steps(lanes, source, (bn_panel_cut){0, panels, 0, steps}, out);
     } else {
         for (int i = 0; i < panels; i++) {
             bn_panel_from_lanes(lanes, source, i * lanes, steps, out + (size_t)i * bytes);

@@ -213,21 +213,21 @@ static void fetch_step(const bn_source *source, int row, int col, int count, uin
     interleave(staged, group, count, words);
 }
 
-void bn_panel_from_steps(int lanes, const bn_source *source, int first, int panels, int row,
-                         long steps, void *out)
+void bn_panel_from_steps(int lanes, const bn_source *source, bn_panel_cut cut, void *out)
 {
     uint32_t words[STEP_COLUMNS];
     assert(lanes <= STEP_COLUMNS);
     int group = WORD / source->element_bytes;
     int together = STEP_COLUMNS / lanes;
-    for (int panel = 0; panel < panels; panel += together) {
-        int count = panels - panel < together ? panels - panel : together;
-        uint32_t *to = (uint32_t *)out + (size_t)panel * (size_t)lanes * (size_t)steps;
-        for (long s = 0; s < steps; s++) {
-            fetch_step(source, row + (int)s * group, first + panel * lanes, count * lanes, words);
+    for (int panel = 0; panel < cut.panels; panel += together) {
+        int count = cut.panels - panel < together ? cut.panels - panel : together;
+        int col = cut.col + panel * lanes;
+        char *to = (char *)out + (size_t)panel * bn_panel_bytes(lanes, cut.steps);
+        for (long s = 0; s < cut.steps; s++) {
+            fetch_step(source, cut.row + (int)s * group, col, count * lanes, words);
             for (int p = 0; p < count; p++) {
-                memcpy(to + (size_t)(p * lanes) * (size_t)steps + (size_t)s * (size_t)lanes,
-                       words + p * lanes, (size_t)lanes * WORD);
+                memcpy(to + (size_t)p * bn_panel_bytes(lanes, cut.steps) + bn_panel_bytes(lanes, s),
+                       words + p * lanes, bn_panel_bytes(lanes, 1));
             }
         }
     }

@@ -56,10 +56,14 @@ size_t bn_panel_bytes(int lanes, long steps);
 /* One panel: lanes are rows first ... first + lanes - 1, steps from the start of the row. */
 void bn_panel_from_lanes(int lanes, const bn_source *source, int first, long steps, void *out);
 
-/* `panels` panels side by side: lanes are columns `first` ... first + panels * lanes - 1, steps
- * from row `row` on. Panel p begins at out + p * bn_panel_bytes. */
-void bn_panel_from_steps(int lanes, const bn_source *source, int first, int panels, int row,
-                         long steps, void *out);
+/* `panels` panels side by side: lanes are the columns from `col` on, steps run from row `row` down.
+ * Panel p begins at out + p * bn_panel_bytes. */
+typedef struct bn_panel_cut {
+    int col, panels, row;
+    long steps;
+} bn_panel_cut;
+
+void bn_panel_from_steps(int lanes, const bn_source *source, bn_panel_cut cut, void *out);
 
 /* Packs a panel of uint8 codes 0..2 into 2 bits, four steps in one, in place; steps % 4 == 0. */
 void bn_panel_pack_u2(int lanes, long steps, uint8_t *panel);
