@@ -17,20 +17,20 @@ static bn_status open_reference(bn_backend *out, int threads, bn_error *err)
     return bn_reference_open(out, err);
 }
 
-static const device DEVICES[] = {
+static const device devices[] = {
     {"reference", open_reference},
 };
-enum { DEVICE_COUNT = sizeof DEVICES / sizeof DEVICES[0] };
+enum { DEVICE_COUNT = sizeof devices / sizeof devices[0] };
 
 bn_status bn_device_open(bn_backend *out, const char *name, int threads, bn_error *err)
 {
     *out = (bn_backend){0};
     for (size_t i = 0; i < DEVICE_COUNT; i++) {
-        if (strcmp(DEVICES[i].name, name) == 0) return DEVICES[i].open(out, threads, err);
+        if (strcmp(devices[i].name, name) == 0) return devices[i].open(out, threads, err);
     }
-    const char *nearest = bn_nearest(name, &DEVICES[0].name, DEVICE_COUNT, sizeof DEVICES[0]);
+    const char *nearest = bn_nearest(name, &devices[0].name, DEVICE_COUNT, sizeof devices[0]);
     return bn_fail(err, BN_EINVAL, "there is no device '%s'; did you mean '%s'?", name,
-                   nearest ? nearest : DEVICES[0].name);
+                   nearest ? nearest : devices[0].name);
 }
 
 const char *bn_device_describe(bn_backend be, char out[BN_DEVICE_TEXT_MAX])

@@ -5,23 +5,27 @@
 
 #include "engine/reference/reference.h"
 
+static void rotate(float *x, int dim, double position, const bn_rope_args *args)
+{
+    int half = dim / 2;
+    for (int i = 0; i < half; i++) {
+        double angle = position * pow((double)args->theta, -2.0 * i / dim);
+        double cosine = cos(angle);
+        double sine = args->inverse ? -sin(angle) : sin(angle);
+        double a = (double)x[i];
+        double b = (double)x[i + half];
+        x[i] = (float)(a * cosine - b * sine);
+        x[i + half] = (float)(b * cosine + a * sine);
+    }
+}
+
 void bn_reference_rope(void *self, const bn_rope_args *args)
 {
     if (((bn_reference *)self)->failure.status != BN_OK) return;
-    int half = args->dim / 2;
     for (int r = 0; r < args->x.rows; r++) {
+        float *row = args->x.data + (size_t)r * (size_t)args->x.cols;
         for (int h = 0; h < args->heads; h++) {
-            float *x =
-                args->x.data + (size_t)r * (size_t)args->x.cols + (size_t)h * (size_t)args->dim;
-            for (int i = 0; i < half; i++) {
-                double angle = (r % args->seq) * pow((double)args->theta, -2.0 * i / args->dim);
-                double cosine = cos(angle);
-                double sine = args->inverse ? -sin(angle) : sin(angle);
-                double a = (double)x[i];
-                double b = (double)x[i + half];
-                x[i] = (float)(a * cosine - b * sine);
-                x[i + half] = (float)(b * cosine + a * sine);
-            }
+            rotate(row + (size_t)h * (size_t)args->dim, args->dim, r % args->seq, args);
         }
     }
 }
@@ -35,6 +39,13 @@ static size_t q_at(const bn_attention_args *a, query at)
 {
     return ((size_t)at.b * (size_t)a->seq + (size_t)at.t) * (size_t)a->q.cols +
            (size_t)at.h * (size_t)a->dim;
+}
+
+/* The n-th of batch * seq * heads queries. */
+static query query_of(const bn_attention_args *a, int n)
+{
+    int row = n / a->heads;
+    return (query){.b = row / a->seq, .t = row % a->seq, .h = n % a->heads};
 }
 
 /* Where key and value j of the query's kv head begin. */
@@ -89,13 +100,7 @@ void bn_reference_attention_forward(void *self, const bn_attention_args *args)
 {
     double *p = (void *)bn_reference_scratch(self, 2 * (size_t)args->seq);
     if (!p) return;
-    for (int b = 0; b < args->batch; b++) {
-        for (int t = 0; t < args->seq; t++) {
-            for (int h = 0; h < args->heads; h++) {
-                attend(args, (query){.b = b, .t = t, .h = h}, p);
-            }
-        }
-    }
+    for (int n = 0; n < args->q.rows * args->heads; n++) attend(args, query_of(args, n), p);
 }
 
 /* With p_j the softmax, dp_j = dout.v_j and D = dout.out:  ds_j = p_j (dp_j - D) / sqrt(dim). */
@@ -130,11 +135,7 @@ void bn_reference_attention_backward(void *self, const bn_attention_args *args,
     clear(grads->dq);
     clear(grads->dk);
     clear(grads->dv);
-    for (int b = 0; b < args->batch; b++) {
-        for (int t = 0; t < args->seq; t++) {
-            for (int h = 0; h < args->heads; h++) {
-                attend_backward(args, (query){.b = b, .t = t, .h = h}, grads);
-            }
-        }
+    for (int n = 0; n < args->q.rows * args->heads; n++) {
+        attend_backward(args, query_of(args, n), grads);
     }
 }

@@ -54,6 +54,26 @@ static bn_dtype backward_dtype(bn_weight_format format)
     return BN_F32;
 }
 
+typedef struct strided {
+    const float *at;
+    size_t step;
+} strided;
+
+typedef struct strided_out {
+    float *at;
+    size_t step;
+} strided_out;
+
+/* Rounded once, at the end. */
+static float dot(strided a, strided b, int length)
+{
+    double sum = 0;
+    for (size_t k = 0; k < (size_t)length; k++) {
+        sum += (double)a.at[k * a.step] * (double)b.at[k * b.step];
+    }
+    return (float)sum;
+}
+
 /* x as floats, codes without their scale. */
 static void read_act(bn_act x, float *value)
 {
@@ -76,41 +96,46 @@ void bn_reference_linear_forward(void *self, bn_mat out, const float *residual, 
     for (int r = 0; r < x.rows; r++) {
         float scale = x.dtype == BN_I8 ? x.scale[r] * form->scale : form->scale;
         for (int o = 0; o < weight->rows; o++) {
-            const float *a = value + size_of(r, x.cols);
-            const float *b = form->value + size_of(o, x.cols);
-            double sum = 0;
-            for (int i = 0; i < x.cols; i++) sum += (double)a[i] * (double)b[i];
+            float sum = dot((strided){value + size_of(r, x.cols), 1},
+                            (strided){form->value + size_of(o, x.cols), 1}, x.cols);
             size_t at = size_of(r, weight->rows) + (size_t)o;
-            out.data[at] = (residual ? residual[at] : 0.0F) + (float)sum * scale;
+            out.data[at] = (residual ? residual[at] : 0.0F) + sum * scale;
         }
     }
 }
 
-/* Rounds a[line] of `lines` lines, element k of line l at a[l * line_step + k * step]; float
- * formats one by one, I8 to codes of the line's own unit. */
+/* The sums' own lines through a matrix: element k of line l is at [l * line_step + k * step]. */
 typedef struct lines {
     int count, length;
     size_t line_step, step;
 } lines;
 
+/* Float formats one by one; I8 to codes of the line's own unit. */
+static void round_line(strided_out line, int length, bn_dtype dtype, float *unit)
+{
+    uint32_t most = 0;
+    for (size_t k = 0; k < (size_t)length; k++) {
+        float *v = &line.at[k * line.step];
+        *v = bn_reference_round(*v, dtype);
+        uint32_t magnitude = bn_float_bits(*v) & 0x7FFFFFFFU;
+        if (magnitude > most) most = magnitude;
+    }
+    *unit = 1;
+    if (dtype != BN_I8) return;
+    float limit = bn_float_from_bits(most); /* NaN where the line has one */
+    float inverse = most > 0 ? 127.0F / limit : 0.0F;
+    *unit = limit / 127.0F;
+    for (size_t k = 0; k < (size_t)length; k++) {
+        float *v = &line.at[k * line.step];
+        *v = bn_reference_code(*v * inverse, 127);
+    }
+}
+
 static void round_lines(operand a, lines l, bn_dtype dtype)
 {
     for (int line = 0; line < l.count; line++) {
-        float *x = a.value + (size_t)line * l.line_step;
-        a.unit[line] = 1;
-        float most = 0;
-        for (int k = 0; k < l.length; k++) {
-            float *v = &x[(size_t)k * l.step];
-            *v = bn_reference_round(*v, dtype);
-            if (!(fabsf(*v) <= most)) most = fabsf(*v);
-        }
-        if (dtype != BN_I8) continue;
-        a.unit[line] = most / 127.0F;
-        float inverse = most > 0 ? 127.0F / most : 0.0F;
-        for (int k = 0; k < l.length; k++) {
-            float *v = &x[(size_t)k * l.step];
-            *v = bn_reference_code(*v * inverse, 127);
-        }
+        round_line((strided_out){a.value + (size_t)line * l.line_step, l.step}, l.length, dtype,
+                   &a.unit[line]);
     }
 }
 
@@ -124,13 +149,10 @@ static void backward_input(const bn_weight *weight, const bn_linear_grads *grads
                 backward_dtype(weight->format));
     for (int r = 0; r < dy.rows; r++) {
         for (int i = 0; i < ins; i++) {
-            double sum = 0;
-            for (int o = 0; o < outs; o++) {
-                sum += (double)dy.value[size_of(r, outs) + (size_t)o] *
-                       (double)form->value[size_of(o, ins) + (size_t)i];
-            }
+            float sum = dot((strided){dy.value + size_of(r, outs), 1},
+                            (strided){form->value + i, (size_t)ins}, outs);
             float *dx = &grads->dx.data[size_of(r, ins) + (size_t)i];
-            float value = (float)sum * (dy.unit[r] * form->scale);
+            float value = sum * (dy.unit[r] * form->scale);
             *dx = grads->accumulate ? *dx + value : value;
         }
     }
@@ -156,12 +178,9 @@ static void backward_weight(bn_act x, const bn_weight *weight, const bn_linear_g
         x.dtype == BN_I8 && dtype == BN_I8 ? BN_F32 : dtype);
     for (int o = 0; o < dy.cols; o++) {
         for (int i = 0; i < in.cols; i++) {
-            double sum = 0;
-            for (int r = 0; r < dy.rows; r++) {
-                sum += (double)dy.value[size_of(r, dy.cols) + (size_t)o] *
-                       (double)in.value[size_of(r, in.cols) + (size_t)i];
-            }
-            grads->dw[size_of(o, in.cols) + (size_t)i] += (float)sum * (dy.unit[o] * in.unit[i]);
+            float sum = dot((strided){dy.value + o, (size_t)dy.cols},
+                            (strided){in.value + i, (size_t)in.cols}, dy.rows);
+            grads->dw[size_of(o, in.cols) + (size_t)i] += sum * (dy.unit[o] * in.unit[i]);
         }
     }
 }

@@ -6,7 +6,7 @@
 #include "engine/base/half.h"
 #include "engine/reference/reference.h"
 
-static const float SCALE_FLOOR = 1e-5F;
+static const float scale_floor = 1e-5F;
 
 float bn_reference_round(float value, bn_dtype dtype)
 {
@@ -48,7 +48,7 @@ static float at_least(float value, float floor)
 static void quantize_row(bn_act out, int r, const float *y)
 {
     int8_t *codes = (int8_t *)out.data + (size_t)r * (size_t)out.cols;
-    float most = at_least(abs_max(y, (size_t)out.cols), SCALE_FLOOR);
+    float most = at_least(abs_max(y, (size_t)out.cols), scale_floor);
     float inverse = 127.0F / most;
     out.scale[r] = most / 127.0F;
     out.sum[r] = 0;
@@ -148,13 +148,13 @@ static float weight_scale(const bn_weight *weight, size_t count)
         return 1;
     case BN_WEIGHT_TERNARY:
         scale = weight->format.median ? abs_median(w, count) : mean_of(w, count, true);
-        scale = at_least(scale, SCALE_FLOOR);
+        scale = at_least(scale, scale_floor);
         break;
     case BN_WEIGHT_BINARY:
         scale = mean_of(w, count, true);
         break;
     case BN_WEIGHT_INT8:
-        scale = at_least(abs_max(w, count), SCALE_FLOOR) / 127.0F;
+        scale = at_least(abs_max(w, count), scale_floor) / 127.0F;
         break;
     }
     return weight->format.fp16_scale ? bn_reference_round(scale, BN_F16) : scale;

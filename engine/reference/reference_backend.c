@@ -72,7 +72,7 @@ static void close_backend(void *self)
     free(ref);
 }
 
-static const struct bn_ops TABLE = {
+static const struct bn_ops table = {
     .name = "reference",
     .alloc = allocate,
     .free = release,
@@ -104,6 +104,6 @@ bn_status bn_reference_open(bn_backend *out, bn_error *err)
 {
     bn_reference *ref = calloc(1, sizeof *ref);
     if (!ref) return bn_fail(err, BN_ENOMEM, "no memory for the reference backend");
-    *out = (bn_backend){.ops = &TABLE, .self = ref};
+    *out = (bn_backend){.ops = &table, .self = ref};
     return BN_OK;
 }
