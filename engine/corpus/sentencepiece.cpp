@@ -1,0 +1,91 @@
+// The one place that knows SentencePiece. No exception leaves it: the house is C.
+#include "engine/corpus/sentencepiece.h"
+
+#include <cstdio>
+#include <exception>
+#include <sentencepiece_processor.h>
+#include <string>
+#include <vector>
+
+struct bn_pieces {
+    sentencepiece::SentencePieceProcessor processor;
+};
+
+namespace
+{
+
+// One line of at most `size` bytes: the library's messages have file names and line breaks.
+void explain(char *why, size_t size, const std::string &text)
+{
+    std::string line = text;
+    for (char &c : line) {
+        if (c == '\n' || c == '\r') c = ' ';
+    }
+    (void)std::snprintf(why, size, "%s", line.c_str());
+}
+
+} // namespace
+
+bn_pieces *bn_pieces_open(const char *model, size_t bytes, bool dummy_prefix, char *why,
+                          size_t why_bytes)
+{
+    bn_pieces *pieces = nullptr;
+    try {
+        std::string proto(model, bytes);
+        // Protocol buffers merge what is concatenated: ModelProto.normalizer_spec (field 3) gets
+        // add_dummy_prefix (field 3) = false, and nothing else of the model changes.
+        if (!dummy_prefix) proto.append("\x1a\x02\x18\x00", 4);
+        pieces = new bn_pieces();
+        const auto status = pieces->processor.LoadFromSerializedProto(proto);
+        if (status.ok()) return pieces;
+        explain(why, why_bytes, status.ToString());
+    } catch (const std::exception &failure) {
+        explain(why, why_bytes, failure.what());
+    }
+    delete pieces;
+    return nullptr;
+}
+
+void bn_pieces_close(bn_pieces *pieces)
+{
+    delete pieces;
+}
+
+int bn_pieces_count(const bn_pieces *pieces)
+{
+    return pieces->processor.GetPieceSize();
+}
+
+int bn_pieces_end_id(const bn_pieces *pieces)
+{
+    return pieces->processor.eos_id();
+}
+
+int bn_pieces_start_id(const bn_pieces *pieces)
+{
+    return pieces->processor.bos_id();
+}
+
+const char *bn_pieces_text(const bn_pieces *pieces, int id, bn_piece_kind *kind)
+{
+    const auto &processor = pieces->processor;
+    *kind = BN_PIECE_NORMAL;
+    if (processor.IsControl(id) || processor.IsUnused(id)) *kind = BN_PIECE_CONTROL;
+    if (processor.IsByte(id)) *kind = BN_PIECE_BYTE;
+    if (processor.IsUnknown(id)) *kind = BN_PIECE_UNKNOWN;
+    return processor.IdToPiece(id).c_str();
+}
+
+size_t bn_pieces_encode(const bn_pieces *pieces, const char *text, size_t bytes, int32_t *ids,
+                        size_t room)
+{
+    try {
+        std::vector<int> found;
+        const auto status = pieces->processor.Encode(absl::string_view(text, bytes), &found);
+        if (!status.ok()) return SIZE_MAX;
+        for (size_t i = 0; i < found.size() && i < room; i++) ids[i] = found[i];
+        return found.size();
+    } catch (const std::exception &) {
+        return SIZE_MAX;
+    }
+}

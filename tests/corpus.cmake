@@ -1,0 +1,6 @@
+bn_test(shards bn_corpus)
+bn_test(tokenizer bn_corpus)
+bn_test(dataset bn_corpus Threads::Threads)
+foreach(name tokenizer dataset)
+    target_compile_definitions(test_${name} PRIVATE BN_SHARED_DATA="${PROJECT_SOURCE_DIR}/../shared/data")
+endforeach()
