@@ -38,6 +38,7 @@ typedef struct bn_latest {
     char key[BN_METRIC_NAME_MAX];
     double last, min, max; /* min and max NaN when no finite number was ever recorded */
     int64_t last_step, min_step, max_step;
+    int64_t count; /* numbers recorded */
 } bn_latest;
 
 /* Of one run, by key; the caller frees *out. */
@@ -49,5 +50,28 @@ BN_MUST_CHECK bn_status bn_history_latest(bn_store *store, int64_t run, bn_lates
 BN_MUST_CHECK bn_status bn_history_latest_of(bn_store *store, int64_t sweep, const char *key,
                                              int64_t **runs, bn_latest **out, size_t *count,
                                              bn_error *err);
+
+/* Every metric that was ever recorded in a sweep (0: in the home), by name; the caller frees *out.
+ */
+typedef struct bn_metric_use {
+    char key[BN_METRIC_NAME_MAX];
+    int64_t runs, numbers; /* that have it; that were recorded */
+} bn_metric_use;
+BN_MUST_CHECK bn_status bn_history_keys(bn_store *store, int64_t sweep, bn_metric_use **out,
+                                        size_t *count, bn_error *err);
+
+/* Whole records again, a stretch at a time: to export, or to follow a run as it goes. */
+enum { BN_HISTORY_RECORDS = 1000 };
+
+typedef struct bn_history_reader bn_history_reader; /* owns the memory of its last stretch */
+
+BN_MUST_CHECK bn_status bn_history_reader_open(bn_history_reader **out, bn_store *store,
+                                               bn_error *err);
+void bn_history_reader_close(bn_history_reader *reader); /* NULL is fine */
+
+/* At most BN_HISTORY_RECORDS records from first_seq on; *count 0: there are none (yet). *records
+ * lives until the next read. */
+BN_MUST_CHECK bn_status bn_history_read(bn_history_reader *reader, int64_t run, int64_t first_seq,
+                                        const bn_record **records, size_t *count, bn_error *err);
 
 #endif

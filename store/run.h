@@ -100,9 +100,49 @@ BN_MUST_CHECK bn_status bn_run_list(bn_store *store, int64_t sweep, bn_run **out
 BN_MUST_CHECK bn_status bn_run_find(bn_store *store, const char *key_or_name, bn_run *out,
                                     bn_error *err);
 
+/* By row. BN_ENOENT. */
+BN_MUST_CHECK bn_status bn_run_get(bn_store *store, int64_t run, bn_run *out, bn_error *err);
+
+/* The first run that has finished with this configuration; *found is false when there is none, and
+ * for the empty hash. */
+BN_MUST_CHECK bn_status bn_run_find_finished(bn_store *store, const char *config_hash, bool *found,
+                                             bn_run *out, bn_error *err);
+
 /* Its configuration as flat JSON, and its parameters; the caller frees *out. */
 BN_MUST_CHECK bn_status bn_run_config(bn_store *store, int64_t run, char **out, bn_error *err);
 BN_MUST_CHECK bn_status bn_run_params(bn_store *store, int64_t run, bn_param **out, size_t *count,
                                       bn_error *err);
+
+/* What was varied, of all runs of a sweep (0: of all), by run and name; the caller frees *out. */
+typedef struct bn_run_param {
+    int64_t run;
+    bn_param param;
+} bn_run_param;
+BN_MUST_CHECK bn_status bn_run_varied(bn_store *store, int64_t sweep, bn_run_param **out,
+                                      size_t *count, bn_error *err);
+
+/* What a run was made from: {"git.commit", "f410f54..."}, {"binary.sha256", ...}, {"argv", ...}. A
+ * fact of the same name is replaced. No secrets: anyone may read the database. */
+typedef struct bn_run_fact {
+    const char *name, *value; /* borrowed */
+} bn_run_fact;
+BN_MUST_CHECK bn_status bn_run_set_origin(bn_store *store, int64_t run, const bn_run_fact *facts,
+                                          size_t count, bn_error *err);
+
+/* Shows the facts one by one, by name; they live until `seen` returns. */
+typedef void bn_run_fact_seen(void *self, const bn_run_fact *fact);
+BN_MUST_CHECK bn_status bn_run_each_origin(bn_store *store, int64_t run, bn_run_fact_seen *seen,
+                                           void *self, bn_error *err);
+
+/* Its attempts, first to last; the caller frees *out. */
+typedef struct bn_attempt {
+    int number;
+    bn_run_state state;
+    char reason[240], host[64], device[128];
+    int exit_code;             /* -1: none */
+    double started_s, ended_s; /* ended NaN: not yet */
+} bn_attempt;
+BN_MUST_CHECK bn_status bn_run_attempts(bn_store *store, int64_t run, bn_attempt **out,
+                                        size_t *count, bn_error *err);
 
 #endif

@@ -23,4 +23,12 @@ BN_MUST_CHECK bn_status bn_store_open(bn_store **out, const char *home, bn_store
                                       bn_error *err);
 void bn_store_close(bn_store *store); /* NULL is fine */
 
+const char *bn_store_home(const bn_store *store); /* absolute path of the home */
+
+/* Reads the whole database and checks it against itself. BN_ECORRUPT names the first fault. */
+BN_MUST_CHECK bn_status bn_store_check(bn_store *store, bn_error *err);
+
+/* A copy in one new file, consistent while others write. BN_EINVAL: path exists; BN_EIO. */
+BN_MUST_CHECK bn_status bn_store_backup(bn_store *store, const char *path, bn_error *err);
+
 #endif

@@ -42,6 +42,9 @@ BN_MUST_CHECK bn_status bn_sweep_add(bn_store *store, bn_sweep *sweep, const cha
 /* By name. BN_ENOENT names the nearest. */
 BN_MUST_CHECK bn_status bn_sweep_find(bn_store *store, const char *name, bn_sweep *out,
                                       bn_error *err);
+BN_MUST_CHECK bn_status bn_sweep_get(bn_store *store, int64_t sweep, bn_sweep *out, bn_error *err);
+BN_MUST_CHECK bn_status bn_sweep_set_planned(bn_store *store, int64_t sweep, int64_t planned,
+                                             bn_error *err);
 BN_MUST_CHECK bn_status bn_sweep_set_state(bn_store *store, int64_t sweep, bn_sweep_state state,
                                            bn_error *err);
 
