@@ -13,7 +13,7 @@
 #include "engine/config.h"
 #include "runner/search/search.h"
 
-enum { BN_SPEC_ARGS_MAX = 64 };
+enum { BN_SPEC_ARGS_MAX = 64, BN_SPEC_BYTES_MAX = 1 << 20 };
 
 typedef struct bn_resources {
     int jobs;    /* runs at a time; 0: as many as threads fit the cores */
@@ -39,10 +39,13 @@ typedef struct bn_early {
 typedef struct bn_spec {
     char file[BN_CONFIG_TEXT_MAX]; /* for messages */
     char *source;                  /* the file, verbatim */
-    char hash[65];                 /* of what it asks, overrides included; not of [resources] */
+    char hash[65]; /* of what it asks, overrides included; not of comments and layout, [resources],
+                      run_cap (a raised cap continues the sweep), description and destinations */
     char name[96], description[512], project[128], entity[128];
     char metric[96];
+    char goal[16]; /* "minimize" or "maximize" */
     bool maximize;
+    int64_t seed; /* of the search */
     bn_space space;
     bn_search_options search; /* its strings live in the spec */
     char method[32], order[16];
@@ -55,9 +58,12 @@ typedef struct bn_spec {
     bn_early early;
 } bn_spec;
 
-/* Reads a file; overrides are `count` texts "knob=value" (--set), applied over [config] (or over a
- * parameter of that name, which is then fixed). BN_EINVAL, BN_ENOENT. Release with bn_spec_release.
- */
+/* Reads a file of at most BN_SPEC_BYTES_MAX bytes; overrides are `count` texts "knob=value"
+ * (--set), applied over [config] (or over a parameter of that name, which is then fixed, or over a
+ * key such as run_cap or resources.jobs). Files that a knob names are looked for in the working
+ * folder, then beside the sweep file, and must exist. Every point of a grid is resolved once, so
+ * that none fails later. BN_EINVAL, BN_ENOENT; *out is then released. Release with bn_spec_release;
+ * do not move *out: its search options point into it. */
 BN_MUST_CHECK bn_status bn_spec_read(bn_spec *out, const char *file, const char *const *overrides,
                                      size_t count, bn_error *err);
 void bn_spec_release(bn_spec *spec); /* {0} is fine */

@@ -32,9 +32,14 @@ typedef struct bn_trial {
 
 typedef struct bn_search bn_search;
 
+/* What became of the candidates that were looked at. */
+typedef struct bn_search_tally {
+    int64_t candidates, duplicates, rejected; /* rejected by constraints */
+} bn_search_tally;
+
 typedef struct bn_search_options {
-    const char *method; /* "grid" "random" "sobol" "tpe" "gp" "bayes" */
-    const char *order;  /* of a grid: "grid" "shuffle" "sobol" */
+    const char *method; /* "grid" "random" */
+    const char *order;  /* of a grid: "grid" "shuffle"; NULL or "": "grid" */
     uint64_t seed;
 } bn_search_options;
 
@@ -46,6 +51,14 @@ void bn_search_close(bn_search *search); /* NULL is fine */
 
 /* Configurations in all; -1: no end. Grid: after constraints. */
 int64_t bn_search_count(const bn_search *search);
+
+/* Whether suggestions depend on what is told of earlier ones; false: trials may be left out. */
+bool bn_search_learns(const bn_search *search);
+
+void bn_search_tally_of(const bn_search *search, bn_search_tally *out);
+
+/* Methods by name, for messages. */
+const char *const *bn_search_methods(size_t *count);
 
 /* Configuration number `index`. trials: of all lower indexes, in order; methods that learn use
  * them. BN_ENOENT: the space is exhausted. */

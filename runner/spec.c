@@ -1,0 +1,194 @@
+#include "runner/spec.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/file.h"
+#include "runner/spec_read.h"
+
+void bn_spec_release(bn_spec *spec)
+{
+    free(spec->source);
+    for (int i = 0; i < BN_SPEC_ARGS_MAX; i++) free(spec->command[i]);
+    bn_space_release(&spec->space);
+    memset(spec, 0, sizeof *spec);
+}
+
+static void set_defaults(bn_spec *spec, const char *file)
+{
+    memset(spec, 0, sizeof *spec);
+    (void)snprintf(spec->file, sizeof spec->file, "%s", file);
+    (void)snprintf(spec->metric, sizeof spec->metric, "val/loss");
+    (void)snprintf(spec->goal, sizeof spec->goal, "minimize");
+    (void)snprintf(spec->order, sizeof spec->order, "grid");
+    spec->replicates = 1;
+    spec->resources.grace_s = 30;
+    spec->early.eta = 3;
+    spec->early.strict = true; /* as wandb's schema has it */
+    bn_config_init(&spec->config);
+    const char *slash = strrchr(file, '/');
+    const char *base = slash ? slash + 1 : file;
+    size_t length = strcspn(base, ".");
+    if (length > 0 && length < sizeof spec->name) memcpy(spec->name, base, length);
+}
+
+/* A sweep's name is a folder's too. */
+static bn_status check_name(const bn_spec_reader *reader)
+{
+    const char *name = reader->spec->name;
+    const bn_toml_node *node = bn_toml_get(reader->root, "name");
+    const char *plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+    bool fine = *name && *name != '.' && *name != '-' && strspn(name, plain) == strlen(name);
+    if (fine && strlen(name) <= 64) return BN_OK;
+    return bn_spec_fail(reader, node ? bn_toml_line(node) : 1,
+                        "'name' must be 1 to 64 of A-Z a-z 0-9 _ . - and not begin with . or -, "
+                        "is '%.70s'",
+                        name);
+}
+
+static bn_status read_section(bn_spec_reader *reader, const char *section)
+{
+    const bn_toml_node *node = bn_toml_get(reader->root, section);
+    char found[80];
+    if (!node) return BN_OK;
+    if (bn_toml_kind_of(node) != BN_TOML_TABLE) {
+        return bn_spec_fail(reader, bn_toml_line(node), "'%s' must be a table, is %s", section,
+                            bn_spec_describe(node, found));
+    }
+    return bn_spec_read_keys(reader, node, section);
+}
+
+static const char *const RETRY_WORDS[] = {"failed",  "crashed", "preempted", "oom", "timeout",
+                                          "stalled", "lost",    "diverged",  NULL};
+
+static bn_status read_retry_on(bn_spec_reader *reader)
+{
+    bn_resources *resources = &reader->spec->resources;
+    const bn_toml_node *section = bn_toml_get(reader->root, "resources");
+    const bn_toml_node *list = section ? bn_toml_get(section, "retry_on") : NULL;
+    if (!list) return BN_OK;
+    const char *wanted = "'resources.retry_on' must be an array of failed, crashed, preempted, "
+                         "oom, timeout, stalled, lost, diverged";
+    size_t count = bn_toml_count(list);
+    if (bn_toml_kind_of(list) != BN_TOML_ARRAY || count > 8) {
+        return bn_spec_fail(reader, bn_toml_line(list), "%s", wanted);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const bn_toml_node *item = bn_toml_at(list, i);
+        const char *word = bn_toml_kind_of(item) == BN_TOML_TEXT ? bn_toml_text(item) : "";
+        bool known = false;
+        for (int k = 0; RETRY_WORDS[k] && !known; k++) known = strcmp(RETRY_WORDS[k], word) == 0;
+        if (!known)
+            return bn_spec_fail(reader, bn_toml_line(item), "%s; not '%.20s'", wanted, word);
+        (void)snprintf(resources->retry_on[i], sizeof resources->retry_on[i], "%s", word);
+    }
+    resources->retry_on_count = (int)count;
+    return BN_OK;
+}
+
+static bn_status check_early(const bn_spec_reader *reader)
+{
+    const bn_early *early = &reader->spec->early;
+    const bn_toml_node *node = bn_toml_get(reader->root, "early_terminate");
+    if (!node) return BN_OK;
+    int line = bn_toml_line(node);
+    if (!*early->type) {
+        return bn_spec_fail(reader, line,
+                            "'early_terminate.type' is missing; expected one of "
+                            "hyperband, asha, median, threshold");
+    }
+    bool bands = early->min_iter > 0 || (early->max_iter > 0 && early->s > 0);
+    if (strcmp(early->type, "hyperband") == 0 && !bands) {
+        return bn_spec_fail(reader, line, "hyperband must have 'min_iter', or 'max_iter' and 's'");
+    }
+    return BN_OK;
+}
+
+static bn_status read_parts(bn_spec_reader *reader)
+{
+    bn_status (*const parts[])(bn_spec_reader *) = {
+        bn_spec_read_command,
+        bn_spec_read_config,
+        bn_spec_read_parameters,
+        read_retry_on,
+    };
+    static const char *const sections[] = {"metric", "resources", "early_terminate"};
+    bn_status status = bn_spec_read_keys(reader, reader->root, "");
+    for (size_t i = 0; i < sizeof sections / sizeof sections[0] && status == BN_OK; i++) {
+        status = read_section(reader, sections[i]);
+    }
+    if (status == BN_OK && !*reader->spec->method) {
+        status = bn_spec_fail(reader, 1, "'method' is missing; expected one of grid, random");
+    }
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0] && status == BN_OK; i++) {
+        status = parts[i](reader);
+    }
+    return status;
+}
+
+/* Resolves every point of a grid (the first of them when they are many), and the first point of
+ * another method. */
+static bn_status check_points(const bn_spec *spec, bn_search *search, bn_config *config,
+                              bn_error *err)
+{
+    enum { CHECKED_MAX = 20000 };
+    int64_t count = bn_search_count(search);
+    if (count < 0 || count > CHECKED_MAX) count = count < 0 ? 1 : CHECKED_MAX;
+    for (int64_t i = 0; i < count && !bn_search_learns(search); i++) {
+        bn_point point;
+        char name[96];
+        bn_status status = bn_search_suggest(search, i, NULL, 0, &point, err);
+        if (status != BN_OK) return bn_fail_in(err, "%s", spec->file);
+        if (!spec->builtin || bn_spec_config(spec, &point, 0, config, err) == BN_OK) continue;
+        bn_spec_run_name(spec, &point, 0, name);
+        return bn_fail_in(err, "%s: run '%s'", spec->file, name);
+    }
+    return BN_OK;
+}
+
+static bn_status check_search(bn_spec *spec, bn_config *config, bn_error *err)
+{
+    bn_search *search = NULL;
+    spec->maximize = strcmp(spec->goal, "maximize") == 0;
+    spec->search = (bn_search_options){
+        .method = spec->method, .order = spec->order, .seed = (uint64_t)spec->seed};
+    bn_status status = bn_search_open(&search, &spec->space, &spec->search, err);
+    if (status != BN_OK) return bn_fail_in(err, "%s", spec->file);
+    status = check_points(spec, search, config, err);
+    bn_search_close(search);
+    return status;
+}
+
+static bn_status read_text(bn_spec_reader *reader, size_t bytes, const char *const *overrides,
+                           size_t count)
+{
+    bn_spec *spec = reader->spec;
+    bn_toml *document = NULL;
+    bn_status status = bn_toml_parse(&document, spec->source, bytes, spec->file, reader->err);
+    if (status != BN_OK) return status;
+    reader->root = bn_toml_root(document);
+    status = read_parts(reader);
+    for (size_t i = 0; i < count && status == BN_OK; i++) {
+        status = bn_spec_override(reader, overrides[i]);
+    }
+    if (status == BN_OK) status = check_name(reader);
+    if (status == BN_OK) status = check_early(reader);
+    if (status == BN_OK) status = check_search(spec, reader->scratch, reader->err);
+    if (status == BN_OK) status = bn_spec_hash(spec, reader->err);
+    bn_toml_close(document);
+    return status;
+}
+
+bn_status bn_spec_read(bn_spec *out, const char *file, const char *const *overrides, size_t count,
+                       bn_error *err)
+{
+    size_t bytes = 0;
+    set_defaults(out, file);
+    bn_config scratch = out->config;
+    bn_spec_reader reader = {.spec = out, .scratch = &scratch, .err = err};
+    bn_status status = bn_file_read(file, BN_SPEC_BYTES_MAX, &out->source, &bytes, err);
+    if (status == BN_OK) status = read_text(&reader, bytes, overrides, count);
+    if (status != BN_OK) bn_spec_release(out);
+    return status;
+}

@@ -1,0 +1,324 @@
+/* [config], [run] and --set: what is fixed; and the configuration of one run. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/file.h"
+#include "engine/base/nearest.h"
+#include "runner/spec_read.h"
+
+static const char *kind_word(bn_knob_kind kind)
+{
+    switch (kind) {
+    case BN_KNOB_INT:
+        return "a whole number";
+    case BN_KNOB_REAL:
+        return "a number";
+    case BN_KNOB_BOOL:
+        return "true or false";
+    case BN_KNOB_CHOICE:
+    case BN_KNOB_TEXT:
+        break;
+    }
+    return "a text";
+}
+
+static bool kind_fits(const bn_knob *knob, bn_setting_kind kind)
+{
+    bool number = kind == BN_SETTING_INT || kind == BN_SETTING_REAL;
+    switch (knob->kind) {
+    case BN_KNOB_INT:
+    case BN_KNOB_REAL:
+        return number;
+    case BN_KNOB_BOOL:
+        return kind == BN_SETTING_BOOL;
+    case BN_KNOB_CHOICE:
+        return kind == BN_SETTING_TEXT || kind == BN_SETTING_INT; /* act_bits = 8 */
+    case BN_KNOB_TEXT:
+        return kind == BN_SETTING_TEXT;
+    }
+    return false;
+}
+
+static bool is_file_knob(const char *name)
+{
+    return strcmp(name, "data.path") == 0 || strcmp(name, "data.tokenizer") == 0;
+}
+
+/* One file of a list: as it stands, from the working folder, from beside the sweep file. */
+static bn_status resolve_file(const bn_spec *spec, const char *piece, bn_text *out, bn_error *err)
+{
+    char folder[BN_PATH_MAX] = "", beside[BN_PATH_MAX], absolute[BN_PATH_MAX];
+    const char *found = bn_file_exists(piece) ? piece : NULL;
+    const char *slash = strrchr(spec->file, '/');
+    if (!found && slash && piece[0] != '/') {
+        (void)snprintf(folder, sizeof folder, "%.*s", (int)(slash - spec->file), spec->file);
+        bn_status status = bn_path_join(beside, *folder ? folder : "/", piece, err);
+        if (status != BN_OK) return status;
+        if (bn_file_exists(beside)) found = beside;
+    }
+    if (!found) {
+        return bn_fail(err, BN_ENOENT, "there is no file '%.100s' here%s%.60s", piece,
+                       *folder ? " nor in " : "", folder);
+    }
+    bn_status status = bn_path_absolute(absolute, found, err);
+    if (status == BN_OK) bn_text_add(out, absolute);
+    return status;
+}
+
+static bn_status resolve_list(const bn_spec *spec, char *field, size_t size_bytes, bn_error *err)
+{
+    char all[BN_CONFIG_TEXT_MAX * 4], piece[BN_PATH_MAX];
+    bn_text text;
+    bn_text_fixed(&text, all, sizeof all);
+    for (const char *c = field; *c;) {
+        size_t span = strcspn(c, ":");
+        (void)snprintf(piece, sizeof piece, "%.*s", (int)span, c);
+        bn_status status = span ? resolve_file(spec, piece, &text, err) : BN_OK;
+        if (status != BN_OK) return status;
+        c += span;
+        if (*c != ':') break;
+        bn_text_add(&text, ":");
+        c++;
+    }
+    if (text.failed || text.length >= size_bytes) {
+        return bn_fail(err, BN_EINVAL, "its absolute paths take more than %zu bytes", size_bytes);
+    }
+    memset(field, 0, size_bytes);
+    memcpy(field, all, text.length);
+    return BN_OK;
+}
+
+bn_status bn_spec_resolve_paths(const bn_spec *spec, bn_config *config, bn_error *err)
+{
+    if (resolve_list(spec, config->data.path, sizeof config->data.path, err) != BN_OK) {
+        return bn_fail_in(err, "'data.path'");
+    }
+    if (strcmp(config->data.tokenizer, "bytes") == 0) return BN_OK;
+    if (resolve_list(spec, config->data.tokenizer, sizeof config->data.tokenizer, err) != BN_OK) {
+        return bn_fail_in(err, "'data.tokenizer'");
+    }
+    return BN_OK;
+}
+
+bn_status bn_spec_check_value(const bn_spec_reader *reader, const char *name,
+                              const bn_setting *value, int line)
+{
+    const bn_knob *knob = bn_knob_find(name);
+    if (!reader->spec->builtin) return BN_OK;
+    if (knob && !kind_fits(knob, value->kind)) {
+        bool text = value->kind == BN_SETTING_TEXT;
+        return bn_spec_fail(reader, line, "'%s' must be %s, is %s%.60s%s", name,
+                            kind_word(knob->kind), text ? "the text \"" : "", value->text,
+                            text ? "\"" : "");
+    }
+    if (bn_config_set(reader->scratch, name, value->text, reader->err) != BN_OK) {
+        return bn_spec_fail_at(reader, line);
+    }
+    if (is_file_knob(name) && *value->text &&
+        bn_spec_resolve_paths(reader->spec, reader->scratch, reader->err) != BN_OK) {
+        return bn_spec_fail_at(reader, line);
+    }
+    return BN_OK;
+}
+
+static size_t knob_index(const char *name)
+{
+    size_t count = 0;
+    const bn_knob *table = bn_knob_table(&count);
+    return (size_t)(bn_knob_find(name) - table);
+}
+
+/* A knob's text may be longer than a parameter's value. */
+static bn_status set_long_text(bn_spec_reader *reader, const char *name, const char *text, int line)
+{
+    *reader->scratch = reader->spec->config;
+    if (bn_config_set(reader->scratch, name, text, reader->err) != BN_OK ||
+        bn_spec_resolve_paths(reader->spec, reader->scratch, reader->err) != BN_OK ||
+        bn_config_set(&reader->spec->config, name, text, reader->err) != BN_OK) {
+        return bn_spec_fail_at(reader, line);
+    }
+    return BN_OK;
+}
+
+static bn_status set_fixed(bn_spec_reader *reader, const char *name, const bn_toml_node *node,
+                           int line)
+{
+    const bn_knob *knob = bn_knob_find(name);
+    bool builtin = reader->spec->builtin;
+    char what[96];
+    bn_setting value;
+    if (builtin && knob) {
+        int *seen = &reader->config_lines[knob_index(name)];
+        if (*seen) {
+            return bn_spec_fail(reader, line, "'%s' is set twice, first in line %d", name, *seen);
+        }
+        *seen = line;
+        if (knob->kind == BN_KNOB_TEXT && bn_toml_kind_of(node) == BN_TOML_TEXT) {
+            return set_long_text(reader, name, bn_toml_text(node), line);
+        }
+    }
+    (void)snprintf(what, sizeof what, "'%s'", name);
+    bn_status status = bn_spec_read_setting(reader, node, what, &value);
+    if (status != BN_OK) return status;
+    if (!builtin) return bn_spec_add_constant(reader, name, &value, line);
+    status = bn_spec_check_value(reader, name, &value, line);
+    if (status != BN_OK) return status;
+    return bn_config_set(&reader->spec->config, name, value.text, reader->err);
+}
+
+/* [config] with dotted names, quoted or as tables. */
+static bn_status read_fixed_level(bn_spec_reader *reader, const bn_toml_node *table,
+                                  const char *prefix, int depth)
+{
+    for (size_t i = 0; i < bn_toml_count(table); i++) {
+        char name[96];
+        const bn_toml_node *node = bn_toml_at(table, i);
+        (void)snprintf(name, sizeof name, "%s%s%s", prefix, *prefix ? "." : "",
+                       bn_toml_key(table, i));
+        bool inner = bn_toml_kind_of(node) == BN_TOML_TABLE && depth < 8;
+        bn_status status = inner ? read_fixed_level(reader, node, name, depth + 1)
+                                 : set_fixed(reader, name, node, bn_toml_key_line(table, i));
+        if (status != BN_OK) return status;
+    }
+    return BN_OK;
+}
+
+bn_status bn_spec_read_config(bn_spec_reader *reader)
+{
+    const bn_toml_node *table = bn_toml_get(reader->root, "config");
+    char found[80];
+    if (!table) return BN_OK;
+    if (bn_toml_kind_of(table) != BN_TOML_TABLE) {
+        return bn_spec_fail(reader, bn_toml_line(table), "'config' must be a table, is %s",
+                            bn_spec_describe(table, found));
+    }
+    return read_fixed_level(reader, table, "", 0);
+}
+
+static bn_status read_arguments(bn_spec_reader *reader, const bn_toml_node *list)
+{
+    bn_spec *spec = reader->spec;
+    int line = bn_toml_line(list);
+    size_t count = bn_toml_count(list);
+    if (bn_toml_kind_of(list) != BN_TOML_ARRAY || count == 0 || count >= BN_SPEC_ARGS_MAX) {
+        return bn_spec_fail(reader, line,
+                            "'command' must be an array of 1 to %d texts, such as [\"python3\", "
+                            "\"train.py\"]",
+                            BN_SPEC_ARGS_MAX - 1);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const bn_toml_node *item = bn_toml_at(list, i);
+        if (bn_toml_kind_of(item) != BN_TOML_TEXT || (i == 0 && !*bn_toml_text(item))) {
+            return bn_spec_fail(reader, bn_toml_line(item), "'command' must hold only texts");
+        }
+        spec->command[i] = strdup(bn_toml_text(item));
+        if (!spec->command[i]) return bn_fail(reader->err, BN_ENOMEM, "too little memory");
+    }
+    spec->builtin = false;
+    return BN_OK;
+}
+
+/* [run] command, or wandb's command at the top. */
+bn_status bn_spec_read_command(bn_spec_reader *reader)
+{
+    const bn_toml_node *section = bn_toml_get(reader->root, "run");
+    const bn_toml_node *top = bn_toml_get(reader->root, "command");
+    reader->spec->builtin = true;
+    if (section && bn_toml_kind_of(section) != BN_TOML_TABLE) {
+        return bn_spec_fail(reader, bn_toml_line(section), "'run' must be a table");
+    }
+    if (section) {
+        bn_status status = bn_spec_read_keys(reader, section, "run");
+        if (status != BN_OK) return status;
+    }
+    const bn_toml_node *list = section ? bn_toml_get(section, "command") : NULL;
+    if (list && top) {
+        return bn_spec_fail(reader, bn_toml_line(top), "'command' is also in [run] (line %d)",
+                            bn_toml_line(list));
+    }
+    if (!list) list = top;
+    return list ? read_arguments(reader, list) : BN_OK;
+}
+
+/* Makes a parameter a constant. */
+static bn_status fix_parameter(bn_spec_reader *reader, bn_parameter *p, const bn_setting *value)
+{
+    bn_setting *one = malloc(sizeof *one);
+    if (!one) return bn_fail(reader->err, BN_ENOMEM, "too little memory for a value");
+    *one = *value;
+    free(p->values);
+    free(p->probabilities);
+    bn_parameter fixed = {.dist = BN_DIST_CONSTANT, .values = one, .value_count = 1};
+    memcpy(fixed.name, p->name, sizeof fixed.name);
+    *p = fixed;
+    return BN_OK;
+}
+
+static bn_status override_knob(bn_spec_reader *reader, const char *name, const char *text)
+{
+    bn_spec *spec = reader->spec;
+    *reader->scratch = spec->config;
+    bn_status status = bn_config_set(reader->scratch, name, text, reader->err);
+    if (status == BN_OK) status = bn_spec_resolve_paths(spec, reader->scratch, reader->err);
+    if (status != BN_OK) return status;
+    int place = bn_space_find(&spec->space, name);
+    if (place < 0) return bn_config_set(&spec->config, name, text, reader->err);
+    bn_setting value = bn_setting_parse(text);
+    if (bn_knob_find(name)->kind == BN_KNOB_TEXT) value = bn_setting_of_text(text);
+    return fix_parameter(reader, &spec->space.params[place], &value);
+}
+
+static bn_status override_parameter(bn_spec_reader *reader, const char *name, const char *text)
+{
+    bn_space *space = &reader->spec->space;
+    bn_setting value = bn_setting_parse(text);
+    int place = bn_space_find(space, name);
+    if (place >= 0) return fix_parameter(reader, &space->params[place], &value);
+    return bn_spec_add_constant(reader, name, &value, 1);
+}
+
+bn_status bn_spec_override(bn_spec_reader *reader, const char *assignment)
+{
+    char name[96];
+    const char *equals = strchr(assignment, '=');
+    if (!equals || equals == assignment || (size_t)(equals - assignment) >= sizeof name) {
+        return bn_fail(reader->err, BN_EINVAL,
+                       "--set must be knob=value, such as optim.lr=1e-3, is '%.80s'", assignment);
+    }
+    (void)snprintf(name, sizeof name, "%.*s", (int)(equals - assignment), assignment);
+    const char *text = equals + 1;
+    if (strlen(text) >= BN_CONFIG_TEXT_MAX) {
+        return bn_fail(reader->err, BN_EINVAL, "--set %s: its value is too long", name);
+    }
+    bn_status status = BN_ENOENT;
+    if (bn_knob_find(name) && reader->spec->builtin) {
+        status = override_knob(reader, name, text);
+    } else {
+        status = bn_spec_set_key(reader, name, text);
+        if (status == BN_ENOENT && reader->spec->builtin)
+            status = override_knob(reader, name, text);
+        if (status == BN_ENOENT) status = override_parameter(reader, name, text);
+    }
+    if (status != BN_OK && strncmp(reader->err->text, "--set", 5) != 0) {
+        return bn_fail_in(reader->err, "--set %.80s", assignment);
+    }
+    return status;
+}
+
+bn_status bn_spec_config(const bn_spec *spec, const bn_point *point, int replicate, bn_config *out,
+                         bn_error *err)
+{
+    assert(point->count == spec->space.count);
+    *out = spec->config;
+    for (int i = 0; i < point->count; i++) {
+        const char *name = spec->space.params[i].name;
+        const bn_setting *value = &point->values[i];
+        if (value->kind == BN_SETTING_NONE || !bn_knob_find(name)) continue;
+        if (bn_config_set(out, name, value->text, err) != BN_OK) return err->status;
+    }
+    out->train.seed += replicate;
+    bn_status status = bn_spec_resolve_paths(spec, out, err);
+    return status == BN_OK ? bn_config_resolve(out, err) : status;
+}
