@@ -1,0 +1,402 @@
+#include "engine/model.h"
+
+#include <assert.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/rng.h"
+
+enum { LINE_BYTES = 64, INIT_CHUNK = 1 << 14 };
+
+/* Hands out pieces of one allocation. With base NULL it only counts, so the same layout code says
+ * how much there is to allocate and then where everything lies. */
+typedef struct cursor {
+    char *base;
+    size_t used;
+} cursor;
+
+static void *carve(cursor *c, size_t bytes)
+{
+    size_t at = c->used;
+    c->used += (bytes + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
+    return c->base ? c->base + at : NULL;
+}
+
+static bn_mat carve_mat(cursor *c, int rows, int cols)
+{
+    void *data = carve(c, (size_t)rows * (size_t)cols * sizeof(float));
+    return (bn_mat){.data = data, .rows = rows, .cols = cols};
+}
+
+static bn_act carve_act(cursor *c, int rows, int cols, bn_dtype dtype)
+{
+    bn_act act = {.rows = rows, .cols = cols, .dtype = dtype};
+    act.data = carve(c, (size_t)rows * (size_t)cols * bn_dtype_bytes(dtype));
+    if (dtype != BN_I8) return act;
+    act.scale = carve(c, (size_t)rows * sizeof *act.scale);
+    act.sum = carve(c, (size_t)rows * sizeof *act.sum);
+    return act;
+}
+
+static void carve_site(cursor *c, bn_site *site, bn_act shape)
+{
+    site->out = carve_act(c, shape.rows, shape.cols, shape.dtype);
+    site->stats = carve(c, (size_t)shape.rows * BN_NORM_STATS * sizeof *site->stats);
+}
+
+static void lay_block(cursor *c, const bn_shape *shape, bn_block *block, bn_dtype dtype)
+{
+    int rows = shape->rows, width = shape->width, kv_width = shape->kv_heads * shape->dim;
+    bn_act wide = {.rows = rows, .cols = width, .dtype = dtype};
+    bn_act hidden = {.rows = rows, .cols = shape->ffn, .dtype = dtype};
+    block->x = carve_mat(c, rows, width);
+    carve_site(c, &block->site[BN_SITE_ATTN], wide);
+    block->q = carve_mat(c, rows, width);
+    block->k = carve_mat(c, rows, kv_width);
+    block->v = carve_mat(c, rows, kv_width);
+    block->attended = carve_mat(c, rows, width);
+    block->lse = carve(c, (size_t)rows * (size_t)shape->heads * sizeof *block->lse);
+    carve_site(c, &block->site[BN_SITE_ATTN_SUB], wide);
+    block->mid = carve_mat(c, rows, width);
+    carve_site(c, &block->site[BN_SITE_FFN], wide);
+    block->gate = carve_mat(c, rows, shape->ffn);
+    block->up = carve_mat(c, rows, shape->ffn);
+    carve_site(c, &block->site[BN_SITE_FFN_SUB], hidden);
+}
+
+static void lay_activations(bn_model *model, cursor *c, const bn_config *config)
+{
+    const bn_shape *shape = &model->shape;
+    int rows = shape->rows, width = shape->width, kv_width = shape->kv_heads * shape->dim;
+    for (int layer = 0; layer < model->layers; layer++) {
+        lay_block(c, shape, &model->blocks[layer], bn_bitlinear_dtype(config));
+    }
+    model->last = carve_mat(c, rows, width);
+    bn_act final = {.rows = rows, .cols = width, .dtype = bn_head_dtype(config)};
+    carve_site(c, &model->final_site, final);
+    model->dx = carve_mat(c, rows, width);
+    model->scratch = (bn_scratch){.dnorm = carve_mat(c, rows, width),
+                                  .dattended = carve_mat(c, rows, width),
+                                  .dq = carve_mat(c, rows, width),
+                                  .dk = carve_mat(c, rows, kv_width),
+                                  .dv = carve_mat(c, rows, kv_width),
+                                  .dhidden = carve_mat(c, rows, shape->ffn)};
+    model->tokens = carve(c, (size_t)rows * sizeof *model->tokens);
+    model->targets = carve(c, (size_t)rows * sizeof *model->targets);
+    model->loss = carve(c, (size_t)rows * (size_t)model->accum * sizeof *model->loss);
+}
+
+static void lay_forms(bn_model *model, cursor *c)
+{
+    for (size_t i = 0; i < model->params.count; i++) {
+        const bn_tensor *tensor = &model->params.tensors[i];
+        if (tensor->role != BN_ROLE_LINEAR) continue;
+        bn_weight *weight = &model->blocks[tensor->layer].linear[tensor->place].weight;
+        weight->form =
+            carve(c, bn_weight_form_bytes(model->be, weight->rows, weight->cols, weight->format));
+    }
+    bn_weight *head = &model->head.weight;
+    head->form = carve(c, bn_weight_form_bytes(model->be, head->rows, head->cols, head->format));
+}
+
+static bn_linear linear_at(const bn_model *model, const bn_tensor *tensor, bn_weight_format format)
+{
+    return (bn_linear){.weight = {.master = model->weights ? model->weights + tensor->offset : NULL,
+                                  .rows = tensor->rows,
+                                  .cols = tensor->cols,
+                                  .format = format},
+                       .grad = model->grads ? model->grads + tensor->offset : NULL};
+}
+
+static void bind_gain(const bn_model *model, bn_site *site, const bn_tensor *tensor)
+{
+    site->norm.gain = model->weights ? model->weights + tensor->offset : NULL;
+    site->dgain = model->grads ? model->grads + tensor->offset : NULL;
+}
+
+static void bind_table(bn_model *model, const bn_tensor *tensor, const bn_config *config)
+{
+    bn_linear table = linear_at(model, tensor, bn_head_format(config));
+    if (tensor->role == BN_ROLE_HEAD || config->model.tied) model->head = table;
+    if (tensor->role == BN_ROLE_HEAD) return;
+    model->embed = (bn_mat){table.weight.master, tensor->rows, tensor->cols};
+    model->dembed = (bn_mat){table.grad, tensor->rows, tensor->cols};
+}
+
+/* Points blocks, head and gains at their places in weights and grads. */
+static void bind_tensors(bn_model *model, const bn_config *config)
+{
+    for (size_t i = 0; i < model->params.count; i++) {
+        const bn_tensor *tensor = &model->params.tensors[i];
+        switch (tensor->role) {
+        case BN_ROLE_EMBED:
+        case BN_ROLE_HEAD:
+            bind_table(model, tensor, config);
+            break;
+        case BN_ROLE_FINAL_NORM:
+            bind_gain(model, &model->final_site, tensor);
+            break;
+        case BN_ROLE_NORM:
+            bind_gain(model, &model->blocks[tensor->layer].site[tensor->place], tensor);
+            break;
+        case BN_ROLE_LINEAR:
+            model->blocks[tensor->layer].linear[tensor->place] =
+                linear_at(model, tensor, bn_bitlinear_format(config));
+            break;
+        }
+    }
+}
+
+static void set_sites(bn_model *model, const bn_config *config)
+{
+    const int norms[BN_BLOCK_SITES] = {
+        [BN_SITE_ATTN] = config->model.attn_norm,
+        [BN_SITE_ATTN_SUB] = config->model.attn_sub_norm,
+        [BN_SITE_FFN] = config->model.ffn_norm,
+        [BN_SITE_FFN_SUB] = config->model.ffn_sub_norm,
+    };
+    float eps = (float)config->model.norm_eps;
+    for (int i = 0; i < model->layers * BN_BLOCK_SITES; i++) {
+        model->blocks[i / BN_BLOCK_SITES].site[i % BN_BLOCK_SITES].norm =
+            (bn_norm_site){.outer = norms[i % BN_BLOCK_SITES] != BN_NORM_NONE,
+                           .inner = config->model.inner_norm,
+                           .eps = eps};
+    }
+    model->final_site.norm = (bn_norm_site){.outer = true, .eps = eps};
+}
+
+/* Kernels index rows and elements of one matrix with int. */
+static bn_status check_rows(const bn_config *config, bn_error *err)
+{
+    double rows = (double)config->train.batch * (double)config->model.context;
+    double widest =
+        (double)(config->model.ffn > config->model.width ? config->model.ffn : config->model.width);
+    if (rows * widest > INT_MAX) {
+        return bn_fail(err, BN_EINVAL,
+                       "'train.batch' %lld times 'model.context' %lld is too large for one "
+                       "micro-batch; raise 'train.accum' instead",
+                       (long long)config->train.batch, (long long)config->model.context);
+    }
+    return BN_OK;
+}
+
+/* Everything but backend memory. */
+static bn_status open_tables(bn_model *model, const bn_config *config, bn_error *err)
+{
+    if (check_rows(config, err) != BN_OK) return err->status;
+    int heads = (int)config->model.heads, width = (int)config->model.width;
+    model->layers = (int)config->model.layers;
+    model->accum = (int)config->train.accum;
+    model->init_std = config->model.init_std;
+    model->shape = (bn_shape){.batch = (int)config->train.batch,
+                              .seq = (int)config->model.context,
+                              .rows = (int)(config->train.batch * config->model.context),
+                              .width = width,
+                              .heads = heads,
+                              .kv_heads = (int)config->model.kv_heads,
+                              .dim = width / heads,
+                              .ffn = (int)config->model.ffn,
+                              .rope_theta = (float)config->model.rope_theta,
+                              .relu2 = config->model.activation == BN_ACTIVATION_RELU2};
+    if (bn_params_init(&model->params, config, err) != BN_OK) return err->status;
+    model->blocks = calloc((size_t)model->layers, sizeof *model->blocks);
+    if (!model->blocks) return bn_fail(err, BN_ENOMEM, "no memory for %d blocks", model->layers);
+    set_sites(model, config);
+    bind_tensors(model, config);
+    return BN_OK;
+}
+
+static void measure(bn_model *model, const bn_config *config)
+{
+    cursor forms = {0}, activations = {0};
+    size_t floats_bytes = model->params.floats * sizeof(float);
+    lay_forms(model, &forms);
+    lay_activations(model, &activations, config);
+    model->bytes = (bn_model_bytes){.weights = floats_bytes + forms.used,
+                                    .grads = floats_bytes,
+                                    .optimizer = 2 * floats_bytes,
+                                    .activations = activations.used};
+}
+
+static bn_status take_memory(bn_model *model, const bn_config *config, bn_error *err)
+{
+    size_t floats_bytes = model->params.floats * sizeof(float);
+    measure(model, config);
+    cursor forms = {0}, activations = {0};
+    model->weights = bn_backend_alloc(model->be, floats_bytes);
+    model->grads = bn_backend_alloc(model->be, floats_bytes);
+    model->forms = bn_backend_alloc(model->be, model->bytes.weights - floats_bytes);
+    model->activations = bn_backend_alloc(model->be, model->bytes.activations);
+    model->host_loss = calloc((size_t)model->shape.rows * (size_t)model->accum, sizeof(float));
+    if (bn_backend_sync(model->be, err) != BN_OK || !model->host_loss) {
+        (void)bn_fail(err, BN_ENOMEM, "no memory for the losses");
+        return bn_fail_in(err, "a network of %.0f MB and activations of %.0f MB",
+                          (double)(model->bytes.weights + model->bytes.grads) / 1e6,
+                          (double)model->bytes.activations / 1e6);
+    }
+    bind_tensors(model, config);
+    forms.base = model->forms;
+    activations.base = model->activations;
+    lay_forms(model, &forms);
+    lay_activations(model, &activations, config);
+    return BN_OK;
+}
+
+bn_status bn_model_open(bn_model **out, bn_backend be, const bn_config *config, bn_error *err)
+{
+    *out = NULL;
+    bn_model *model = calloc(1, sizeof *model);
+    if (!model) return bn_fail(err, BN_ENOMEM, "no memory for a model");
+    model->be = be;
+    bn_status status = open_tables(model, config, err);
+    if (status == BN_OK) status = take_memory(model, config, err);
+    if (status != BN_OK) {
+        bn_model_close(model);
+        return status;
+    }
+    *out = model;
+    return BN_OK;
+}
+
+void bn_model_close(bn_model *model)
+{
+    if (!model) return;
+    bn_backend_free(model->be, model->weights);
+    bn_backend_free(model->be, model->grads);
+    bn_backend_free(model->be, model->forms);
+    bn_backend_free(model->be, model->activations);
+    free(model->host_loss);
+    free(model->blocks);
+    bn_params_release(&model->params);
+    free(model);
+}
+
+bn_status bn_model_measure(bn_model_bytes *out, bn_backend be, const bn_config *config,
+                           bn_error *err)
+{
+    bn_model model = {.be = be};
+    bn_status status = open_tables(&model, config, err);
+    if (status == BN_OK) {
+        measure(&model, config);
+        *out = model.bytes;
+    }
+    free(model.blocks);
+    bn_params_release(&model.params);
+    return status;
+}
+
+static void init_tensor(bn_model *model, const bn_tensor *tensor, uint64_t key)
+{
+    float chunk[INIT_CHUNK];
+    bool gain = tensor->role == BN_ROLE_NORM || tensor->role == BN_ROLE_FINAL_NORM;
+    for (size_t at = 0; at < tensor->count; at += INIT_CHUNK) {
+        size_t count = tensor->count - at < INIT_CHUNK ? tensor->count - at : INIT_CHUNK;
+        for (size_t i = 0; i < count; i++) {
+            chunk[i] = gain ? 1.0F : (float)(bn_rng_normal(key, at + i) * model->init_std);
+        }
+        bn_backend_write(model->be, model->weights + tensor->offset + at, chunk,
+                         count * sizeof *chunk);
+    }
+}
+
+void bn_model_init(bn_model *model, uint64_t seed)
+{
+    uint64_t root = bn_rng_key(seed, "init", 0);
+    for (size_t i = 0; i < model->params.count; i++) {
+        const bn_tensor *tensor = &model->params.tensors[i];
+        init_tensor(model, tensor, bn_rng_key(root, tensor->name, 0));
+    }
+    bn_model_prepare(model);
+}
+
+const bn_weight *bn_model_weight_of(const bn_model *model, const bn_tensor *tensor)
+{
+    switch (tensor->role) {
+    case BN_ROLE_LINEAR:
+        return &model->blocks[tensor->layer].linear[tensor->place].weight;
+    case BN_ROLE_HEAD:
+        return &model->head.weight;
+    case BN_ROLE_EMBED:
+        return model->head.weight.master == model->embed.data ? &model->head.weight : NULL;
+    case BN_ROLE_FINAL_NORM:
+    case BN_ROLE_NORM:
+        break;
+    }
+    return NULL;
+}
+
+void bn_model_prepare(bn_model *model)
+{
+    for (size_t i = 0; i < model->params.count; i++) {
+        const bn_weight *weight = bn_model_weight_of(model, &model->params.tensors[i]);
+        if (weight) bn_weight_prepare(model->be, weight);
+    }
+}
+
+static bn_norm_args final_norm(const bn_model *model)
+{
+    return (bn_norm_args){.site = model->final_site.norm,
+                          .x = model->last,
+                          .out = model->final_site.out,
+                          .stats = model->final_site.stats};
+}
+
+static void forward(bn_model *model, const int32_t *tokens, const int32_t *targets)
+{
+    size_t bytes = (size_t)model->shape.rows * sizeof *tokens;
+    bn_backend_write(model->be, model->tokens, tokens, bytes);
+    bn_backend_write(model->be, model->targets, targets, bytes);
+    bn_embed_forward(model->be, model->blocks[0].x, model->embed, model->tokens);
+    for (int layer = 0; layer < model->layers; layer++) {
+        bool is_last = layer + 1 == model->layers;
+        bn_mat next = is_last ? model->last : model->blocks[layer + 1].x;
+        bn_block_forward(model->be, &model->shape, &model->blocks[layer], next);
+    }
+    bn_norm_args norm = final_norm(model);
+    bn_norm_forward(model->be, &norm);
+}
+
+void bn_model_train(bn_model *model, int micro, const int32_t *tokens, const int32_t *targets,
+                    float scale)
+{
+    assert(micro >= 0 && micro < model->accum);
+    forward(model, tokens, targets);
+    bn_head_args head = {.x = model->final_site.out,
+                         .head = &model->head.weight,
+                         .targets = model->targets,
+                         .loss = model->loss + (size_t)micro * (size_t)model->shape.rows,
+                         .dx = model->scratch.dnorm,
+                         .dw = model->head.grad,
+                         .scale = scale};
+    bn_head_loss(model->be, &head);
+    bn_mat dx = model->dx;
+    bn_backend_zero(model->be, dx.data, (size_t)dx.rows * (size_t)dx.cols * sizeof(float));
+    bn_norm_args norm = final_norm(model);
+    bn_norm_backward(model->be, &norm,
+                     &(bn_norm_grads){model->scratch.dnorm, dx, model->final_site.dgain});
+    for (int layer = model->layers - 1; layer >= 0; layer--) {
+        bn_block_backward(model->be, &model->shape, &model->blocks[layer], &model->scratch, dx);
+    }
+    bn_embed_backward(model->be, model->dembed, dx, model->tokens);
+}
+
+void bn_model_eval(bn_model *model, const int32_t *tokens, const int32_t *targets)
+{
+    forward(model, tokens, targets);
+    bn_head_args head = {.x = model->final_site.out,
+                         .head = &model->head.weight,
+                         .targets = model->targets,
+                         .loss = model->loss,
+                         .scale = 1};
+    bn_head_loss(model->be, &head);
+}
+
+double bn_model_loss_sum(bn_model *model, int micros)
+{
+    size_t count = (size_t)model->shape.rows * (size_t)micros;
+    bn_backend_read(model->be, model->host_loss, model->loss, count * sizeof(float));
+    double sum = 0;
+    for (size_t i = 0; i < count; i++) sum += (double)model->host_loss[i];
+    return sum;
+}
