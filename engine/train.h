@@ -3,7 +3,6 @@
 #define BN_ENGINE_TRAIN_H
 
 #include <signal.h>
-#include <stdio.h>
 
 #include "engine/config.h"
 
@@ -19,6 +18,10 @@ typedef struct bn_train_job {
     const char *dir;         /* holds events.jsonl and checkpoint/; continues what it finds there */
     int attempt;             /* 1, 2, ... */
     const volatile sig_atomic_t *stop; /* set by a signal; read between steps */
+    /* Told of what the run got over, e.g. a damaged checkpoint that was passed over. NULL: nobody.
+     */
+    void (*say)(void *self, const char *line);
+    void *say_self;
 } bn_train_job;
 
 /* Trains; every line of events.jsonl is on disk before a checkpoint that names the next seq.

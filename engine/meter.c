@@ -1,0 +1,78 @@
+#include "engine/meter.h"
+
+#include <math.h>
+#include <stdio.h>
+
+void bn_values_add(bn_values *values, const char *key, double number)
+{
+    if (values->count == BN_RECORD_VALUES_MAX) return;
+    char *name = values->names[values->count];
+    (void)snprintf(name, BN_METRIC_NAME_MAX, "%s", key);
+    values->rows[values->count++] = (bn_value){name, number};
+}
+
+void bn_meter_step(bn_meter *meter, double took_s)
+{
+    meter->busy_s += took_s;
+    meter->steps++;
+}
+
+static void add_known(bn_values *values, const char *key, double number)
+{
+    if (!isnan(number)) bn_values_add(values, key, number);
+}
+
+static void report_memory(const bn_meter *meter, bn_values *values)
+{
+    const bn_model_bytes *bytes = &meter->bytes;
+    bn_memory memory = bn_memory_now();
+    add_known(values, "mem/rss_bytes", memory.rss_bytes);
+    add_known(values, "mem/peak_rss_bytes", memory.peak_rss_bytes);
+    bn_values_add(values, "mem/weights_bytes", (double)bytes->weights);
+    bn_values_add(values, "mem/grads_bytes", (double)bytes->grads);
+    bn_values_add(values, "mem/optimizer_bytes", (double)bytes->optimizer);
+    bn_values_add(values, "mem/activations_bytes", (double)bytes->activations);
+    bn_values_add(values, "mem/engine_bytes",
+                  (double)(bytes->weights + bytes->grads + bytes->optimizer + bytes->activations) +
+                      meter->host_bytes);
+}
+
+void bn_meter_report(bn_meter *meter, bn_values *values)
+{
+    if (meter->steps > 0 && meter->busy_s > 0) {
+        double rate = meter->tokens_per_step * (double)meter->steps / meter->busy_s;
+        bn_values_add(values, "tokens_per_s", rate);
+        bn_values_add(values, "step_ms", 1e3 * meter->busy_s / (double)meter->steps);
+        if (meter->peak_flops > 0) {
+            bn_values_add(values, "mfu",
+                          rate * meter->cost.train_flops_per_token / meter->peak_flops);
+        }
+    }
+    meter->busy_s = 0;
+    meter->steps = 0;
+    report_memory(meter, values);
+}
+
+void bn_meter_facts(const bn_meter *meter, const bn_params *params, bn_values *values)
+{
+    bn_values_add(values, "model/params", (double)params->total);
+    bn_values_add(values, "model/ternary_params", (double)meter->cost.ternary_params);
+    bn_values_add(values, "model/deployed_bytes", meter->cost.deployed_bytes);
+    bn_values_add(values, "model/fp16_bytes", meter->cost.fp16_bytes);
+    bn_values_add(values, "energy/estimate_j_per_token", meter->cost.energy_estimate_j);
+    if (meter->peak_flops > 0) {
+        bn_values_add(values, "machine/peak_flops", meter->peak_flops);
+    }
+}
+
+void bn_quant_report(const bn_quant_stats *stats, bool histogram, bn_values *values)
+{
+    char key[BN_METRIC_NAME_MAX];
+    bn_values_add(values, "quant/zero_frac", stats->zero_frac);
+    bn_values_add(values, "quant/balance", stats->balance);
+    bn_values_add(values, "quant/flip_rate", stats->flip_rate);
+    for (int i = 0; histogram && i < BN_HIST_BINS; i++) {
+        (void)snprintf(key, sizeof key, "quant/hist_%02d", i);
+        bn_values_add(values, key, stats->hist[i]);
+    }
+}

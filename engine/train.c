@@ -1,0 +1,396 @@
+#include "engine/train.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/clock.h"
+#include "engine/base/file.h"
+#include "engine/checkpoint.h"
+#include "engine/corpus/dataset.h"
+#include "engine/device.h"
+#include "engine/events.h"
+#include "engine/meter.h"
+#include "engine/peak.h"
+#include "engine/schedule.h"
+
+#define RAPL_ROOT "/sys/class/powercap"
+
+enum { REASON_MAX = 64 };
+
+typedef struct trainer {
+    const bn_train_job *job;
+    bn_config config; /* vocabulary known */
+    bn_backend be;
+    bn_dataset *data;
+    const bn_dataset_info *info;
+    bn_model *model;
+    bn_optimizer *optimizer;
+    bn_codes codes; /* low-bit variants with train.quant_every */
+    bool watches_codes;
+    bn_events *events;
+    bn_progress progress;
+    bn_meter meter;
+    bn_values values; /* of the record being made */
+    bn_optimizer_step last;
+    double last_loss;
+    int32_t *tokens, *targets; /* [rows] */
+    int64_t saved_step;        /* of the newest checkpoint; -1: none */
+    char folder[BN_PATH_MAX];  /* of checkpoints */
+} trainer;
+
+/* The tokenizer decides the vocabulary unless a knob asks for a larger one. */
+static bn_status settle_vocabulary(trainer *t, bn_error *err)
+{
+    int64_t *vocab = &t->config.model.vocab;
+    if (*vocab == 0) *vocab = t->info->vocab;
+    if (*vocab >= t->info->vocab) return BN_OK;
+    return bn_fail(err, BN_EINVAL, "'model.vocab' must be at least the data's %d, is %lld",
+                   t->info->vocab, (long long)*vocab);
+}
+
+static bn_status open_data(trainer *t, bn_error *err)
+{
+    const bn_config *config = &t->config;
+    if (config->data.path[0] == '\0') {
+        return bn_fail(err, BN_EINVAL, "'data.path' must name a text file or token shards");
+    }
+    bn_dataset_spec spec = {.path = config->data.path,
+                            .tokenizer = config->data.tokenizer,
+                            .cache = config->data.cache,
+                            .val_fraction = config->data.val_fraction};
+    bn_status status = bn_dataset_open(&t->data, &spec, (int)config->model.context, err);
+    if (status != BN_OK) return status;
+    t->info = bn_dataset_info_of(t->data);
+    return settle_vocabulary(t, err);
+}
+
+static bn_status open_network(trainer *t, bn_error *err)
+{
+    const bn_config *config = &t->config;
+    bn_status status =
+        bn_device_open(&t->be, config->train.device, (int)config->train.threads, err);
+    if (status == BN_OK) status = bn_model_open(&t->model, t->be, config, err);
+    if (status == BN_OK) status = bn_optimizer_open(&t->optimizer, t->model, config, err);
+    if (status != BN_OK) return status;
+    size_t rows = (size_t)t->model->shape.rows;
+    t->tokens = calloc(rows, sizeof *t->tokens);
+    t->targets = calloc(rows, sizeof *t->targets);
+    if (!t->tokens || !t->targets) return bn_fail(err, BN_ENOMEM, "no memory for a batch");
+    bn_model_init(t->model, (uint64_t)config->train.seed);
+    t->watches_codes =
+        bn_variant_is_low_bit(config->quant.variant) && config->train.quant_every > 0;
+    if (t->watches_codes) status = bn_codes_init(&t->codes, t->model, err);
+    return status == BN_OK ? bn_backend_sync(t->be, err) : status;
+}
+
+static void open_meter(trainer *t)
+{
+    bn_meter *meter = &t->meter;
+    size_t rows = (size_t)t->model->shape.rows;
+    meter->cost = bn_cost_of(&t->config, &t->model->params);
+    meter->bytes = t->model->bytes;
+    meter->host_bytes = (double)(2 * t->codes.count + 2 * rows * sizeof *t->tokens +
+                                 rows * (size_t)t->model->accum * sizeof(float));
+    meter->tokens_per_step = (double)rows * (double)t->config.train.accum;
+    meter->peak_flops = bn_peak_flops(t->be, &t->config);
+    bn_rapl_init(&meter->rapl, RAPL_ROOT);
+}
+
+static bn_checkpoint checkpoint_of(trainer *t)
+{
+    return (bn_checkpoint){.config = &t->config,
+                           .data_hash = t->info->hash,
+                           .model = t->model,
+                           .optimizer = t->optimizer,
+                           .codes = t->watches_codes ? &t->codes : NULL,
+                           .progress = &t->progress};
+}
+
+/* The run's folder: events, and the checkpoint to go on from. */
+static bn_status open_folder(trainer *t, bn_error *err)
+{
+    char events[BN_PATH_MAX];
+    bool found = false;
+    t->progress = (bn_progress){.val_loss = NAN, .best_val_loss = NAN};
+    t->progress.energy_j = t->meter.rapl.count > 0 ? 0 : NAN;
+    if (bn_path_join(t->folder, t->job->dir, "checkpoint", err) != BN_OK) return err->status;
+    if (bn_path_join(events, t->job->dir, "events.jsonl", err) != BN_OK) return err->status;
+    if (bn_dir_make(t->folder, 0755, err) != BN_OK) return err->status;
+    bn_checkpoint what = checkpoint_of(t);
+    bn_listener listener = {t->job->say, t->job->say_self};
+    bn_status status = bn_checkpoint_resume(&what, t->folder, listener, &found, err);
+    t->saved_step = found ? t->progress.step : -1;
+    return status == BN_OK ? bn_events_open(&t->events, events, err) : status;
+}
+
+static void say_begin(trainer *t)
+{
+    char device[BN_DEVICE_TEXT_MAX];
+    bn_values *values = &t->values;
+    values->count = 0;
+    bn_meter_facts(&t->meter, &t->model->params, values);
+    if (!isnan(t->info->entropy_floor)) {
+        bn_values_add(values, "data/entropy_floor", t->info->entropy_floor);
+    }
+    bn_values_add(values, "resumed_step", (double)t->progress.step);
+    bn_events_begin(t->events, t->job->attempt, bn_device_describe(t->be, device), values->rows,
+                    values->count);
+}
+
+static void fill_batch(trainer *t, int64_t first)
+{
+    size_t seq = (size_t)t->model->shape.seq;
+    for (int row = 0; row < t->model->shape.batch; row++) {
+        bn_dataset_train(t->data, (uint64_t)t->config.train.seed, first + row,
+                         t->tokens + (size_t)row * seq, t->targets + (size_t)row * seq);
+    }
+}
+
+static bool due(int64_t step, int64_t every)
+{
+    return every > 0 && step % every == 0;
+}
+
+static bool is_last(const trainer *t)
+{
+    return t->progress.step == t->config.train.steps;
+}
+
+/* A record is due when any of its parts is: a function of the step alone, so that a resumed run
+ * says the same records under the same seqs. */
+static bool record_due(const trainer *t)
+{
+    int64_t step = t->progress.step;
+    return is_last(t) || due(step, t->config.train.log_every) ||
+           due(step, t->config.train.eval_every) ||
+           (t->watches_codes && due(step, t->config.train.quant_every));
+}
+
+static void add_group_norms(trainer *t)
+{
+    bn_group_norm groups[BN_GROUPS_MAX];
+    int count = bn_optimizer_group_norms(t->optimizer, groups);
+    for (int i = 0; i < count; i++) bn_values_add(&t->values, groups[i].name, groups[i].norm);
+}
+
+/* One optimizer step: from progress.step to the next. */
+static bn_status train_step(trainer *t, bn_error *err)
+{
+    const bn_config *config = &t->config;
+    double start_s = bn_clock_mono_s();
+    int64_t step = t->progress.step, batch = config->train.batch, accum = config->train.accum;
+    double tokens = t->meter.tokens_per_step;
+    float scale = (float)(t->optimizer->state.loss_scale / tokens);
+    for (int64_t micro = 0; micro < accum; micro++) {
+        fill_batch(t, (step * accum + micro) * batch);
+        bn_model_train(t->model, (int)micro, t->tokens, t->targets, scale);
+    }
+    t->values.count = 0;
+    t->progress.step++;
+    if (config->train.layer_grad_norms && record_due(t)) add_group_norms(t);
+    t->last =
+        (bn_optimizer_step){.lr = bn_schedule_lr(config, step), .wd = bn_schedule_wd(config, step)};
+    bn_status status = bn_optimizer_apply(t->optimizer, &t->last, err);
+    t->last_loss = bn_model_loss_sum(t->model, (int)accum) / tokens;
+    t->progress.loss_sum += t->last_loss;
+    t->progress.loss_steps++;
+    bn_meter_step(&t->meter, bn_clock_mono_s() - start_s);
+    return status;
+}
+
+/* Windows spread evenly over the validation part: the same ones every time. */
+static int64_t val_windows(const trainer *t)
+{
+    int64_t all = bn_dataset_val_windows(t->data), context = t->config.model.context;
+    int64_t wanted = (t->config.train.eval_tokens + context - 1) / context;
+    return wanted == 0 || wanted > all ? all : wanted;
+}
+
+/* The windows of one validation batch; rows beyond the last window count for nothing. */
+static int64_t fill_validation(trainer *t, int64_t first, int64_t windows)
+{
+    size_t seq = (size_t)t->model->shape.seq;
+    int64_t all = bn_dataset_val_windows(t->data), counted = 0;
+    for (int row = 0; row < t->model->shape.batch; row++) {
+        int32_t *tokens = t->tokens + (size_t)row * seq, *targets = t->targets + (size_t)row * seq;
+        int64_t window = first + row;
+        bool real = window < windows;
+        if (real) bn_dataset_val(t->data, window * all / windows, tokens, targets);
+        for (size_t i = 0; i < seq; i++) {
+            if (!real) tokens[i] = 0;
+            if (!real) targets[i] = -1;
+            counted += targets[i] >= 0;
+        }
+    }
+    return counted;
+}
+
+static void validate(trainer *t)
+{
+    int64_t windows = val_windows(t), counted = 0;
+    double sum = 0;
+    for (int64_t first = 0; first < windows; first += t->model->shape.batch) {
+        counted += fill_validation(t, first, windows);
+        bn_model_eval(t->model, t->tokens, t->targets);
+        sum += bn_model_loss_sum(t->model, 1);
+    }
+    double loss = sum / (double)counted, per_token = t->info->val_bytes_per_token;
+    t->progress.val_loss = loss;
+    bn_values_add(&t->values, "val/loss", loss);
+    bn_values_add(&t->values, "val/ppl", exp(loss));
+    if (per_token > 0) bn_values_add(&t->values, "val/bpb", loss / log(2) / per_token);
+}
+
+static void add_progress(trainer *t)
+{
+    bn_values *values = &t->values;
+    const bn_optimizer_state *state = &t->optimizer->state;
+    bn_values_add(values, "train/loss", t->progress.loss_sum / (double)t->progress.loss_steps);
+    bn_values_add(values, "lr", t->last.lr);
+    bn_values_add(values, "wd", t->last.wd);
+    bn_values_add(values, "grad_norm", t->last.grad_norm);
+    bn_values_add(values, "tokens", (double)t->progress.step * t->meter.tokens_per_step);
+    if (t->optimizer->scaling) {
+        bn_values_add(values, "optim/loss_scale", state->loss_scale);
+        bn_values_add(values, "optim/skipped_steps", (double)state->skipped);
+    }
+    double joules = bn_rapl_joules(&t->meter.rapl);
+    if (isnan(joules)) return;
+    if (isnan(t->progress.energy_j)) t->progress.energy_j = 0;
+    t->progress.energy_j += joules;
+    bn_values_add(values, "energy_j", t->progress.energy_j);
+}
+
+static void add_codes(trainer *t)
+{
+    bn_quant_stats stats;
+    bool histogram = t->config.quant.variant != BN_VARIANT_INT8;
+    bn_codes_look(&t->codes, t->model, &stats);
+    bn_quant_report(&stats, histogram, &t->values);
+}
+
+/* Takes the record of this step; with `alive` false only what a diverged run can still say. */
+static void say_record(trainer *t, bool alive)
+{
+    const bn_config *config = &t->config;
+    int64_t step = t->progress.step;
+    add_progress(t);
+    bn_meter_report(&t->meter, &t->values);
+    if (alive && (is_last(t) || due(step, config->train.eval_every))) validate(t);
+    if (alive && t->watches_codes && (is_last(t) || due(step, config->train.quant_every))) {
+        add_codes(t);
+    }
+    if (is_last(t)) bn_meter_facts(&t->meter, &t->model->params, &t->values);
+    if (is_last(t) && !isnan(t->info->entropy_floor)) {
+        bn_values_add(&t->values, "data/entropy_floor", t->info->entropy_floor);
+    }
+    bn_record record = {.seq = t->progress.seq++,
+                        .step = step,
+                        .wall_s = bn_clock_wall_s(),
+                        .values = t->values.rows,
+                        .count = t->values.count};
+    bn_events_record(t->events, &record);
+    t->progress.loss_sum = 0;
+    t->progress.loss_steps = 0;
+}
+
+/* Every line is on disk before the file that names the next seq. */
+static bn_status save(trainer *t, bn_error *err)
+{
+    if (t->saved_step == t->progress.step) return BN_OK;
+    if (bn_events_flush(t->events, true, err) != BN_OK) return err->status;
+    bn_checkpoint what = checkpoint_of(t);
+    int keep = (int)t->config.train.checkpoint_keep;
+    bn_status status = bn_checkpoint_write(&what, t->folder, keep, err);
+    if (status == BN_OK) t->saved_step = t->progress.step;
+    return status;
+}
+
+static bool diverged(const trainer *t)
+{
+    return !isfinite(t->last_loss) || t->last.stuck;
+}
+
+/* After a step: record, checkpoint, or the end of a run that cannot be saved. */
+static bn_status after_step(trainer *t, bn_train_end *end, bn_error *err)
+{
+    if (diverged(t)) {
+        *end = BN_TRAIN_DIVERGED;
+        say_record(t, false);
+        return bn_events_flush(t->events, false, err);
+    }
+    if (record_due(t)) {
+        say_record(t, true);
+        if (bn_events_flush(t->events, false, err) != BN_OK) return err->status;
+    }
+    bool save_now = is_last(t) || due(t->progress.step, t->config.train.checkpoint_every);
+    return save_now ? save(t, err) : BN_OK;
+}
+
+static bn_status train_all(trainer *t, bn_train_end *end, bn_error *err)
+{
+    *end = BN_TRAIN_FINISHED;
+    while (!is_last(t) && *end == BN_TRAIN_FINISHED) {
+        if (t->job->stop && *t->job->stop) {
+            *end = BN_TRAIN_STOPPED;
+            return save(t, err);
+        }
+        if (train_step(t, err) != BN_OK) return err->status;
+        if (after_step(t, end, err) != BN_OK) return err->status;
+    }
+    return BN_OK;
+}
+
+static bn_status say_end(trainer *t, bn_train_end end, bn_error *err)
+{
+    char reason[REASON_MAX] = "";
+    static const char *const words[] = {
+        [BN_TRAIN_FINISHED] = "finished",
+        [BN_TRAIN_STOPPED] = "stopped",
+        [BN_TRAIN_DIVERGED] = "failed",
+    };
+    if (end == BN_TRAIN_DIVERGED) {
+        (void)snprintf(reason, sizeof reason, "diverged at step %lld", (long long)t->progress.step);
+    }
+    bn_events_end(t->events, words[end], reason);
+    return bn_events_flush(t->events, true, err);
+}
+
+static void close_all(trainer *t)
+{
+    bn_events_close(t->events);
+    bn_codes_release(&t->codes);
+    bn_optimizer_close(t->optimizer);
+    bn_model_close(t->model);
+    bn_backend_close(t->be);
+    bn_dataset_close(t->data);
+    free(t->tokens);
+    free(t->targets);
+    free(t);
+}
+
+bn_status bn_train(const bn_train_job *job, bn_train_end *end, bn_error *err)
+{
+    *end = BN_TRAIN_FINISHED;
+    trainer *t = calloc(1, sizeof *t);
+    if (!t) return bn_fail(err, BN_ENOMEM, "no memory for a run");
+    t->job = job;
+    t->config = *job->config;
+    bn_status status = open_data(t, err);
+    if (status == BN_OK) status = open_network(t, err);
+    if (status == BN_OK) {
+        open_meter(t);
+        status = open_folder(t, err);
+    }
+    if (status == BN_OK) {
+        say_begin(t);
+        status = bn_events_flush(t->events, true, err);
+    }
+    if (status == BN_OK) status = train_all(t, end, err);
+    if (status == BN_OK) status = say_end(t, *end, err);
+    close_all(t);
+    return status;
+}
