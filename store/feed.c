@@ -34,31 +34,35 @@ void bn_feed_close(bn_feed *feed)
     free(feed);
 }
 
-/* News: more records, or another state or attempt, than the reader has heard. A run that has never
- * begun has nothing to tell. Looking begins behind the last run that was acked, so a run that never
- * stops talking cannot keep the others from being heard. */
-#define NEWS(bounds)                                                                               \
-    "SELECT " BN_RUN_COLUMNS ",\n"                                                                 \
-    "       ifnull(h.next_seq, 0), ifnull(h.memo, '')\n"                                           \
-    "FROM run AS r\n"                                                                              \
-    "JOIN sweep AS s ON s.id = r.sweep_id\n"                                                       \
-    "LEFT JOIN heard AS h ON h.reader = ?1 AND h.run_id = r.id\n"                                  \
-    "WHERE r.id " bounds " ?2\n"                                                                   \
-    "  AND r.trashed_s IS NULL\n"                                                                  \
-    "  AND (r.attempt > 0 OR r.state <> 'pending')\n"                                              \
-    "  AND ifnull(h.blocked, '') = ''\n"                                                           \
-    "  AND (h.reader IS NULL OR r.next_seq > h.next_seq OR r.state <> h.state\n"                   \
-    "       OR r.attempt <> h.attempt)\n"                                                          \
-    "ORDER BY r.id\n"                                                                              \
-    "LIMIT 1"
+#define BATCH_COLUMNS BN_RUN_COLUMNS ", ifnull(h.next_seq, 0), ifnull(h.memo, '')\n"
 enum { COLUMN_NEXT_SEQ = 22, COLUMN_MEMO };
 
-static bn_status find(bn_feed *feed, const char *sql, bn_feed_batch *out, bool *found,
+#define HEARD                                                                                      \
+    "FROM run AS r\n"                                                                              \
+    "JOIN sweep AS s ON s.id = r.sweep_id\n"                                                       \
+    "LEFT JOIN heard AS h ON h.reader = ?1 AND h.run_id = r.id\n"
+
+/* News: more records, or another state or attempt, than the reader has heard. A run that has never
+ * begun has nothing to tell. */
+#define IS_NEWS                                                                                    \
+    "(r.attempt > 0 OR r.state <> 'pending')\n"                                                    \
+    "  AND (h.reader IS NULL OR r.next_seq > h.next_seq OR r.state <> h.state\n"                   \
+    "       OR r.attempt <> h.attempt)\n"
+#define IS_OPEN "r.trashed_s IS NULL AND ifnull(h.blocked, '') = ''\n"
+
+/* Looking begins behind the last run that was acked, so a run that never stops talking cannot keep
+ * the others from being heard. */
+#define NEWS(bounds)                                                                               \
+    "SELECT " BATCH_COLUMNS HEARD "WHERE r.id " bounds " ?2\n"                                     \
+    "  AND " IS_OPEN "  AND " IS_NEWS "ORDER BY r.id\n"                                            \
+    "LIMIT 1"
+
+static bn_status find(bn_feed *feed, const char *sql, int64_t run, bn_feed_batch *out, bool *found,
                       bn_error *err)
 {
     bn_stmt *stmt = bn_db_stmt(feed->store->db, sql);
     bn_stmt_text(stmt, 1, feed->reader);
-    bn_stmt_int(stmt, 2, feed->after);
+    bn_stmt_int(stmt, 2, run);
     *found = bn_stmt_row(stmt);
     if (*found) {
         bn_run_from_row(stmt, &out->run);
@@ -91,10 +95,93 @@ bn_status bn_feed_peek(bn_feed *feed, bn_feed_batch *out, bool *found, bn_error 
     *out = (bn_feed_batch){0};
     *found = false;
     if (bn_store_begin_read(feed->store, err) != BN_OK) return err->status;
-    bn_status status = find(feed, behind, out, found, err);
-    if (status == BN_OK && !*found) status = find(feed, before, out, found, err);
+    bn_status status = find(feed, behind, feed->after, out, found, err);
+    if (status == BN_OK && !*found) status = find(feed, before, feed->after, out, found, err);
     if (status == BN_OK && *found) status = fill(feed, out, err);
     return bn_store_end_read(feed->store, status, err);
+}
+
+bn_status bn_feed_peek_run(bn_feed *feed, int64_t run, bn_feed_batch *out, bool *found,
+                           bn_error *err)
+{
+    static const char sql[] = "SELECT " BATCH_COLUMNS HEARD "WHERE r.id = ?2 AND " IS_OPEN;
+    *out = (bn_feed_batch){0};
+    *found = false;
+    if (bn_store_begin_read(feed->store, err) != BN_OK) return err->status;
+    bn_status status = find(feed, sql, run, out, found, err);
+    if (status == BN_OK && *found) status = fill(feed, out, err);
+    return bn_store_end_read(feed->store, status, err);
+}
+
+bn_status bn_feed_list(bn_feed *feed, bn_feed_news **out, size_t *count, bn_error *err)
+{
+    bn_rows rows = {.size_bytes = sizeof **out};
+    bn_stmt *stmt = bn_db_stmt(feed->store->db, "SELECT r.id, r.state\n" HEARD "WHERE " IS_OPEN
+                                                "  AND " IS_NEWS "ORDER BY r.id");
+    bn_stmt_text(stmt, 1, feed->reader);
+    while (bn_stmt_row(stmt)) {
+        bn_feed_news *news = bn_rows_add(&rows, err);
+        if (!news) break;
+        news->run = bn_stmt_get_int(stmt, 0);
+        rows.status = bn_run_state_parse(bn_stmt_get_text(stmt, 1), &news->state, err);
+    }
+    bn_status status = bn_rows_end(&rows, stmt, count, err);
+    *out = rows.items;
+    return status;
+}
+
+bn_status bn_feed_marks(bn_feed *feed, bn_feed_mark **out, size_t *count, bn_error *err)
+{
+    bn_rows rows = {.size_bytes = sizeof **out};
+    bn_stmt *stmt = bn_db_stmt(feed->store->db,
+                               "SELECT r.id, r.key, r.name, r.state, r.next_seq,\n"
+                               "       ifnull(h.next_seq, 0), ifnull(h.blocked, ''), " IS_NEWS HEARD
+                               "WHERE r.trashed_s IS NULL\n"
+                               "ORDER BY r.id");
+    bn_stmt_text(stmt, 1, feed->reader);
+    while (bn_stmt_row(stmt)) {
+        bn_feed_mark *mark = bn_rows_add(&rows, err);
+        if (!mark) break;
+        mark->run = bn_stmt_get_int(stmt, 0);
+        bn_stmt_copy_text(stmt, 1, mark->key, sizeof mark->key);
+        bn_stmt_copy_text(stmt, 2, mark->name, sizeof mark->name);
+        rows.status = bn_run_state_parse(bn_stmt_get_text(stmt, 3), &mark->state, err);
+        mark->next_seq = bn_stmt_get_int(stmt, 4);
+        mark->heard_seq = bn_stmt_get_int(stmt, 5);
+        bn_stmt_copy_text(stmt, 6, mark->blocked, sizeof mark->blocked);
+        mark->behind = bn_stmt_get_int(stmt, 7) != 0;
+    }
+    bn_status status = bn_rows_end(&rows, stmt, count, err);
+    *out = rows.items;
+    return status;
+}
+
+bn_status bn_feed_memo(bn_feed *feed, int64_t run, char **out, bn_error *err)
+{
+    bn_stmt *stmt = bn_db_stmt(feed->store->db, "SELECT memo\n"
+                                                "FROM heard\n"
+                                                "WHERE reader = ?1 AND run_id = ?2");
+    bn_stmt_text(stmt, 1, feed->reader);
+    bn_stmt_int(stmt, 2, run);
+    *out = strdup(bn_stmt_row(stmt) ? bn_stmt_get_text(stmt, 0) : "");
+    bn_status status = bn_stmt_end(stmt, err);
+    if (status == BN_OK && !*out) {
+        status = bn_fail(err, BN_ENOMEM, "feed '%s': out of memory", feed->reader);
+    }
+    return status;
+}
+
+bn_status bn_feed_note(bn_feed *feed, int64_t run, const char *memo, bn_error *err)
+{
+    if (bn_store_begin(feed->store, err) != BN_OK) return err->status;
+    bn_stmt *stmt = bn_db_stmt(feed->store->db, "INSERT INTO heard (reader, run_id, memo)\n"
+                                                "VALUES (?1, ?2, ?3)\n"
+                                                "ON CONFLICT (reader, run_id) DO UPDATE\n"
+                                                "SET memo = excluded.memo");
+    bn_stmt_text(stmt, 1, feed->reader);
+    bn_stmt_int(stmt, 2, run);
+    bn_stmt_text(stmt, 3, memo);
+    return bn_store_end(feed->store, bn_stmt_run(stmt, err), err);
 }
 
 bn_status bn_feed_ack(bn_feed *feed, const bn_feed_batch *heard, const char *memo, bn_error *err)

@@ -30,6 +30,39 @@ void bn_feed_close(bn_feed *feed); /* NULL is fine */
  */
 BN_MUST_CHECK bn_status bn_feed_peek(bn_feed *feed, bn_feed_batch *out, bool *found, bn_error *err);
 
+/* Who has news, by row: for readers that serve some runs sooner than others. The caller frees *out.
+ */
+typedef struct bn_feed_news {
+    int64_t run;
+    bn_run_state state;
+} bn_feed_news;
+BN_MUST_CHECK bn_status bn_feed_list(bn_feed *feed, bn_feed_news **out, size_t *count,
+                                     bn_error *err);
+
+/* bn_feed_peek of one run. *found is false when it is blocked or in the trash; a run without news
+ * is found, with a batch of no records. */
+BN_MUST_CHECK bn_status bn_feed_peek_run(bn_feed *feed, int64_t run, bn_feed_batch *out,
+                                         bool *found, bn_error *err);
+
+/* Keeps a memo before the deed that it is about, so that a crash in between finds it. Nothing
+ * counts as heard by it. */
+BN_MUST_CHECK bn_status bn_feed_note(bn_feed *feed, int64_t run, const char *memo, bn_error *err);
+
+/* How far the reader is, run by run; the caller frees *out. */
+typedef struct bn_feed_mark {
+    int64_t run;
+    char key[12], name[BN_NAME_MAX];
+    bn_run_state state;
+    int64_t next_seq, heard_seq; /* records in the store; records the far side has */
+    bool behind;                 /* there is news */
+    char blocked[240];           /* why it is not told: "" it is */
+} bn_feed_mark;
+BN_MUST_CHECK bn_status bn_feed_marks(bn_feed *feed, bn_feed_mark **out, size_t *count,
+                                      bn_error *err);
+
+/* What the reader said last of a run, "" when nothing; the caller frees *out. */
+BN_MUST_CHECK bn_status bn_feed_memo(bn_feed *feed, int64_t run, char **out, bn_error *err);
+
 /* The far side has all of the batch. memo (may be NULL: unchanged) is kept for the next peek. */
 BN_MUST_CHECK bn_status bn_feed_ack(bn_feed *feed, const bn_feed_batch *heard, const char *memo,
                                     bn_error *err);

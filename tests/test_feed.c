@@ -215,6 +215,89 @@ static void test_marks_survive_the_process(void **state)
     assert_false(peek(at, &batch));
 }
 
+static void test_list_names_the_runs_with_news(void **state)
+{
+    fixture *at = *state;
+    bn_feed_news *news = NULL;
+    bn_feed_batch batch;
+    size_t count = 9;
+    bn_error err = {0};
+    ASSERT_OK(bn_feed_list(at->feed, &news, &count, &err));
+    assert_int_equal(count, 0);
+    free(news);
+    begin(at->store, at->run.id);
+    ASSERT_OK(bn_feed_list(at->feed, &news, &count, &err));
+    assert_int_equal(count, 1);
+    assert_int_equal(news[0].run, at->run.id);
+    assert_int_equal(news[0].state, BN_RUN_RUNNING);
+    free(news);
+    assert_true(peek(at, &batch));
+    ack(at, &batch, NULL);
+    ASSERT_OK(bn_feed_list(at->feed, &news, &count, &err));
+    assert_int_equal(count, 0);
+    free(news);
+}
+
+static void test_one_run_can_be_asked_for_without_news(void **state)
+{
+    fixture *at = *state;
+    bn_feed_batch batch;
+    bool found = false;
+    bn_error err = {0};
+    begin(at->store, at->run.id);
+    append(at, at->run.id, 0, 2);
+    assert_true(peek(at, &batch));
+    ack(at, &batch, "m");
+    ASSERT_OK(bn_feed_peek_run(at->feed, at->run.id, &batch, &found, &err));
+    assert_true(found);
+    assert_int_equal(batch.count, 0);
+    assert_int_equal(batch.first_seq, 2);
+    assert_true(batch.last);
+    assert_string_equal(batch.memo, "m");
+    ASSERT_OK(bn_feed_block(at->feed, at->run.id, "no", &err));
+    ASSERT_OK(bn_feed_peek_run(at->feed, at->run.id, &batch, &found, &err));
+    assert_false(found);
+}
+
+static void test_a_note_is_remembered_and_counts_as_nothing_heard(void **state)
+{
+    fixture *at = *state;
+    bn_feed_batch batch;
+    bn_error err = {0};
+    begin(at->store, at->run.id);
+    append(at, at->run.id, 0, 2);
+    ASSERT_OK(bn_feed_note(at->feed, at->run.id, "plan", &err));
+    assert_true(peek(at, &batch));
+    assert_int_equal(batch.first_seq, 0);
+    assert_string_equal(batch.memo, "plan");
+    char *memo = NULL;
+    ASSERT_OK(bn_feed_memo(at->feed, at->run.id, &memo, &err));
+    assert_string_equal(memo, "plan");
+    free(memo);
+}
+
+static void test_marks_tell_how_far_each_run_is(void **state)
+{
+    fixture *at = *state;
+    bn_feed_mark *marks = NULL;
+    bn_feed_batch batch;
+    size_t count = 0;
+    bn_error err = {0};
+    begin(at->store, at->run.id);
+    append(at, at->run.id, 0, 1500);
+    assert_true(peek(at, &batch));
+    ack(at, &batch, NULL);
+    ASSERT_OK(bn_feed_block(at->feed, at->run.id, "HTTP 410", &err));
+    ASSERT_OK(bn_feed_marks(at->feed, &marks, &count, &err));
+    assert_int_equal(count, 1);
+    assert_int_equal(marks[0].next_seq, 1500);
+    assert_int_equal(marks[0].heard_seq, 1000);
+    assert_true(marks[0].behind);
+    assert_string_equal(marks[0].key, at->run.key);
+    assert_string_equal(marks[0].blocked, "HTTP 410");
+    free(marks);
+}
+
 #define WITH_HOME(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -229,6 +312,10 @@ int main(void)
         WITH_HOME(test_a_talkative_run_does_not_silence_the_others),
         WITH_HOME(test_a_blocked_run_is_left_out_until_retry),
         WITH_HOME(test_marks_survive_the_process),
+        WITH_HOME(test_list_names_the_runs_with_news),
+        WITH_HOME(test_one_run_can_be_asked_for_without_news),
+        WITH_HOME(test_a_note_is_remembered_and_counts_as_nothing_heard),
+        WITH_HOME(test_marks_tell_how_far_each_run_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
