@@ -335,7 +335,7 @@ static bn_status crc_of_file(bn_st_reader *reader, char said[CRC_DIGITS + 1], uL
     bn_status status = read_at(reader->fd, header, size, 0, err);
     char *digits = status == BN_OK ? crc_digits(header, size) : NULL;
     if (status == BN_OK && !digits) status = bn_fail(err, BN_ECORRUPT, "it has no checksum");
-    if (status == BN_OK) {
+    if (digits) {
         memcpy(said, digits, CRC_DIGITS);
         said[CRC_DIGITS] = '\0';
         memset(digits, '0', CRC_DIGITS);
