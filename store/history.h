@@ -35,6 +35,7 @@ void bn_series_release(bn_series *series); /* {0} is fine */
 
 /* The summary kept with every append: the last, least and largest finite number of each metric. */
 typedef struct bn_latest {
+    int64_t run;
     char key[BN_METRIC_NAME_MAX];
     double last, min, max; /* min and max NaN when no finite number was ever recorded */
     int64_t last_step, min_step, max_step;
@@ -45,11 +46,13 @@ typedef struct bn_latest {
 BN_MUST_CHECK bn_status bn_history_latest(bn_store *store, int64_t run, bn_latest **out,
                                           size_t *count, bn_error *err);
 
-/* One metric of every run of a sweep (0: of all): for tables. run ids beside. The caller frees
- * both. */
+/* One metric of every run of a sweep (0: of all), by run: for tables. The caller frees *out. */
 BN_MUST_CHECK bn_status bn_history_latest_of(bn_store *store, int64_t sweep, const char *key,
-                                             int64_t **runs, bn_latest **out, size_t *count,
-                                             bn_error *err);
+                                             bn_latest **out, size_t *count, bn_error *err);
+
+/* All metrics of every run of a sweep (0: of all), by run and key. The caller frees *out. */
+BN_MUST_CHECK bn_status bn_history_latest_all(bn_store *store, int64_t sweep, bn_latest **out,
+                                              size_t *count, bn_error *err);
 
 /* Every metric that was ever recorded in a sweep (0: in the home), by name; the caller frees *out.
  */

@@ -70,11 +70,12 @@ static bn_status read_keys(bn_page *page, bn_store *store, int64_t run, bn_error
     for (size_t i = 0; status == BN_OK && i < page->key_count; i++) {
         const bn_metric *metric = NULL;
         status = bn_metrics_by_id(&store->metrics, store->db, page->key_ids[i], &metric, err);
-        if (status == BN_OK && !metric) {
-            status = bn_fail(err, BN_ECORRUPT, "metric number %lld has no name",
-                             (long long)page->key_ids[i]);
+        if (status != BN_OK) break;
+        if (!metric) {
+            return bn_fail(err, BN_ECORRUPT, "metric number %lld has no name",
+                           (long long)page->key_ids[i]);
         }
-        if (status == BN_OK) page->keys[i] = metric->name;
+        page->keys[i] = metric->name;
     }
     return status;
 }

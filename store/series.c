@@ -113,6 +113,7 @@ enum { LATEST_RUN = 7, LATEST_COUNT };
 static void latest_from_row(bn_stmt *stmt, bn_latest *out)
 {
     bn_stmt_copy_text(stmt, 0, out->key, sizeof out->key);
+    out->run = bn_stmt_get_int(stmt, LATEST_RUN);
     out->last = bn_stmt_get_real(stmt, 1);
     out->last_step = bn_stmt_get_int(stmt, 2);
     out->min = bn_stmt_get_real(stmt, 3);
@@ -138,14 +139,14 @@ bn_status bn_history_latest(bn_store *store, int64_t run, bn_latest **out, size_
     return status;
 }
 
-bn_status bn_history_latest_of(bn_store *store, int64_t sweep, const char *key, int64_t **runs,
-                               bn_latest **out, size_t *count, bn_error *err)
+bn_status bn_history_latest_of(bn_store *store, int64_t sweep, const char *key, bn_latest **out,
+                               size_t *count, bn_error *err)
 {
-    bn_rows rows = {.size_bytes = sizeof **out}, ids = {.size_bytes = sizeof **runs};
+    bn_rows rows = {.size_bytes = sizeof **out};
     bn_stmt *stmt = bn_db_stmt(
         store->db, sweep ? "SELECT " LATEST_COLUMNS "FROM metric_key AS k\n"
                            "CROSS JOIN latest AS l ON l.key_id = k.id\n"
-                           "JOIN run AS r ON r.id = l.run_id\n"
+                           "CROSS JOIN run AS r ON r.id = l.run_id\n"
                            "WHERE k.name = ?1 AND r.sweep_id = ?2 AND r.trashed_s IS NULL\n"
                            "ORDER BY l.run_id"
                          : "SELECT " LATEST_COLUMNS "FROM metric_key AS k\n"
@@ -154,21 +155,38 @@ bn_status bn_history_latest_of(bn_store *store, int64_t sweep, const char *key, 
                            "ORDER BY l.run_id");
     bn_stmt_text(stmt, 1, key);
     if (sweep) bn_stmt_int(stmt, 2, sweep);
-    while (bn_stmt_row(stmt)) {
-        int64_t *id = bn_rows_add(&ids, err);
-        bn_latest *row = id ? bn_rows_add(&rows, err) : NULL;
-        if (!row) break;
-        *id = bn_stmt_get_int(stmt, LATEST_RUN);
-        latest_from_row(stmt, row);
-    }
-    if (ids.status != BN_OK) rows.status = ids.status;
+    bn_latest *row = NULL;
+    while (bn_stmt_row(stmt) && (row = bn_rows_add(&rows, err)) != NULL) latest_from_row(stmt, row);
     bn_status status = bn_rows_end(&rows, stmt, count, err);
     *out = rows.items;
-    *runs = ids.items;
-    if (status != BN_OK) {
-        free(*runs);
-        *runs = NULL;
-    }
+    return status;
+}
+
+static int compare_latest(const void *a, const void *b)
+{
+    const bn_latest *x = a, *y = b;
+    if (x->run != y->run) return x->run < y->run ? -1 : 1;
+    return strcmp(x->key, y->key);
+}
+
+/* The table lies metric by metric: reading it so and sorting here is cheaper than asking for each
+ * run. */
+bn_status bn_history_latest_all(bn_store *store, int64_t sweep, bn_latest **out, size_t *count,
+                                bn_error *err)
+{
+    bn_rows rows = {.size_bytes = sizeof **out};
+    bn_stmt *stmt = bn_db_stmt(store->db, sweep ? "SELECT " LATEST_COLUMNS "FROM metric_key AS k\n"
+                                                  "CROSS JOIN latest AS l ON l.key_id = k.id\n"
+                                                  "CROSS JOIN run AS r ON r.id = l.run_id\n"
+                                                  "WHERE r.sweep_id = ?1 AND r.trashed_s IS NULL"
+                                                : "SELECT " LATEST_COLUMNS "FROM metric_key AS k\n"
+                                                  "CROSS JOIN latest AS l ON l.key_id = k.id");
+    if (sweep) bn_stmt_int(stmt, 1, sweep);
+    bn_latest *row = NULL;
+    while (bn_stmt_row(stmt) && (row = bn_rows_add(&rows, err)) != NULL) latest_from_row(stmt, row);
+    bn_status status = bn_rows_end(&rows, stmt, count, err);
+    *out = rows.items;
+    if (*count) qsort(*out, *count, sizeof **out, compare_latest);
     return status;
 }
 

@@ -147,15 +147,16 @@ static void test_the_summary_follows_every_append(void **state)
         ASSERT_OK(bn_history_append(at->store, &batch, 1, &err));
     }
     bn_latest *latest = NULL;
-    int64_t *runs = NULL;
     size_t count = 0;
-    ASSERT_OK(bn_history_latest_of(at->store, at->run.sweep, "x", &runs, &latest, &count, &err));
+    ASSERT_OK(bn_history_latest_of(at->store, at->run.sweep, "x", &latest, &count, &err));
     assert_int_equal(count, 1);
-    assert_int_equal(runs[0], at->run.id);
+    assert_int_equal(latest[0].run, at->run.id);
     assert_true(latest[0].last == 4 && latest[0].min == 1 && latest[0].max == 9);
     assert_int_equal(latest[0].min_step, 100);
     assert_int_equal(latest[0].max_step, 200);
-    free(runs);
+    free(latest);
+    ASSERT_OK(bn_history_latest_all(at->store, 0, &latest, &count, &err));
+    assert_int_equal(count, 1);
     free(latest);
 }
 
