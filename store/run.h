@@ -121,6 +121,11 @@ typedef struct bn_run_param {
 BN_MUST_CHECK bn_status bn_run_varied(bn_store *store, int64_t sweep, bn_run_param **out,
                                       size_t *count, bn_error *err);
 
+/* One knob of every run of a sweep (0: of all) that has it, varied or not, by run; the caller frees
+ * *out. */
+BN_MUST_CHECK bn_status bn_run_knob(bn_store *store, int64_t sweep, const char *name,
+                                    bn_run_param **out, size_t *count, bn_error *err);
+
 /* What a run was made from: {"git.commit", "f410f54..."}, {"binary.sha256", ...}, {"argv", ...}. A
  * fact of the same name is replaced. No secrets: anyone may read the database. */
 typedef struct bn_run_fact {

@@ -1,4 +1,5 @@
 /* run_change.c - how a run moves from state to state, and everything else that is said of it. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -153,6 +154,37 @@ bn_status bn_run_varied(bn_store *store, int64_t sweep, bn_run_param **out, size
         row->param.varied = true;
         bn_stmt_copy_text(stmt, 1, row->param.name, sizeof row->param.name);
         bn_stmt_copy_text(stmt, 2, row->param.value, sizeof row->param.value);
+    }
+    bn_status status = bn_rows_end(&rows, stmt, count, err);
+    *out = rows.items;
+    return status;
+}
+
+/* Knobs that were not given one by one are in the configuration all the same. */
+bn_status bn_run_knob(bn_store *store, int64_t sweep, const char *name, bn_run_param **out,
+                      size_t *count, bn_error *err)
+{
+    bn_rows rows = {.size_bytes = sizeof **out};
+    bn_stmt *stmt = bn_db_stmt(store->db, "SELECT r.id, p.value, p.varied, c.json -> ?3\n"
+                                          "FROM run AS r\n"
+                                          "LEFT JOIN param AS p ON p.run_id = r.id AND p.name = ?2\n"
+                                          "LEFT JOIN config AS c ON p.name IS NULL AND c.run_id = r.id\n"
+                                          "WHERE (?1 = 0 OR r.sweep_id = ?1) AND r.trashed_s IS NULL\n"
+                                          "  AND (p.name IS NOT NULL OR c.json -> ?3 IS NOT NULL)\n"
+                                          "ORDER BY r.id");
+    char path[sizeof((bn_param *)0)->name + 8];
+    bool sayable = strpbrk(name, "\"\\") == NULL && strlen(name) + 4 < sizeof path;
+    (void)snprintf(path, sizeof path, "$.\"%s\"", sayable ? name : "");
+    bn_stmt_int(stmt, 1, sweep);
+    bn_stmt_text(stmt, 2, name);
+    bn_stmt_text(stmt, 3, path);
+    bn_run_param *row = NULL;
+    while (bn_stmt_row(stmt) && (row = bn_rows_add(&rows, err)) != NULL) {
+        const char *fixed = bn_stmt_get_text(stmt, 3);
+        row->run = bn_stmt_get_int(stmt, 0);
+        row->param.varied = bn_stmt_get_int(stmt, 2) != 0;
+        (void)snprintf(row->param.name, sizeof row->param.name, "%s", name);
+        bn_stmt_copy_text(stmt, *fixed ? 3 : 1, row->param.value, sizeof row->param.value);
     }
     bn_status status = bn_rows_end(&rows, stmt, count, err);
     *out = rows.items;

@@ -1,0 +1,9 @@
+/* commands.h - every command's entry: one cmd_*.c each, one row in main.c. By name. */
+#ifndef BN_RUNNER_CLI_COMMANDS_H
+#define BN_RUNNER_CLI_COMMANDS_H
+
+int bn_cmd_export(int argc, char **argv);
+int bn_cmd_ls(int argc, char **argv);
+int bn_cmd_show(int argc, char **argv);
+
+#endif
