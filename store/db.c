@@ -267,7 +267,11 @@ const char *bn_stmt_get_text(bn_stmt *stmt, int column)
 
 void bn_stmt_copy_text(bn_stmt *stmt, int column, char *out, size_t size)
 {
-    (void)snprintf(out, size, "%s", bn_stmt_get_text(stmt, column));
+    const char *text = bn_stmt_get_text(stmt, column); /* before its length is asked for */
+    size_t length = (size_t)sqlite3_column_bytes(stmt->handle, column);
+    if (length >= size) length = size - 1;
+    memcpy(out, text, length);
+    out[length] = '\0';
 }
 
 bn_status bn_stmt_end(bn_stmt *stmt, bn_error *err)

@@ -165,13 +165,14 @@ bn_status bn_run_knob(bn_store *store, int64_t sweep, const char *name, bn_run_p
                       size_t *count, bn_error *err)
 {
     bn_rows rows = {.size_bytes = sizeof **out};
-    bn_stmt *stmt = bn_db_stmt(store->db, "SELECT r.id, p.value, p.varied, c.json -> ?3\n"
-                                          "FROM run AS r\n"
-                                          "LEFT JOIN param AS p ON p.run_id = r.id AND p.name = ?2\n"
-                                          "LEFT JOIN config AS c ON p.name IS NULL AND c.run_id = r.id\n"
-                                          "WHERE (?1 = 0 OR r.sweep_id = ?1) AND r.trashed_s IS NULL\n"
-                                          "  AND (p.name IS NOT NULL OR c.json -> ?3 IS NOT NULL)\n"
-                                          "ORDER BY r.id");
+    bn_stmt *stmt =
+        bn_db_stmt(store->db, "SELECT r.id, p.value, p.varied, c.json -> ?3\n"
+                              "FROM run AS r\n"
+                              "LEFT JOIN param AS p ON p.run_id = r.id AND p.name = ?2\n"
+                              "LEFT JOIN config AS c ON p.name IS NULL AND c.run_id = r.id\n"
+                              "WHERE (?1 = 0 OR r.sweep_id = ?1) AND r.trashed_s IS NULL\n"
+                              "  AND (p.name IS NOT NULL OR c.json -> ?3 IS NOT NULL)\n"
+                              "ORDER BY r.id");
     char path[sizeof((bn_param *)0)->name + 8];
     bool sayable = strpbrk(name, "\"\\") == NULL && strlen(name) + 4 < sizeof path;
     (void)snprintf(path, sizeof path, "$.\"%s\"", sayable ? name : "");

@@ -6,3 +6,12 @@ bn_test(feed bn_store)
 # Figures for docs/performance.md; not a test.
 add_executable(store_bench bench/store_bench.c)
 target_link_libraries(store_bench PRIVATE bn_store)
+
+add_executable(make_home support/make_home.c support/demo_home.c)
+target_include_directories(make_home PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+target_link_libraries(make_home PRIVATE bn_store m)
+
+bn_test(reading bn_store PkgConfig::jansson)
+target_sources(test_reading PRIVATE support/demo_home.c)
+target_compile_definitions(test_reading PRIVATE BNEXP="$<TARGET_FILE:bnexp>")
+add_dependencies(test_reading bnexp)

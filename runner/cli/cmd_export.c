@@ -227,17 +227,19 @@ int bn_cmd_export(int argc, char **argv)
         {"--home", 0, BN_OPTION_TEXT, &flags.home, "DIR", "the home (BNEXP_HOME, else ./runs)"},
         {"--format", 'f', BN_OPTION_TEXT, &flags.format, "csv|jsonl",
          "a line a number, or a line a record"},
-        {"--out", 'o', BN_OPTION_TEXT, &flags.out, "FILE", "instead of stdout; whole or not at all"},
+        {"--out", 'o', BN_OPTION_TEXT, &flags.out, "FILE",
+         "instead of stdout; whole or not at all"},
         {"--run", 0, BN_OPTION_LIST, &flags.runs, "RUN", "only this run; repeatable"},
         {"--sweep", 0, BN_OPTION_TEXT, &flags.sweep, "NAME", "only runs of this sweep"},
         {"--metric", 'm', BN_OPTION_LIST, &flags.metrics, "KEY", "only this metric; repeatable"},
     };
     const bn_options options = {
         .usage = "bnexp export --format csv|jsonl [options]",
-        .about = "Writes every record, none sampled away:\n"
-                 "  jsonl  {\"run\":ID,\"seq\":..,\"step\":..,\"wall_s\":..,\"values\":{..}}, with\n"
-                 "         \"NaN\" \"Infinity\" \"-Infinity\" for what JSON cannot say\n"
-                 "  csv    run,name,seq,step,wall_s,key,value",
+        .about =
+            "Writes every record, none sampled away:\n"
+            "  jsonl  {\"run\":ID,\"seq\":..,\"step\":..,\"wall_s\":..,\"values\":{..}}, with\n"
+            "         \"NaN\" \"Infinity\" \"-Infinity\" for what JSON cannot say\n"
+            "  csv    run,name,seq,step,wall_s,key,value",
         .table = table,
         .count = sizeof table / sizeof table[0],
     };

@@ -69,21 +69,22 @@ static bn_status shared_metric(ls_context *ls, bn_sweep *out, bn_error *err)
 static bn_status default_columns(ls_context *ls, bn_text *out, bn_error *err)
 {
     bn_sweep metric;
-    bn_metric_use *keys = NULL;
-    size_t count = 0;
+    size_t column = 0;
+    bn_error none = {0};
     bn_status status = shared_metric(ls, &metric, err);
-    if (status == BN_OK) status = bn_history_keys(ls->store, ls->sweep.id, &keys, &count, err);
-    bool recorded = false;
-    for (size_t i = 0; i < count; i++) {
-        if (metric.metric[0] && strcmp(keys[i].key, metric.metric) == 0) recorded = true;
-    }
-    free(keys);
+    bool recorded = status == BN_OK && metric.metric[0] &&
+                    bn_listing_column(ls->listing, metric.metric, &column, &none) == BN_OK;
     bn_text_add(out, ls->sweep.id ? "id,name,state" : "id,name,sweep,state");
     if (recorded) {
         bn_text_addf(out, ",%s:step,%s,%s:%s", metric.metric, metric.metric, metric.metric,
                      metric.maximize ? "max" : "min");
     }
-    bn_text_add(out, ",duration,reason");
+    bn_text_add(out, ",duration");
+    for (size_t row = 0; row < bn_listing_count(ls->listing); row++) {
+        if (!bn_listing_run(ls->listing, row)->reason[0]) continue;
+        bn_text_add(out, ",reason");
+        break;
+    }
     return status;
 }
 
@@ -339,8 +340,7 @@ static bn_status list(const ls_flags *flags, const bn_option_list *arguments, bn
     size_t kind = 0;
     ls_context ls = {.flags = flags};
     if (find_kind(arguments, &kind, err) != BN_OK) return err->status;
-    bn_status status =
-        bn_store_open(&ls.store, bn_command_home(flags->home), BN_STORE_READ, err);
+    bn_status status = bn_store_open(&ls.store, bn_command_home(flags->home), BN_STORE_READ, err);
     if (status == BN_OK && flags->sweep) {
         status = bn_sweep_find(ls.store, flags->sweep, &ls.sweep, err);
     }
@@ -377,8 +377,8 @@ int bn_cmd_ls(int argc, char **argv)
     bool help = false;
     bn_status status = bn_options_parse(&options, argc, argv, &arguments, &help, &err);
     if (status == BN_OK && !help && flags.limit < -1) {
-        status = bn_fail(&err, BN_EINVAL, "--limit must be 0 or more, is %lld",
-                         (long long)flags.limit);
+        status =
+            bn_fail(&err, BN_EINVAL, "--limit must be 0 or more, is %lld", (long long)flags.limit);
     }
     if (status == BN_OK && !help) status = list(&flags, &arguments, &err);
     return status == BN_OK ? BN_EXIT_OK : bn_command_fail(&err);

@@ -303,8 +303,9 @@ int bn_cmd_show(int argc, char **argv)
     };
     const bn_options options = {
         .usage = "bnexp show RUN [options]",
-        .about = "Shows one run: where it stands and why, its attempts, metrics, knobs and origin.\n"
-                 "RUN is its id, the first 3 or more characters of it, its name, or SWEEP/NAME.",
+        .about =
+            "Shows one run: where it stands and why, its attempts, metrics, knobs and origin.\n"
+            "RUN is its id, the first 3 or more characters of it, its name, or SWEEP/NAME.",
         .table = table,
         .count = sizeof table / sizeof table[0],
         .arguments_min = 1,

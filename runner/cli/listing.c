@@ -32,10 +32,13 @@ struct bn_listing {
     bn_run *runs;
     size_t run_count;
     run_place *by_id; /* sorted */
-    size_t *rows; /* places in runs, as filtered and sorted */
+    size_t *rows;     /* places in runs, as filtered and sorted */
     size_t count;
     column columns[COLUMNS_MAX];
     size_t column_count;
+    char metric[NAME_MAX_BYTES]; /* whose summaries these are: columns often share one */
+    bn_latest *latest;
+    size_t latest_count;
 };
 
 typedef enum field {
@@ -57,9 +60,9 @@ typedef enum field {
     FIELD_RECORDS,
     FIELD_COUNT
 } field;
-static const char *const FIELDS[] = {"id",      "name",    "sweep", "number",   "state", "reason",
-                                     "attempt", "variant", "host",  "device",   "exit_code",
-                                     "created", "started", "ended", "duration", "records"};
+static const char *const FIELDS[] = {
+    "id",   "name",   "sweep",     "number",  "state",   "reason", "attempt",  "variant",
+    "host", "device", "exit_code", "created", "started", "ended",  "duration", "records"};
 static const char *const PARTS[] = {"last", "min", "max", "step"};
 
 static int compare_ids(const void *a, const void *b)
@@ -82,7 +85,8 @@ bn_status bn_listing_open(bn_listing **out, bn_store *store, int64_t sweep, doub
     if (status == BN_OK) {
         listing->rows = calloc(listing->run_count + 1, sizeof *listing->rows);
         listing->by_id = calloc(listing->run_count + 1, sizeof *listing->by_id);
-        if (!listing->rows || !listing->by_id) status = bn_fail(err, BN_ENOMEM, "list of runs: out of memory");
+        if (!listing->rows || !listing->by_id)
+            status = bn_fail(err, BN_ENOMEM, "list of runs: out of memory");
     }
     if (status != BN_OK) {
         bn_listing_close(listing);
@@ -104,6 +108,7 @@ void bn_listing_close(bn_listing *listing)
         free(listing->columns[i].cells);
         free(listing->columns[i].owned);
     }
+    free(listing->latest);
     free(listing->rows);
     free(listing->by_id);
     free(listing->runs);
@@ -259,6 +264,15 @@ static bool is_part(const char *word)
     return false;
 }
 
+static bn_status read_metric(bn_listing *listing, const char *key, bn_error *err)
+{
+    if (listing->latest && strcmp(listing->metric, key) == 0) return BN_OK;
+    free(listing->latest);
+    (void)snprintf(listing->metric, sizeof listing->metric, "%s", key);
+    return bn_history_latest_of(listing->store, listing->sweep, key, &listing->latest,
+                                &listing->latest_count, err);
+}
+
 static bn_status fill_metric(bn_listing *listing, column *col, bool *found, bn_error *err)
 {
     char key[NAME_MAX_BYTES];
@@ -267,17 +281,14 @@ static bn_status fill_metric(bn_listing *listing, column *col, bool *found, bn_e
     if (parted) part = colon + 1;
     (void)snprintf(key, sizeof key, "%.*s",
                    parted ? (int)(colon - col->name) : (int)strlen(col->name), col->name);
-    bn_latest *rows = NULL;
-    size_t count = 0;
-    bn_status status =
-        bn_history_latest_of(listing->store, listing->sweep, key, &rows, &count, err);
-    *found = count > 0;
+    bn_status status = read_metric(listing, key, err);
+    *found = listing->latest_count > 0;
     col->numeric = true;
-    for (size_t i = 0; i < count; i++) {
-        bn_listing_cell *cell = cell_of(listing, col, rows[i].run);
-        if (cell) *cell = number_cell(part_of(&rows[i], part));
+    for (size_t i = 0; status == BN_OK && i < listing->latest_count; i++) {
+        const bn_latest *row = &listing->latest[i];
+        bn_listing_cell *cell = cell_of(listing, col, row->run);
+        if (cell) *cell = number_cell(part_of(row, part));
     }
-    free(rows);
     return status;
 }
 
@@ -404,8 +415,8 @@ bn_status bn_listing_sort(bn_listing *listing, const char *key, bn_error *err)
     sort_item *items = calloc(listing->count + 1, sizeof *items);
     if (!items) return bn_fail(err, BN_ENOMEM, "sort: out of memory");
     for (size_t row = 0; row < listing->count; row++) {
-        items[row] = (sort_item){bn_listing_cell_at(listing, col, row), listing->rows[row], row,
-                                 sign};
+        items[row] =
+            (sort_item){bn_listing_cell_at(listing, col, row), listing->rows[row], row, sign};
     }
     qsort(items, listing->count, sizeof *items, compare_items);
     for (size_t row = 0; row < listing->count; row++) listing->rows[row] = items[row].place;

@@ -6,7 +6,11 @@
 #include "runner/cli/words.h"
 #include "store/run.h"
 
-typedef enum bn_listing_kind { BN_LISTING_NONE, BN_LISTING_NUMBER, BN_LISTING_WORDS } bn_listing_kind;
+typedef enum bn_listing_kind {
+    BN_LISTING_NONE,
+    BN_LISTING_NUMBER,
+    BN_LISTING_WORDS
+} bn_listing_kind;
 
 typedef struct bn_listing_cell {
     bn_listing_kind kind;

@@ -5,12 +5,16 @@
 
 #include "engine/base/nearest.h"
 #include "runner/cli/command.h"
+#include "runner/cli/commands.h"
 
 static int help(int argc, char **argv);
 static int version(int argc, char **argv);
 
 static const bn_command COMMANDS[] = {
+    {"export", bn_cmd_export, "--format csv|jsonl", "every record, none sampled away"},
     {"help", help, "", "this list"},
+    {"ls", bn_cmd_ls, "[runs|sweeps|metrics]", "what the home holds"},
+    {"show", bn_cmd_show, "RUN", "everything known of one run"},
     {"version", version, "", "the version"},
 };
 enum { COMMAND_COUNT = sizeof COMMANDS / sizeof COMMANDS[0] };

@@ -15,7 +15,7 @@ typedef struct bn_table {
     bool right[BN_TABLE_COLUMNS_MAX];
     size_t width[BN_TABLE_COLUMNS_MAX];
     bn_text text; /* cells one after another, each ended by a NUL */
-} bn_table; /* {0} is an empty one */
+} bn_table;       /* {0} is an empty one */
 
 void bn_table_release(bn_table *table);
 

@@ -67,6 +67,8 @@ const char *bn_words_number(char out[BN_WORDS_MAX], double number)
 {
     if (isnan(number)) {
         (void)snprintf(out, BN_WORDS_MAX, "NaN");
+    } else if (number == floor(number) && fabs(number) < 1e15) {
+        (void)snprintf(out, BN_WORDS_MAX, "%.0f", number);
     } else {
         (void)snprintf(out, BN_WORDS_MAX, "%.6g", number);
     }
