@@ -12,6 +12,7 @@ void bn_spec_release(bn_spec *spec)
     free(spec->source);
     for (int i = 0; i < BN_SPEC_ARGS_MAX; i++) free(spec->command[i]);
     bn_space_release(&spec->space);
+    free(spec->enqueue);
     memset(spec, 0, sizeof *spec);
 }
 
@@ -49,14 +50,9 @@ static bn_status check_name(const bn_spec_reader *reader)
 
 static bn_status read_section(bn_spec_reader *reader, const char *section)
 {
-    const bn_toml_node *node = bn_toml_get(reader->root, section);
-    char found[80];
-    if (!node) return BN_OK;
-    if (bn_toml_kind_of(node) != BN_TOML_TABLE) {
-        return bn_spec_fail(reader, bn_toml_line(node), "'%s' must be a table, is %s", section,
-                            bn_spec_describe(node, found));
-    }
-    return bn_spec_read_keys(reader, node, section);
+    const bn_toml_node *node = NULL;
+    bn_status status = bn_spec_section(reader, section, &node);
+    return node ? bn_spec_read_keys(reader, node, section) : status;
 }
 
 static const char *const RETRY_WORDS[] = {"failed",  "crashed", "preempted", "oom", "timeout",
@@ -108,18 +104,17 @@ static bn_status check_early(const bn_spec_reader *reader)
 static bn_status read_parts(bn_spec_reader *reader)
 {
     bn_status (*const parts[])(bn_spec_reader *) = {
-        bn_spec_read_command,
-        bn_spec_read_config,
-        bn_spec_read_parameters,
-        read_retry_on,
+        bn_spec_read_command, bn_spec_read_config,      bn_spec_read_parameters, bn_spec_read_zips,
+        bn_spec_read_derived, bn_spec_read_constraints, bn_spec_read_baseline,   read_retry_on,
     };
-    static const char *const sections[] = {"metric", "resources", "early_terminate"};
+    static const char *const sections[] = {"metric", "resources", "early_terminate", "baseline"};
     bn_status status = bn_spec_read_keys(reader, reader->root, "");
     for (size_t i = 0; i < sizeof sections / sizeof sections[0] && status == BN_OK; i++) {
         status = read_section(reader, sections[i]);
     }
     if (status == BN_OK && !*reader->spec->method) {
-        status = bn_spec_fail(reader, 1, "'method' is missing; expected one of grid, random");
+        status =
+            bn_spec_fail(reader, 1, "'method' is missing; expected one of grid, random, sobol");
     }
     for (size_t i = 0; i < sizeof parts / sizeof parts[0] && status == BN_OK; i++) {
         status = parts[i](reader);
@@ -127,18 +122,26 @@ static bn_status read_parts(bn_spec_reader *reader)
     return status;
 }
 
-/* Resolves every point of a grid (the first of them when they are many), and the first point of
+/* Resolves every point of a grid (the first of them when they are many), and the first ones of
  * another method. */
 static bn_status check_points(const bn_spec *spec, bn_search *search, bn_config *config,
                               bn_error *err)
 {
-    enum { CHECKED_MAX = 20000 };
+    enum { CHECKED_MAX = 20000, CHECKED_DRAWS = 20 };
     int64_t count = bn_search_count(search);
-    if (count < 0 || count > CHECKED_MAX) count = count < 0 ? 1 : CHECKED_MAX;
+    if (count == 0) {
+        return bn_fail(err, BN_EINVAL, "%s: the constraints leave no point of the grid",
+                       spec->file);
+    }
+    if (count < 0 || count > CHECKED_MAX) count = count < 0 ? CHECKED_DRAWS : CHECKED_MAX;
     for (int64_t i = 0; i < count && !bn_search_learns(search); i++) {
         bn_point point;
         char name[96];
         bn_status status = bn_search_suggest(search, i, NULL, 0, &point, err);
+        if (status == BN_ENOENT && i > 0) { /* a small space is exhausted */
+            *err = (bn_error){0};
+            break;
+        }
         if (status != BN_OK) return bn_fail_in(err, "%s", spec->file);
         if (!spec->builtin || bn_spec_config(spec, &point, 0, config, err) == BN_OK) continue;
         bn_spec_run_name(spec, &point, 0, name);
@@ -152,12 +155,39 @@ static bn_status check_search(bn_spec *spec, bn_config *config, bn_error *err)
     bn_search *search = NULL;
     spec->maximize = strcmp(spec->goal, "maximize") == 0;
     spec->search = (bn_search_options){
-        .method = spec->method, .order = spec->order, .seed = (uint64_t)spec->seed};
+        .method = spec->method,
+        .order = spec->order,
+        .seed = (uint64_t)spec->seed,
+        .enqueue = spec->enqueue,
+        .enqueue_count = spec->enqueue_count,
+    };
     bn_status status = bn_search_open(&search, &spec->space, &spec->search, err);
     if (status != BN_OK) return bn_fail_in(err, "%s", spec->file);
     status = check_points(spec, search, config, err);
     bn_search_close(search);
     return status;
+}
+
+/* What the knobs that do not vary are, for formulas. */
+static bn_status keep_fixed(bn_spec_reader *reader)
+{
+    bn_space *space = &reader->spec->space;
+    size_t count = 0;
+    const bn_knob *knobs = bn_knob_table(&count);
+    if (!reader->spec->builtin) return BN_OK;
+    space->fixed = calloc(count, sizeof *space->fixed);
+    if (!space->fixed) return bn_fail(reader->err, BN_ENOMEM, "too little memory for knobs");
+    for (size_t i = 0; i < count; i++) {
+        bn_fixed *fixed = &space->fixed[space->fixed_count++];
+        bn_text text;
+        char value[BN_CONFIG_TEXT_MAX];
+        bn_text_fixed(&text, value, sizeof value);
+        bn_config_get(&reader->spec->config, &knobs[i], &text);
+        bool words = knobs[i].kind == BN_KNOB_TEXT || knobs[i].kind == BN_KNOB_CHOICE;
+        fixed->value = words ? bn_setting_of_text(value) : bn_setting_parse(value);
+        (void)snprintf(fixed->name, sizeof fixed->name, "%s", knobs[i].name);
+    }
+    return BN_OK;
 }
 
 static bn_status read_text(bn_spec_reader *reader, size_t bytes, const char *const *overrides,
@@ -172,6 +202,8 @@ static bn_status read_text(bn_spec_reader *reader, size_t bytes, const char *con
     for (size_t i = 0; i < count && status == BN_OK; i++) {
         status = bn_spec_override(reader, overrides[i]);
     }
+    if (status == BN_OK) status = keep_fixed(reader);
+    if (status == BN_OK) status = bn_spec_read_enqueue(reader);
     if (status == BN_OK) status = check_name(reader);
     if (status == BN_OK) status = check_early(reader);
     if (status == BN_OK) status = check_search(spec, reader->scratch, reader->err);

@@ -36,6 +36,13 @@ typedef struct bn_early {
     char protect[256]; /* expression: runs that are never stopped early */
 } bn_early;
 
+/* What the comparison compares against; the dashboard's and compare's default. */
+typedef struct bn_baseline {
+    char where[256];      /* formula over a run's parameters; "": not given */
+    char pair_on[16][64]; /* a pair agrees in these */
+    int pair_on_count;
+} bn_baseline;
+
 typedef struct bn_spec {
     char file[BN_CONFIG_TEXT_MAX]; /* for messages */
     char *source;                  /* the file, verbatim */
@@ -56,6 +63,9 @@ typedef struct bn_spec {
     char *command[BN_SPEC_ARGS_MAX]; /* [run] command, NULL ends */
     bn_resources resources;
     bn_early early;
+    bn_baseline baseline;
+    bn_point *enqueue; /* points that come first */
+    size_t enqueue_count;
 } bn_spec;
 
 /* Reads a file of at most BN_SPEC_BYTES_MAX bytes; overrides are `count` texts "knob=value"

@@ -168,33 +168,11 @@ static bn_status set_fixed(bn_spec_reader *reader, const char *name, const bn_to
     return bn_config_set(&reader->spec->config, name, value.text, reader->err);
 }
 
-/* [config] with dotted names, quoted or as tables. */
-static bn_status read_fixed_level(bn_spec_reader *reader, const bn_toml_node *table,
-                                  const char *prefix, int depth)
-{
-    for (size_t i = 0; i < bn_toml_count(table); i++) {
-        char name[96];
-        const bn_toml_node *node = bn_toml_at(table, i);
-        (void)snprintf(name, sizeof name, "%s%s%s", prefix, *prefix ? "." : "",
-                       bn_toml_key(table, i));
-        bool inner = bn_toml_kind_of(node) == BN_TOML_TABLE && depth < 8;
-        bn_status status = inner ? read_fixed_level(reader, node, name, depth + 1)
-                                 : set_fixed(reader, name, node, bn_toml_key_line(table, i));
-        if (status != BN_OK) return status;
-    }
-    return BN_OK;
-}
-
 bn_status bn_spec_read_config(bn_spec_reader *reader)
 {
-    const bn_toml_node *table = bn_toml_get(reader->root, "config");
-    char found[80];
-    if (!table) return BN_OK;
-    if (bn_toml_kind_of(table) != BN_TOML_TABLE) {
-        return bn_spec_fail(reader, bn_toml_line(table), "'config' must be a table, is %s",
-                            bn_spec_describe(table, found));
-    }
-    return read_fixed_level(reader, table, "", 0);
+    const bn_toml_node *table = NULL;
+    bn_status status = bn_spec_section(reader, "config", &table);
+    return table ? bn_spec_each_leaf(reader, table, set_fixed) : status;
 }
 
 static bn_status read_arguments(bn_spec_reader *reader, const bn_toml_node *list)
@@ -223,16 +201,12 @@ static bn_status read_arguments(bn_spec_reader *reader, const bn_toml_node *list
 /* [run] command, or wandb's command at the top. */
 bn_status bn_spec_read_command(bn_spec_reader *reader)
 {
-    const bn_toml_node *section = bn_toml_get(reader->root, "run");
+    const bn_toml_node *section = NULL;
     const bn_toml_node *top = bn_toml_get(reader->root, "command");
     reader->spec->builtin = true;
-    if (section && bn_toml_kind_of(section) != BN_TOML_TABLE) {
-        return bn_spec_fail(reader, bn_toml_line(section), "'run' must be a table");
-    }
-    if (section) {
-        bn_status status = bn_spec_read_keys(reader, section, "run");
-        if (status != BN_OK) return status;
-    }
+    bn_status status = bn_spec_section(reader, "run", &section);
+    if (section) status = bn_spec_read_keys(reader, section, "run");
+    if (status != BN_OK) return status;
     const bn_toml_node *list = section ? bn_toml_get(section, "command") : NULL;
     if (list && top) {
         return bn_spec_fail(reader, bn_toml_line(top), "'command' is also in [run] (line %d)",
@@ -250,6 +224,8 @@ static bn_status fix_parameter(bn_spec_reader *reader, bn_parameter *p, const bn
     *one = *value;
     free(p->values);
     free(p->probabilities);
+    bn_expr_free(p->when);
+    bn_expr_free(p->derived);
     bn_parameter fixed = {.dist = BN_DIST_CONSTANT, .values = one, .value_count = 1};
     memcpy(fixed.name, p->name, sizeof fixed.name);
     *p = fixed;

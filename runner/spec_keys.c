@@ -16,12 +16,16 @@ static const bn_spec_key KEYS[] = {
     {"description", BN_KEY_TEXT, FIELD(description), 0, 0, NULL},
     {"project", BN_KEY_TEXT, FIELD(project), 0, 0, NULL},
     {"entity", BN_KEY_TEXT, FIELD(entity), 0, 0, NULL},
-    {"method", BN_KEY_CHOICE, FIELD(method), 0, 0, "grid|random"},
-    {"order", BN_KEY_CHOICE, FIELD(order), 0, 0, "grid|shuffle"},
+    {"method", BN_KEY_CHOICE, FIELD(method), 0, 0, "grid|random|sobol"},
+    {"order", BN_KEY_CHOICE, FIELD(order), 0, 0, "grid|shuffle|sobol"},
     {"metric", BN_KEY_PART, 0, 0, 0, 0, NULL},
     {"metric.name", BN_KEY_TEXT, FIELD(metric), 0, 0, NULL},
     {"metric.goal", BN_KEY_CHOICE, FIELD(goal), 0, 0, "minimize|maximize"},
     {"parameters", BN_KEY_PART, 0, 0, 0, 0, NULL},
+    {"zip", BN_KEY_PART, 0, 0, 0, 0, NULL},
+    {"derived", BN_KEY_PART, 0, 0, 0, 0, NULL},
+    {"constraints", BN_KEY_PART, 0, 0, 0, 0, NULL},
+    {"enqueue", BN_KEY_PART, 0, 0, 0, 0, NULL},
     {"config", BN_KEY_PART, 0, 0, 0, 0, NULL},
     {"run", BN_KEY_PART, 0, 0, 0, 0, NULL},
     {"run.command", BN_KEY_PART, 0, 0, 0, 0, NULL},
@@ -50,6 +54,9 @@ static const bn_spec_key KEYS[] = {
     {"early_terminate.strict", BN_KEY_BOOL, FIELD(early.strict), 0, 1, NULL},
     {"early_terminate.threshold", BN_KEY_REAL, FIELD(early.threshold), -1e300, 1e300, NULL},
     {"early_terminate.protect", BN_KEY_TEXT, FIELD(early.protect), 0, 0, NULL},
+    {"baseline", BN_KEY_PART, 0, 0, 0, 0, NULL},
+    {"baseline.where", BN_KEY_TEXT, FIELD(baseline.where), 0, 0, NULL},
+    {"baseline.pair_on", BN_KEY_PART, 0, 0, 0, 0, NULL},
 };
 /* clang-format on */
 
@@ -133,6 +140,43 @@ bn_status bn_spec_read_setting(const bn_spec_reader *reader, const bn_toml_node 
     }
     return bn_spec_fail(reader, line, "%s must be a number, a text, true or false, is %s", what,
                         bn_spec_describe(node, found));
+}
+
+bn_status bn_spec_section(const bn_spec_reader *reader, const char *name, const bn_toml_node **out)
+{
+    char found[80];
+    *out = bn_toml_get(reader->root, name);
+    if (!*out || bn_toml_kind_of(*out) == BN_TOML_TABLE) return BN_OK;
+    const bn_toml_node *node = *out;
+    *out = NULL;
+    return bn_spec_fail(reader, bn_toml_line(node), "'%s' must be a table, is %s", name,
+                        bn_spec_describe(node, found));
+}
+
+static bn_status each_leaf(bn_spec_reader *reader, const bn_toml_node *table, const char *prefix,
+                           bn_spec_leaf leaf)
+{
+    for (size_t i = 0; i < bn_toml_count(table); i++) {
+        char name[160];
+        const bn_toml_node *node = bn_toml_at(table, i);
+        int line = bn_toml_key_line(table, i);
+        int length = snprintf(name, sizeof name, "%s%s%s", prefix, *prefix ? "." : "",
+                              bn_toml_key(table, i));
+        if (length < 0 || (size_t)length >= sizeof name) {
+            return bn_spec_fail(reader, line, "the name '%.60s...' is too long", name);
+        }
+        /* Every level makes the name longer, so its limit ends the recursion. */
+        bool inner = bn_toml_kind_of(node) == BN_TOML_TABLE;
+        bn_status status =
+            inner ? each_leaf(reader, node, name, leaf) : leaf(reader, name, node, line);
+        if (status != BN_OK) return status;
+    }
+    return BN_OK;
+}
+
+bn_status bn_spec_each_leaf(bn_spec_reader *reader, const bn_toml_node *table, bn_spec_leaf leaf)
+{
+    return each_leaf(reader, table, "", leaf);
 }
 
 static void *field_of(const bn_spec_reader *reader, const bn_spec_key *key)

@@ -79,6 +79,7 @@ static const char *short_name(const bn_space *space, int index)
 
 static bool varies(const bn_parameter *p)
 {
+    if (p->derived) return false;
     return p->dist != BN_DIST_CONSTANT && (p->dist != BN_DIST_CATEGORICAL || p->value_count > 1);
 }
 
@@ -141,7 +142,32 @@ static void add_parameter(bn_json *json, const bn_parameter *p)
     bn_json_array(json);
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) bn_json_real(json, numbers[i]);
     bn_json_end_array(json);
+    bn_json_key(json, "zip");
+    bn_json_int(json, p->zip);
+    bn_json_key(json, "formulas");
+    bn_json_array(json);
+    bn_json_string(json, p->when ? bn_expr_text(p->when) : NULL);
+    bn_json_string(json, p->derived ? bn_expr_text(p->derived) : NULL);
+    bn_json_end_array(json);
     bn_json_end_object(json);
+}
+
+static void add_points(bn_json *json, const bn_spec *spec)
+{
+    bn_json_key(json, "constraints");
+    bn_json_array(json);
+    for (int i = 0; i < spec->space.constraint_count; i++) {
+        bn_json_string(json, bn_expr_text(spec->space.constraints[i].expr));
+    }
+    bn_json_end_array(json);
+    bn_json_key(json, "enqueue");
+    bn_json_array(json);
+    for (size_t i = 0; i < spec->enqueue_count; i++) {
+        for (int k = 0; k < spec->enqueue[i].count; k++) {
+            bn_setting_json(&spec->enqueue[i].values[k], json);
+        }
+    }
+    bn_json_end_array(json);
 }
 
 static void add_words(bn_json *json, const bn_spec *spec)
@@ -186,6 +212,7 @@ bn_status bn_spec_hash(bn_spec *spec, bn_error *err)
     bn_json_array(&json);
     for (int i = 0; i < spec->space.count; i++) add_parameter(&json, &spec->space.params[i]);
     bn_json_end_array(&json);
+    add_points(&json, spec);
     bn_json_key(&json, "config");
     bn_config_json(&spec->config, true, &json);
     bn_json_end_object(&json);

@@ -10,8 +10,8 @@
 #include "runner/spec_read.h"
 
 static const char *const PARAMETER_KEYS[] = {
-    "value", "values", "distribution", "min",           "max", "mu", "sigma", "a",
-    "b",     "q",      "grid_points",  "probabilities", NULL};
+    "value", "values", "distribution", "min",           "max",  "mu", "sigma", "a",
+    "b",     "q",      "grid_points",  "probabilities", "when", NULL};
 
 enum { VALUES_MAX = 100000 };
 
@@ -30,8 +30,8 @@ static bool name_is_plain(const char *name)
     return (letter || name[0] == '_') && strspn(name, rest) == strlen(name);
 }
 
-/* Adds an empty parameter. */
-static bn_status add(bn_spec_reader *reader, const char *name, int line, bn_parameter **out)
+bn_status bn_spec_add_parameter(bn_spec_reader *reader, const char *name, int line,
+                                bn_parameter **out)
 {
     bn_space *space = &reader->spec->space;
     if (!name_is_plain(name) || strlen(name) >= sizeof space->params[0].name) {
@@ -59,7 +59,7 @@ bn_status bn_spec_add_constant(bn_spec_reader *reader, const char *name, const b
                                int line)
 {
     bn_parameter *p = NULL;
-    bn_status status = add(reader, name, line, &p);
+    bn_status status = bn_spec_add_parameter(reader, name, line, &p);
     if (status != BN_OK) return status;
     p->values = malloc(sizeof *p->values);
     if (!p->values) return bn_fail(reader->err, BN_ENOMEM, "too little memory for a value");
@@ -68,13 +68,14 @@ bn_status bn_spec_add_constant(bn_spec_reader *reader, const char *name, const b
     return BN_OK;
 }
 
-static bn_status read_value(const param_part *part, const bn_toml_node *node, bn_setting *out)
+static bn_status read_value(const bn_spec_reader *reader, const char *name,
+                            const bn_toml_node *node, bn_setting *out)
 {
     char what[80];
-    (void)snprintf(what, sizeof what, "a value of '%s'", part->p->name);
-    bn_status status = bn_spec_read_setting(part->reader, node, what, out);
+    (void)snprintf(what, sizeof what, "a value of '%s'", name);
+    bn_status status = bn_spec_read_setting(reader, node, what, out);
     if (status != BN_OK) return status;
-    return bn_spec_check_value(part->reader, part->p->name, out, bn_toml_line(node));
+    return bn_spec_check_value(reader, name, out, bn_toml_line(node));
 }
 
 static bn_status read_constant(const param_part *part)
@@ -84,7 +85,7 @@ static bn_status read_constant(const param_part *part)
     if (!p->values) return bn_fail(part->reader->err, BN_ENOMEM, "too little memory for a value");
     p->dist = BN_DIST_CONSTANT;
     p->value_count = 1;
-    return read_value(part, bn_toml_get(part->table, "value"), &p->values[0]);
+    return read_value(part->reader, p->name, bn_toml_get(part->table, "value"), &p->values[0]);
 }
 
 static bn_status read_probabilities(const param_part *part)
@@ -112,31 +113,36 @@ static bn_status read_probabilities(const param_part *part)
                         "'probabilities' of '%s' must be from 0 to 1 and sum to 1", p->name);
 }
 
-static bn_status read_values(const param_part *part)
+bn_status bn_spec_read_values(const bn_spec_reader *reader, bn_parameter *p,
+                              const bn_toml_node *list)
 {
-    const bn_toml_node *list = bn_toml_get(part->table, "values");
-    bn_parameter *p = part->p;
     char found[80];
     if (bn_toml_kind_of(list) != BN_TOML_ARRAY) {
-        return bn_spec_fail(part->reader, bn_toml_line(list),
-                            "'values' of '%s' must be an array, is %s", p->name,
-                            bn_spec_describe(list, found));
+        return bn_spec_fail(reader, bn_toml_line(list), "'values' of '%s' must be an array, is %s",
+                            p->name, bn_spec_describe(list, found));
     }
     size_t count = bn_toml_count(list);
     if (count == 0 || count > VALUES_MAX) {
-        return bn_spec_fail(part->reader, bn_toml_line(list), "'values' of '%s' %s", p->name,
+        return bn_spec_fail(reader, bn_toml_line(list), "'values' of '%s' %s", p->name,
                             count ? "has more than 100000 values"
                                   : "is empty; it must have at least one value");
     }
     p->dist = BN_DIST_CATEGORICAL;
     p->values = calloc(count, sizeof *p->values);
-    if (!p->values) return bn_fail(part->reader->err, BN_ENOMEM, "too little memory for values");
+    if (!p->values) return bn_fail(reader->err, BN_ENOMEM, "too little memory for values");
     p->value_count = (int)count;
     for (size_t i = 0; i < count; i++) {
-        bn_status status = read_value(part, bn_toml_at(list, i), &p->values[i]);
+        bn_status status = read_value(reader, p->name, bn_toml_at(list, i), &p->values[i]);
         if (status != BN_OK) return status;
     }
-    return read_probabilities(part);
+    return BN_OK;
+}
+
+static bn_status read_values(const param_part *part)
+{
+    const bn_toml_node *list = bn_toml_get(part->table, "values");
+    bn_status status = bn_spec_read_values(part->reader, part->p, list);
+    return status == BN_OK ? read_probabilities(part) : status;
 }
 
 /* A number among the parameter's keys; keeps *out when it is absent. */
@@ -348,37 +354,51 @@ static bn_status not_with_values(const param_part *part)
                         part->p->name);
 }
 
+static bn_status read_when(const param_part *part)
+{
+    const bn_toml_node *node = bn_toml_get(part->table, "when");
+    char what[96];
+    if (!node) return BN_OK;
+    (void)snprintf(what, sizeof what, "'when' of '%s'", part->p->name);
+    /* Whom it may speak of is checked when all parameters are known. */
+    return bn_spec_read_formula(part->reader, node, what, BN_SPEC_ANY_NAME, &part->p->when);
+}
+
+static bn_status read_choice(const param_part *part)
+{
+    bool one = has(part, "value");
+    if (!one && !has(part, "values")) {
+        bn_status status = read_distribution(part);
+        return status == BN_OK ? check_grid(part) : status;
+    }
+    bn_status status = not_with_values(part);
+    if (status == BN_OK) {
+        status = check_word(part, one ? "constant" : "categorical",
+                            one ? "constant" : "categorical_w_probabilities");
+    }
+    if (status != BN_OK) return status;
+    return one ? read_constant(part) : read_values(part);
+}
+
 static bn_status read_parameter(bn_spec_reader *reader, const char *name, const bn_toml_node *table,
                                 int line)
 {
     param_part part = {.reader = reader, .table = table, .line = line};
-    char found[80];
+    char found[80], where[80];
     if (reader->spec->builtin && !bn_knob_find(name)) {
         bn_setting none = {0};
         return bn_spec_check_value(reader, name, &none, line);
     }
-    bn_status status = add(reader, name, line, &part.p);
+    bn_status status = bn_spec_add_parameter(reader, name, line, &part.p);
     if (status != BN_OK) return status;
     if (bn_toml_kind_of(table) != BN_TOML_TABLE) {
         return bn_spec_fail(reader, line, "'%s' must be a table such as { values = [...] }, is %s",
                             name, bn_spec_describe(table, found));
     }
-    char where[80];
     (void)snprintf(where, sizeof where, "'%s'", name);
     status = bn_spec_known_keys(reader, table, where, PARAMETER_KEYS);
-    if (status != BN_OK) return status;
-    if (!has(&part, "value") && !has(&part, "values")) {
-        status = read_distribution(&part);
-        return status == BN_OK ? check_grid(&part) : status;
-    }
-    bool one = has(&part, "value");
-    status = not_with_values(&part);
-    if (status == BN_OK) {
-        status = check_word(&part, one ? "constant" : "categorical",
-                            one ? "constant" : "categorical_w_probabilities");
-    }
-    if (status != BN_OK) return status;
-    return one ? read_constant(&part) : read_values(&part);
+    if (status == BN_OK) status = read_choice(&part);
+    return status == BN_OK ? read_when(&part) : status;
 }
 
 /* A table that holds parameters rather than being one: all its keys hold tables and none is a
@@ -413,30 +433,9 @@ static bn_status read_level(bn_spec_reader *reader, const bn_toml_node *table, c
     return BN_OK;
 }
 
-/* A knob is either varied or fixed. */
-static bn_status not_in_config(const bn_spec_reader *reader)
-{
-    size_t count = 0;
-    const bn_knob *knobs = bn_knob_table(&count);
-    for (size_t k = 0; k < count && reader->spec->builtin; k++) {
-        int place = bn_space_find(&reader->spec->space, knobs[k].name);
-        if (place < 0 || reader->config_lines[k] == 0) continue;
-        return bn_spec_fail(reader, reader->param_lines[place],
-                            "'%s' is in [parameters] and in [config] (line %d): it must be in one",
-                            knobs[k].name, reader->config_lines[k]);
-    }
-    return BN_OK;
-}
-
 bn_status bn_spec_read_parameters(bn_spec_reader *reader)
 {
-    const bn_toml_node *table = bn_toml_get(reader->root, "parameters");
-    char found[80];
-    if (!table) return BN_OK;
-    if (bn_toml_kind_of(table) != BN_TOML_TABLE) {
-        return bn_spec_fail(reader, bn_toml_line(table), "'parameters' must be a table, is %s",
-                            bn_spec_describe(table, found));
-    }
-    bn_status status = read_level(reader, table, "", 0);
-    return status == BN_OK ? not_in_config(reader) : status;
+    const bn_toml_node *table = NULL;
+    bn_status status = bn_spec_section(reader, "parameters", &table);
+    return table ? read_level(reader, table, "", 0) : status;
 }

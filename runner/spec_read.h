@@ -11,6 +11,7 @@ typedef struct bn_spec_reader {
     bn_config *scratch;    /* values are tried here */
     int config_lines[256]; /* by knob: where [config] sets it; 0: it does not */
     int param_lines[BN_SPACE_PARAMS_MAX];
+    int zip; /* number of the [[zip]] at hand */
     bn_error *err;
 } bn_spec_reader;
 
@@ -67,11 +68,42 @@ BN_MUST_CHECK bn_status bn_spec_read_setting(const bn_spec_reader *reader, const
 BN_MUST_CHECK bn_status bn_spec_check_value(const bn_spec_reader *reader, const char *name,
                                             const bn_setting *value, int line);
 
+/* Calls leaf for every value below a table, with its dotted name: a.b = 1, "a.b" = 1 and [a] b = 1
+ * are the same. */
+typedef bn_status (*bn_spec_leaf)(bn_spec_reader *reader, const char *name,
+                                  const bn_toml_node *node, int line);
+BN_MUST_CHECK bn_status bn_spec_each_leaf(bn_spec_reader *reader, const bn_toml_node *table,
+                                          bn_spec_leaf leaf);
+
+/* A section of the file that must be a table; *out NULL when it is absent. */
+BN_MUST_CHECK bn_status bn_spec_section(const bn_spec_reader *reader, const char *name,
+                                        const bn_toml_node **out);
+
+/* A formula, compiled; its names must be parameters before number `limit` or, for the built-in
+ * engine, knobs (BN_SPEC_ANY_NAME: they are not looked at). what names it in messages. The caller
+ * frees *out. */
+enum { BN_SPEC_ANY_NAME = -1 };
+BN_MUST_CHECK bn_status bn_spec_read_formula(const bn_spec_reader *reader, const bn_toml_node *node,
+                                             const char *what, int limit, bn_expr **out);
+
 /* The parts, in the order in which they are read. */
 BN_MUST_CHECK bn_status bn_spec_read_command(bn_spec_reader *reader);
 BN_MUST_CHECK bn_status bn_spec_read_config(bn_spec_reader *reader);
 BN_MUST_CHECK bn_status bn_spec_read_parameters(bn_spec_reader *reader);
+BN_MUST_CHECK bn_status bn_spec_read_zips(bn_spec_reader *reader);
+BN_MUST_CHECK bn_status bn_spec_read_derived(bn_spec_reader *reader);
+BN_MUST_CHECK bn_status bn_spec_read_constraints(bn_spec_reader *reader);
+BN_MUST_CHECK bn_status bn_spec_read_baseline(bn_spec_reader *reader);
+BN_MUST_CHECK bn_status bn_spec_read_enqueue(bn_spec_reader *reader); /* after bn_spec_override */
 BN_MUST_CHECK bn_status bn_spec_override(bn_spec_reader *reader, const char *assignment);
+
+/* Adds an empty parameter; its name must be new. */
+BN_MUST_CHECK bn_status bn_spec_add_parameter(bn_spec_reader *reader, const char *name, int line,
+                                              bn_parameter **out);
+
+/* Reads `values` of a parameter: an array of at least one value that its knob takes. */
+BN_MUST_CHECK bn_status bn_spec_read_values(const bn_spec_reader *reader, bn_parameter *p,
+                                            const bn_toml_node *list);
 
 /* Adds a parameter with this one value. */
 BN_MUST_CHECK bn_status bn_spec_add_constant(bn_spec_reader *reader, const char *name,

@@ -160,6 +160,166 @@ static void test_a_grid_over_a_continuous_parameter_is_refused_with_the_way_out(
     assert_null(search);
 }
 
+static bn_expr *formula(const char *text)
+{
+    bn_expr *expr = NULL;
+    bn_error err = {0};
+    assert_int_equal(bn_expr_compile(&expr, text, &err), BN_OK);
+    return expr;
+}
+
+static void test_a_parameter_is_absent_where_its_condition_is_false(void **state)
+{
+    (void)state;
+    bn_space space;
+    categorical_space(&space, (int[]){2, 3}, 2);
+    space.params[1].when = formula("p0 == 1");
+    bn_search *search = open_search(&space, "grid", NULL, 0);
+    assert_int_equal(bn_search_count(search), 4); /* once without p1, three times with it */
+    assert_int_equal(suggest(search, 0).values[1].kind, BN_SETTING_NONE);
+    for (int i = 1; i < 4; i++) assert_true(suggest(search, i).values[1].number == i - 1);
+    bn_search_close(search);
+    bn_space_release(&space);
+}
+
+static void test_constraints_leave_points_out_and_are_counted(void **state)
+{
+    (void)state;
+    bn_space space;
+    categorical_space(&space, (int[]){4, 4}, 2);
+    space.constraints[0] = (bn_constraint){.name = "order", .expr = formula("p0 < p1")};
+    space.constraints[1] = (bn_constraint){.name = "sum", .expr = formula("p0 + p1 < 4")};
+    space.constraint_count = 2;
+    bn_search *search = open_search(&space, "grid", NULL, 0);
+    bn_search_tally tally;
+    bn_search_tally_of(search, &tally);
+    assert_int_equal(bn_search_count(search), 4); /* 01 02 03 12 */
+    assert_int_equal(tally.by_constraint[0], 10);
+    assert_int_equal(tally.by_constraint[1], 2);
+    assert_int_equal(tally.rejected, 12);
+    bn_search_close(search);
+    bn_space_release(&space);
+}
+
+static void test_zipped_parameters_go_in_step(void **state)
+{
+    (void)state;
+    bn_space space;
+    categorical_space(&space, (int[]){2, 3, 3}, 3);
+    space.params[1].zip = space.params[2].zip = 1;
+    const char *methods[] = {"grid", "random", "sobol"};
+    for (size_t m = 0; m < 3; m++) {
+        bn_search *search = open_search(&space, methods[m], NULL, 5);
+        for (int i = 0; i < 6; i++) {
+            bn_point point = suggest(search, i);
+            assert_true(point.values[1].number == point.values[2].number);
+        }
+        if (m == 0) assert_int_equal(bn_search_count(search), 6);
+        bn_search_close(search);
+    }
+    bn_space_release(&space);
+}
+
+static void test_derived_values_follow_the_point(void **state)
+{
+    (void)state;
+    bn_space space;
+    categorical_space(&space, (int[]){3}, 1);
+    space.params[1] = (bn_parameter){.name = "twice", .derived = formula("2 * p0 + half")};
+    space.params[2] = (bn_parameter){.name = "half_of", .derived = formula("twice / p0")};
+    space.count = 3;
+    space.fixed = calloc(1, sizeof *space.fixed);
+    space.fixed[0] = (bn_fixed){.name = "half", .value = bn_setting_parse("0.5")};
+    space.fixed_count = 1;
+    bn_search *search = open_search(&space, "grid", NULL, 0);
+    bn_search_tally tally;
+    bn_search_tally_of(search, &tally);
+    assert_int_equal(tally.undefined, 1); /* p0 = 0: its half_of is infinite */
+    assert_true(suggest(search, 0).values[1].number == 2.5);
+    assert_true(suggest(search, 1).values[2].number == 2.25);
+    bn_search_close(search);
+    bn_space_release(&space);
+}
+
+static void test_enqueued_points_come_first_and_only_once(void **state)
+{
+    (void)state;
+    bn_space space;
+    categorical_space(&space, (int[]){3, 3}, 2);
+    bn_point wanted = {.count = 2};
+    wanted.values[0] = space.params[0].values[2];
+    wanted.values[1] = space.params[1].values[1];
+    const char *orders[] = {"grid", "shuffle", "sobol"};
+    for (size_t k = 0; k < 3; k++) {
+        bn_search *search = NULL;
+        bn_error err = {0};
+        bn_search_options options = {
+            .method = "grid", .order = orders[k], .enqueue = &wanted, .enqueue_count = 1};
+        assert_int_equal(bn_search_open(&search, &space, &options, &err), BN_OK);
+        assert_int_equal(bn_search_count(search), 9);
+        bn_point first = suggest(search, 0);
+        assert_true(bn_point_equal(&first, &wanted));
+        for (int i = 1; i < 9; i++) {
+            bn_point point = suggest(search, i);
+            assert_false(bn_point_equal(&point, &wanted));
+        }
+        bn_search_close(search);
+    }
+    bn_space_release(&space);
+}
+
+static void test_a_sobol_order_covers_a_grid_evenly_from_the_start(void **state)
+{
+    (void)state;
+    bn_space space;
+    categorical_space(&space, (int[]){8, 8}, 2);
+    bn_search *search = open_search(&space, "grid", "sobol", 3);
+    int quarters[4] = {0};
+    for (int i = 0; i < 16; i++) {
+        bn_point point = suggest(search, i);
+        quarters[(point.values[0].number >= 4) * 2 + (point.values[1].number >= 4)]++;
+    }
+    for (int q = 0; q < 4; q++) assert_int_equal(quarters[q], 4);
+    assert_int_equal(bn_search_count(search), 64);
+    bn_search_close(search);
+    bn_space_release(&space);
+}
+
+/* Every distribution, zips, conditions and constraints: whatever is suggested could have been. */
+static void test_any_point_satisfies_its_space(void **state)
+{
+    (void)state;
+    bn_space space;
+    categorical_space(&space, (int[]){3, 2, 2}, 3);
+    space.params[1].zip = space.params[2].zip = 1;
+    for (int d = BN_DIST_INT_UNIFORM; d <= BN_DIST_Q_BETA; d++) {
+        bn_parameter *p = &space.params[space.count++];
+        *p = (bn_parameter){
+            .dist = (bn_dist)d, .min = 1, .max = 3, .sigma = 1, .a = 2, .b = 3, .q = 0.25};
+        p->name[0] = (char)('a' + d);
+    }
+    space.params[5].when = formula("p0 > 0");
+    space.constraints[0] = (bn_constraint){.name = "c", .expr = formula("p0 != 1 or d < 2")};
+    space.constraint_count = 1;
+    const char *methods[] = {"random", "sobol"};
+    for (int i = 0; i < 2000; i++) {
+        static bn_search *search;
+        if (i % 1000 == 0) search = open_search(&space, methods[i / 1000], NULL, 11);
+        bn_point point = suggest(search, i % 1000);
+        for (int k = 0; k < space.count; k++) {
+            bool absent = k == 5 && point.values[0].number == 0;
+            if (absent) assert_int_equal(point.values[k].kind, BN_SETTING_NONE);
+            if (!absent && !bn_parameter_holds(&space.params[k], &point.values[k])) {
+                fail_msg("%s cannot be %s", bn_dist_name(space.params[k].dist),
+                         point.values[k].text);
+            }
+        }
+        assert_int_equal(bn_space_complete(&space, &point), -1);
+        if (i % 1000 == 999) bn_search_close(search);
+    }
+    bn_space_release(&space);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -170,6 +330,13 @@ int main(void)
         cmocka_unit_test(test_another_parameter_leaves_random_values_as_they_were),
         cmocka_unit_test(test_random_search_ends_when_a_finite_space_is_exhausted),
         cmocka_unit_test(test_a_grid_over_a_continuous_parameter_is_refused_with_the_way_out),
+        cmocka_unit_test(test_a_parameter_is_absent_where_its_condition_is_false),
+        cmocka_unit_test(test_constraints_leave_points_out_and_are_counted),
+        cmocka_unit_test(test_zipped_parameters_go_in_step),
+        cmocka_unit_test(test_derived_values_follow_the_point),
+        cmocka_unit_test(test_enqueued_points_come_first_and_only_once),
+        cmocka_unit_test(test_a_sobol_order_covers_a_grid_evenly_from_the_start),
+        cmocka_unit_test(test_any_point_satisfies_its_space),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

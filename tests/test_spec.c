@@ -220,6 +220,40 @@ static void test_all_keys_reach_their_fields(void **state)
     bn_spec_release(&spec);
 }
 
+static void test_relations_between_parameters_are_read(void **state)
+{
+    (void)state;
+    bn_spec spec;
+    bn_point point;
+    bn_config config;
+    bn_error err = {0};
+    read_good(&spec,
+              "method = 'grid'\norder = 'sobol'\n[parameters]\n"
+              "'quant.variant' = { values = ['fp16', 'ternary'] }\n"
+              "'quant.weight_scale' = { values = ['absmean', 'median'], when = "
+              "'quant.variant == \"ternary\"' }\n"
+              "'optim.lr' = { distribution = 'log_uniform_values', min = 1e-4, max = 1e-2, "
+              "grid_points = 3 }\n"
+              "[[zip]]\nmodel.layers = [2, 4]\nmodel.heads = [2, 4]\n"
+              "[derived]\nmodel.ffn = '4 * model.width'\nlr_eff = 'optim.lr * 64 / model.width'\n"
+              "[constraints]\nsmall = 'optim.lr < 5e-3 or model.layers == 2'\n"
+              "[[enqueue]]\nquant.variant = 'fp16'\noptim.lr = 2e-3\nmodel.layers = 2\n"
+              "model.heads = 2\n"
+              "[baseline]\nwhere = 'quant.variant == \"fp16\"'\npair_on = ['optim.lr']\n",
+              NULL, 0);
+    point_at(&spec, 0, &point);
+    assert_int_equal(bn_spec_config(&spec, &point, 0, &config, &err), BN_OK);
+    assert_true(config.optim.lr == 2e-3 && config.model.ffn == 4 * config.model.width);
+    assert_true(point.values[bn_space_find(&spec.space, "lr_eff")].number == 1e-3);
+    bn_search *search = NULL;
+    assert_int_equal(bn_search_open(&search, &spec.space, &spec.search, &err), BN_OK);
+    /* (fp16 + 2 ternary) x 3 rates x 2 depths = 18, less 3 with 1e-2 at 4 layers, and 1 enqueued */
+    assert_int_equal(bn_search_count(search), 16);
+    bn_search_close(search);
+    assert_string_equal(spec.baseline.pair_on[0], "optim.lr");
+    bn_spec_release(&spec);
+}
+
 /* 1 if the message is not the expected one. */
 static int check_case(const char *folder)
 {
@@ -284,6 +318,7 @@ int main(void)
         cmocka_unit_test_setup(test_data_is_found_here_or_beside_the_sweep_file, setup),
         cmocka_unit_test_setup(test_an_external_program_names_its_own_parameters, setup),
         cmocka_unit_test_setup(test_all_keys_reach_their_fields, setup),
+        cmocka_unit_test_setup(test_relations_between_parameters_are_read, setup),
         cmocka_unit_test(test_every_mistake_is_one_line_with_its_place),
         cmocka_unit_test(test_the_sweeps_that_come_with_the_program_are_right),
     };

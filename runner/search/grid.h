@@ -19,7 +19,12 @@ BN_MUST_CHECK bn_status bn_grid_init(bn_grid *grid, const bn_space *space, bn_er
 /* Combination number `number` (a bn_candidate). */
 void bn_grid_candidate(const void *grid, int64_t number, bn_point *out);
 
-/* Puts `numbers`, `count` of them, in an order that only the seed decides. */
+/* Puts `numbers`, `count` of them, in an order that only the seed decides; negative ones stay in
+ * front. */
 void bn_grid_shuffle(int64_t *numbers, size_t count, uint64_t seed);
+
+/* The same by a Sobol sequence: any prefix covers the grid evenly. BN_ENOMEM. */
+BN_MUST_CHECK bn_status bn_grid_spread(const bn_grid *grid, int64_t *numbers, size_t count,
+                                       uint64_t seed, bn_error *err);
 
 #endif

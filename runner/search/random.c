@@ -1,7 +1,6 @@
 #include "runner/search/random.h"
 
 #include "engine/base/rng.h"
-#include "runner/search/walk.h"
 
 void bn_random_init(bn_random *random, const bn_space *space, uint64_t seed)
 {
@@ -17,8 +16,7 @@ void bn_random_candidate(const void *self, int64_t number, bn_point *out)
     const bn_random *random = self;
     out->count = random->space->count;
     for (int i = 0; i < random->axes; i++) {
-        int lead = random->leads[i];
         double u = bn_rng_uniform(random->keys[i], (uint64_t)number);
-        bn_parameter_at(&random->space->params[lead], u, &out->values[lead]);
+        bn_space_choose_at(random->space, random->leads[i], u, out);
     }
 }

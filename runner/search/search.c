@@ -6,15 +6,17 @@
 #include "engine/base/nearest.h"
 #include "runner/search/grid.h"
 #include "runner/search/random.h"
+#include "runner/search/sobol.h"
 #include "runner/search/walk.h"
 
-static const char *const METHODS[] = {"grid", "random"};
+static const char *const METHODS[] = {"grid", "random", "sobol"};
 enum { METHOD_COUNT = sizeof METHODS / sizeof METHODS[0] };
 
 struct bn_search {
     bn_walk walk;
     bn_grid grid;
     bn_random random;
+    bn_sobol_points sobol;
     bool finite; /* the whole walk is made: its length is the number of configurations */
 };
 
@@ -26,25 +28,53 @@ const char *const *bn_search_methods(size_t *count)
 
 static bn_status open_grid(bn_search *search, const bn_search_options *options, bn_error *err)
 {
-    bn_status status = bn_grid_init(&search->grid, search->walk.space, err);
+    bn_walk *walk = &search->walk;
+    const char *order = options->order && *options->order ? options->order : "grid";
+    bn_status status = bn_grid_init(&search->grid, walk->space, err);
     if (status != BN_OK) return status;
-    search->walk.candidate = bn_grid_candidate;
-    search->walk.self = &search->grid;
-    search->walk.candidates = search->grid.count;
+    walk->candidate = bn_grid_candidate;
+    walk->self = &search->grid;
+    walk->candidates = search->grid.count;
     search->finite = true;
-    status = bn_walk_extend(&search->walk, (size_t)search->grid.count, err);
-    if (status == BN_OK && options->order && strcmp(options->order, "shuffle") == 0) {
-        bn_grid_shuffle(search->walk.accepted, search->walk.accepted_count, options->seed);
+    status = bn_walk_extend(walk, SIZE_MAX, err);
+    if (status != BN_OK || strcmp(order, "grid") == 0) return status;
+    if (strcmp(order, "shuffle") == 0) {
+        bn_grid_shuffle(walk->accepted, walk->accepted_count, options->seed);
+        return BN_OK;
     }
-    return status;
+    if (strcmp(order, "sobol") == 0) {
+        return bn_grid_spread(&search->grid, walk->accepted, walk->accepted_count, options->seed,
+                              err);
+    }
+    return bn_fail(err, BN_EINVAL, "there is no order '%.40s'; expected grid, shuffle or sobol",
+                   order);
 }
 
-static void open_random(bn_search *search, const bn_search_options *options)
+/* Candidates without end. */
+static bn_status open_endless(bn_search *search, bn_candidate candidate, const void *self)
 {
-    bn_random_init(&search->random, search->walk.space, options->seed);
-    search->walk.candidate = bn_random_candidate;
-    search->walk.self = &search->random;
+    search->walk.candidate = candidate;
+    search->walk.self = self;
     search->walk.candidates = -1;
+    return BN_OK;
+}
+
+static bn_status open_method(bn_search *search, const bn_search_options *options, bn_error *err)
+{
+    const char *method = options->method;
+    if (strcmp(method, "grid") == 0) return open_grid(search, options, err);
+    if (strcmp(method, "random") == 0) {
+        bn_random_init(&search->random, search->walk.space, options->seed);
+        return open_endless(search, bn_random_candidate, &search->random);
+    }
+    if (strcmp(method, "sobol") == 0) {
+        bn_sobol_points_init(&search->sobol, search->walk.space, options->seed);
+        return open_endless(search, bn_sobol_candidate, &search->sobol);
+    }
+    const char *near = bn_nearest(method, METHODS, METHOD_COUNT, sizeof METHODS[0]);
+    return bn_fail(err, BN_EINVAL, "there is no method '%.40s'%s%s%s", method,
+                   near ? "; did you mean '" : "; expected grid, random or sobol", near ? near : "",
+                   near ? "'?" : "");
 }
 
 bn_status bn_search_open(bn_search **out, const bn_space *space, const bn_search_options *options,
@@ -54,16 +84,9 @@ bn_status bn_search_open(bn_search **out, const bn_space *space, const bn_search
     bn_search *search = calloc(1, sizeof *search);
     if (!search) return bn_fail(err, BN_ENOMEM, "too little memory for a search");
     search->walk.space = space;
-    bn_status status = BN_OK;
-    if (strcmp(options->method, "grid") == 0) {
-        status = open_grid(search, options, err);
-    } else if (strcmp(options->method, "random") == 0) {
-        open_random(search, options);
-    } else {
-        const char *near = bn_nearest(options->method, METHODS, METHOD_COUNT, sizeof METHODS[0]);
-        status = bn_fail(err, BN_EINVAL, "there is no method '%.40s'; expected %s%s%s",
-                         options->method, near ? near : "grid or random", "", "");
-    }
+    search->walk.first = options->enqueue;
+    search->walk.first_count = options->enqueue_count;
+    bn_status status = open_method(search, options, err);
     if (status != BN_OK) {
         bn_search_close(search);
         return status;

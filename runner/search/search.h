@@ -34,13 +34,17 @@ typedef struct bn_search bn_search;
 
 /* What became of the candidates that were looked at. */
 typedef struct bn_search_tally {
-    int64_t candidates, duplicates, rejected; /* rejected by constraints */
+    int64_t candidates, duplicates, rejected;
+    int64_t by_constraint[BN_SPACE_CONSTRAINTS_MAX]; /* rejected by each: the first that it broke */
+    int64_t undefined; /* rejected because a derived value is no finite number */
 } bn_search_tally;
 
 typedef struct bn_search_options {
-    const char *method; /* "grid" "random" */
-    const char *order;  /* of a grid: "grid" "shuffle"; NULL or "": "grid" */
+    const char *method; /* "grid" "random" "sobol" */
+    const char *order;  /* of a grid: "grid" "shuffle" "sobol"; NULL or "": "grid" */
     uint64_t seed;
+    const bn_point *enqueue; /* suggested first, complete; borrowed until close */
+    size_t enqueue_count;
 } bn_search_options;
 
 /* space is borrowed until close. BN_EINVAL: unknown method, or a grid over a continuous parameter.

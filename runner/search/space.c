@@ -54,57 +54,12 @@ void bn_space_release(bn_space *space)
     for (int i = 0; i < space->count; i++) {
         free(space->params[i].values);
         free(space->params[i].probabilities);
+        bn_expr_free(space->params[i].when);
+        bn_expr_free(space->params[i].derived);
     }
+    for (int i = 0; i < space->constraint_count; i++) bn_expr_free(space->constraints[i].expr);
+    free(space->fixed);
     memset(space, 0, sizeof *space);
-}
-
-bn_setting bn_setting_of_number(bn_setting_kind kind, double number)
-{
-    bn_setting setting = {.kind = kind, .number = number};
-    bn_text text;
-    bn_text_fixed(&text, setting.text, sizeof setting.text);
-    bn_text_number(&text, number, BN_NONFINITE_BARE);
-    return setting;
-}
-
-bn_setting bn_setting_of_bool(bool yes)
-{
-    bn_setting setting = {.kind = BN_SETTING_BOOL, .number = yes};
-    (void)snprintf(setting.text, sizeof setting.text, "%s", yes ? "true" : "false");
-    return setting;
-}
-
-bn_setting bn_setting_of_text(const char *text)
-{
-    bn_setting setting = {.kind = BN_SETTING_TEXT};
-    (void)snprintf(setting.text, sizeof setting.text, "%s", text);
-    return setting;
-}
-
-bn_setting bn_setting_parse(const char *text)
-{
-    if (strcmp(text, "true") == 0 || strcmp(text, "false") == 0) {
-        return bn_setting_of_bool(text[0] == 't');
-    }
-    bool digits = text[0] != '\0' && strspn(text, "+-.0123456789eE") == strlen(text);
-    char *end = NULL;
-    double number = digits ? strtod(text, &end) : 0;
-    if (!digits || *end != '\0' || !isfinite(number)) return bn_setting_of_text(text);
-    bool whole = strpbrk(text, ".eE") == NULL && fabs(number) < 0x1p53;
-    return bn_setting_of_number(whole ? BN_SETTING_INT : BN_SETTING_REAL, number);
-}
-
-static bool is_number(const bn_setting *setting)
-{
-    return setting->kind == BN_SETTING_INT || setting->kind == BN_SETTING_REAL;
-}
-
-bool bn_setting_equal(const bn_setting *a, const bn_setting *b)
-{
-    if (is_number(a) && is_number(b)) return a->number == b->number;
-    if (a->kind != b->kind) return false;
-    if (a->kind == BN_SETTING_TEXT) return strcmp(a->text, b->text) == 0;
-    return a->kind == BN_SETTING_NONE || a->number == b->number;
 }
 
 int bn_space_find(const bn_space *space, const char *name)
@@ -113,35 +68,6 @@ int bn_space_find(const bn_space *space, const char *name)
         if (strcmp(space->params[i].name, name) == 0) return i;
     }
     return -1;
-}
-
-static uint64_t hash_bytes(uint64_t hash, const void *data, size_t size)
-{
-    const unsigned char *bytes = data;
-    for (size_t i = 0; i < size; i++) hash = (hash ^ bytes[i]) * 0x100000001B3U;
-    return hash;
-}
-
-uint64_t bn_point_hash(const bn_point *point)
-{
-    uint64_t hash = 0xCBF29CE484222325U; /* FNV-1a */
-    for (int i = 0; i < point->count; i++) {
-        const bn_setting *value = &point->values[i];
-        /* By the text: equal numbers have equal texts, and bytes do not depend on the machine. */
-        unsigned char kind = is_number(value) ? BN_SETTING_REAL : (unsigned char)value->kind;
-        hash = hash_bytes(hash, &kind, 1);
-        hash = hash_bytes(hash, value->text, strlen(value->text) + 1);
-    }
-    return hash;
-}
-
-bool bn_point_equal(const bn_point *a, const bn_point *b)
-{
-    if (a->count != b->count) return false;
-    for (int i = 0; i < a->count; i++) {
-        if (!bn_setting_equal(&a->values[i], &b->values[i])) return false;
-    }
-    return true;
 }
 
 static double clamp_index(double index, double count)
@@ -223,6 +149,12 @@ static bn_setting rounded(const bn_parameter *p, double steps)
     return tidy_real(steps * p->q, 15);
 }
 
+void bn_parameter_bounds(const bn_parameter *p, double *low, double *high)
+{
+    *low = p->dist == BN_DIST_INT_UNIFORM ? p->min : real_at(p, 0);
+    *high = p->dist == BN_DIST_INT_UNIFORM ? p->max : real_at(p, 1);
+}
+
 void bn_parameter_at(const bn_parameter *p, double u, bn_setting *out)
 {
     assert(u >= 0 && u < 1);
@@ -295,24 +227,5 @@ void bn_parameter_cell(const bn_parameter *p, int64_t cell, bn_setting *out)
         double first, last;
         step_range(p, &first, &last);
         *out = rounded(p, first + (double)cell);
-    }
-}
-
-void bn_setting_json(const bn_setting *setting, bn_json *out)
-{
-    switch (setting->kind) {
-    case BN_SETTING_NONE:
-        bn_json_string(out, NULL);
-        return;
-    case BN_SETTING_INT:
-    case BN_SETTING_REAL:
-        bn_json_real(out, setting->number);
-        return;
-    case BN_SETTING_BOOL:
-        bn_json_bool(out, setting->number != 0);
-        return;
-    case BN_SETTING_TEXT:
-        bn_json_string(out, setting->text);
-        return;
     }
 }

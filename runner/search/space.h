@@ -13,23 +13,10 @@
 
 #include "engine/base/status.h"
 #include "engine/base/text.h"
+#include "runner/search/expr.h"
+#include "runner/search/setting.h"
 
-enum { BN_SPACE_PARAMS_MAX = 64, BN_VALUE_TEXT_MAX = 192 };
-
-typedef enum bn_setting_kind {
-    BN_SETTING_NONE,
-    BN_SETTING_INT,
-    BN_SETTING_REAL,
-    BN_SETTING_BOOL,
-    BN_SETTING_TEXT
-} bn_setting_kind;
-
-/* One value a parameter can take. */
-typedef struct bn_setting {
-    bn_setting_kind kind; /* NONE: the parameter is absent from this point (its `when` is false) */
-    double number;        /* INT, REAL; BOOL as 0 or 1 */
-    char text[BN_VALUE_TEXT_MAX]; /* TEXT; otherwise the number as text, as a knob would take it */
-} bn_setting;
+enum { BN_SPACE_PARAMS_MAX = 64, BN_SPACE_CONSTRAINTS_MAX = 64 };
 
 /* One value per parameter of the space, in its order. */
 typedef struct bn_point {
@@ -65,26 +52,34 @@ typedef struct bn_parameter {
     int value_count;
     double min, max, mu, sigma, a, b, q;
     int grid_points; /* a continuous parameter in a grid; 0: not given */
+    int zip;         /* 1, 2, ...: takes its values in step with the others of this number; 0: alone
+                      */
+    bn_expr *when;   /* present only where this is true, over parameters before it; NULL: always */
+    bn_expr *derived; /* not chosen: this formula over all the others; NULL: chosen */
 } bn_parameter;
 
+/* A point that does not satisfy all of them is left out. */
+typedef struct bn_constraint {
+    char name[64];
+    bn_expr *expr;
+} bn_constraint;
+
+/* A value that formulas may speak of but that does not vary. */
+typedef struct bn_fixed {
+    char name[64];
+    bn_setting value;
+} bn_fixed;
+
 typedef struct bn_space {
-    bn_parameter params[BN_SPACE_PARAMS_MAX];
+    bn_parameter params[BN_SPACE_PARAMS_MAX]; /* derived ones last */
     int count;
+    bn_constraint constraints[BN_SPACE_CONSTRAINTS_MAX];
+    int constraint_count;
+    bn_fixed *fixed; /* owned */
+    int fixed_count;
 } bn_space;
 
 void bn_space_release(bn_space *space); /* {0} is fine */
-
-/* Makes settings. Text longer than BN_VALUE_TEXT_MAX - 1 bytes is cut: check before. */
-bn_setting bn_setting_of_number(bn_setting_kind kind, double number);
-bn_setting bn_setting_of_bool(bool yes);
-bn_setting bn_setting_of_text(const char *text);
-
-/* What a knob or a person types: 3 and 3.0 are the integer 3 and the real 3; true and false;
- * anything else is text. */
-bn_setting bn_setting_parse(const char *text);
-
-/* Same kind of thing and same value; the integer 3 equals the real 3. */
-bool bn_setting_equal(const bn_setting *a, const bn_setting *b);
 
 /* wandb's word of a distribution, "log_uniform_values"; and back, -1 when there is none. */
 const char *bn_dist_name(bn_dist dist);
@@ -103,14 +98,37 @@ int64_t bn_parameter_cells(const bn_parameter *parameter);
 /* Value number `cell` of them, in ascending or in the file's order. */
 void bn_parameter_cell(const bn_parameter *parameter, int64_t cell, bn_setting *out);
 
+/* Least and greatest value before rounding, maybe infinite; not for CONSTANT and CATEGORICAL. */
+void bn_parameter_bounds(const bn_parameter *parameter, double *low, double *high);
+
+/* Whether it could have this value: one of its values, or within its bounds and on its steps. */
+bool bn_parameter_holds(const bn_parameter *parameter, const bn_setting *value);
+
+/* The parameters that are chosen for themselves, in order; derived ones and the followers of a zip
+ * are not among them. Returns how many. */
+int bn_space_axes(const bn_space *space, int leads[BN_SPACE_PARAMS_MAX]);
+
+/* Chooses value number `cell`, or the value at quantile u, for an axis and those zipped to it. */
+void bn_space_choose_cell(const bn_space *space, int lead, int64_t cell, bn_point *point);
+void bn_space_choose_at(const bn_space *space, int lead, double u, bn_point *point);
+
+/* Completes a point whose axes are chosen: absent parameters become NONE, derived ones are worked
+ * out. Returns the number of the first constraint that it breaks, -1 when it breaks none, and
+ * BN_SPACE_CONSTRAINTS_MAX when a derived value is no finite number. */
+int bn_space_complete(const bn_space *space, bn_point *point);
+
 /* The number of the parameter named so, or -1. */
 int bn_space_find(const bn_space *space, const char *name);
+
+/* A point's value by name, then the space's fixed ones: a bn_expr_lookup over a bn_point_names. */
+typedef struct bn_point_names {
+    const bn_space *space;
+    const bn_point *point;
+} bn_point_names;
+bool bn_point_lookup(const void *names, const char *name, bn_setting *out);
 
 /* The same for equal points of one space, whatever the machine. */
 uint64_t bn_point_hash(const bn_point *point);
 bool bn_point_equal(const bn_point *a, const bn_point *b);
-
-/* A setting as a JSON value. */
-void bn_setting_json(const bn_setting *setting, bn_json *out);
 
 #endif

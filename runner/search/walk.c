@@ -4,13 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-int bn_space_axes(const bn_space *space, int leads[BN_SPACE_PARAMS_MAX])
-{
-    int count = 0;
-    for (int i = 0; i < space->count; i++) leads[count++] = i;
-    return count;
-}
-
 void bn_walk_release(bn_walk *walk)
 {
     free(walk->accepted);
@@ -67,39 +60,71 @@ static bn_status accept(bn_walk *walk, int64_t candidate, bn_error *err)
     return BN_OK;
 }
 
-/* Looks at one candidate. */
-static bn_status look(bn_walk *walk, int64_t number, bool *useful, bn_error *err)
+/* Looks at one candidate, complete. */
+static bn_status look(bn_walk *walk, int64_t number, const bn_point *point, bool *useful,
+                      bn_error *err)
+{
+    bn_status status = BN_OK;
+    walk->tally.candidates++;
+    *useful = bn_walk_take(walk, point, &status, err);
+    if (status != BN_OK) return status;
+    if (*useful) return accept(walk, number, err);
+    walk->tally.duplicates++;
+    return BN_OK;
+}
+
+static bn_status look_next(bn_walk *walk, bool *useful, bn_error *err)
 {
     bn_point point;
-    bn_status status = BN_OK;
+    int64_t number = walk->next++;
+    *useful = false;
     walk->candidate(walk->self, number, &point);
+    int broken = bn_space_complete(walk->space, &point);
+    if (broken < 0) return look(walk, number, &point, useful, err);
     walk->tally.candidates++;
-    *useful = bn_walk_take(walk, &point, &status, err);
-    if (status != BN_OK) return status;
-    if (!*useful) {
-        walk->tally.duplicates++;
-        return BN_OK;
+    walk->tally.rejected++;
+    if (broken == BN_SPACE_CONSTRAINTS_MAX) {
+        walk->tally.undefined++;
+    } else {
+        walk->tally.by_constraint[broken]++;
     }
-    return accept(walk, number, err);
+    return BN_OK;
+}
+
+/* The points that were given come first, as they are. */
+static bn_status take_first(bn_walk *walk, bn_error *err)
+{
+    bn_status status = BN_OK;
+    if (walk->tally.candidates > 0) return BN_OK;
+    for (size_t i = 0; i < walk->first_count && status == BN_OK; i++) {
+        bool useful = false;
+        status = look(walk, ~(int64_t)i, &walk->first[i], &useful, err);
+    }
+    return status;
 }
 
 bn_status bn_walk_extend(bn_walk *walk, size_t count, bn_error *err)
 {
     int tries = 0;
-    while (walk->accepted_count < count) {
-        if (walk->candidates >= 0 && walk->next >= walk->candidates) return BN_OK;
-        if (walk->candidates < 0 && tries >= BN_WALK_TRIES) return BN_OK;
+    bn_status status = take_first(walk, err);
+    while (status == BN_OK && walk->accepted_count < count) {
+        if (walk->candidates >= 0 && walk->next >= walk->candidates) break;
+        if (walk->candidates < 0 && tries >= BN_WALK_TRIES) break;
         bool useful = false;
-        bn_status status = look(walk, walk->next, &useful, err);
-        if (status != BN_OK) return status;
-        walk->next++;
+        status = look_next(walk, &useful, err);
         tries = useful ? 0 : tries + 1;
     }
-    return BN_OK;
+    return status;
 }
 
 void bn_walk_point(const bn_walk *walk, size_t index, bn_point *out)
 {
     assert(index < walk->accepted_count);
-    walk->candidate(walk->self, walk->accepted[index], out);
+    int64_t number = walk->accepted[index];
+    if (number < 0) {
+        *out = walk->first[~number];
+        return;
+    }
+    walk->candidate(walk->self, number, out);
+    (void)bn_space_complete(walk->space, out);
 }

@@ -13,7 +13,7 @@
 #include "runner/search/search.h"
 #include "runner/search/space.h"
 
-/* Candidate number `number` of a list; everything it needs is in self. */
+/* Candidate number `number` of a list, its axes chosen; everything it needs is in self. */
 typedef void (*bn_candidate)(const void *self, int64_t number, bn_point *out);
 
 typedef struct bn_walk {
@@ -22,8 +22,10 @@ typedef struct bn_walk {
     const void *self;
     int64_t candidates; /* in all; -1: no end */
     int64_t next;       /* first candidate not looked at */
-    int64_t *accepted;  /* candidate numbers */
+    int64_t *accepted;  /* candidate numbers; ~i for first[i] */
     size_t accepted_count, accepted_size;
+    const bn_point *first; /* points that come before all candidates; borrowed */
+    size_t first_count;
     uint64_t *seen; /* open addressing; 0: free */
     size_t seen_count, seen_size;
     bn_search_tally tally;
@@ -41,8 +43,5 @@ void bn_walk_point(const bn_walk *walk, size_t index, bn_point *out);
 
 /* Marks a point as taken; false: it was already. BN_ENOMEM is told by *status. */
 bool bn_walk_take(bn_walk *walk, const bn_point *point, bn_status *status, bn_error *err);
-
-/* The parameters that are chosen for themselves, in order; the others follow them. */
-int bn_space_axes(const bn_space *space, int leads[BN_SPACE_PARAMS_MAX]);
 
 #endif
