@@ -3,19 +3,34 @@
 #include <stdio.h>
 #include <string.h>
 
-bn_status bn_isa_choose(bn_isa *out, const char *forced, bn_error *err)
+static void list_usable(char *out, size_t size)
 {
-    bn_isa sets[BN_ISA_MAX];
-    char names[80] = "";
-    size_t count = bn_isa_available(sets), length = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (!forced || forced[0] == '\0' || strcmp(sets[i].name, forced) == 0) {
-            *out = sets[i];
+    int count;
+    const bn_isa *table = bn_isa_table(&count);
+    size_t length = 0;
+    out[0] = '\0';
+    for (int i = 0; i < count && length < size; i++) {
+        if (!bn_isa_usable(i)) continue;
+        int more = snprintf(out + length, size - length, "%s%s", length ? ", " : "", table[i].name);
+        length += more > 0 ? (size_t)more : 0;
+    }
+}
+
+bn_status bn_isa_choose(const bn_isa **out, const char *name, bn_error *err)
+{
+    int count;
+    const bn_isa *table = bn_isa_table(&count);
+    bool best = !name || !name[0];
+    *out = NULL;
+    for (int i = count - 1; i >= 0; i--) {
+        if (!best && strcmp(table[i].name, name) != 0) continue;
+        if (bn_isa_usable(i)) {
+            *out = &table[i];
             return BN_OK;
         }
-        int more =
-            snprintf(names + length, sizeof names - length, "%s%s", i ? ", " : "", sets[i].name);
-        length += more > 0 && length + (size_t)more < sizeof names ? (size_t)more : 0;
+        if (!best) return bn_fail(err, BN_EINVAL, "BNEXP_ISA: this processor has no %s", name);
     }
-    return bn_fail(err, BN_EINVAL, "BNEXP_ISA is '%.40s'; this machine has %s", forced, names);
+    char known[128];
+    list_usable(known, sizeof known);
+    return bn_fail(err, BN_EINVAL, "BNEXP_ISA: '%s' is not one of %s", name ? name : "", known);
 }

@@ -1,24 +1,24 @@
-/* isa.h - which set of kernels this machine runs. */
+/* isa.h - which instruction set runs: the best that the processor has, or what BNEXP_ISA names. */
 #ifndef BN_ENGINE_CPU_ISA_H
 #define BN_ENGINE_CPU_ISA_H
 
-#include <stddef.h>
-
 #include "engine/base/status.h"
-#include "engine/cpu/kernel.h"
+#include "engine/cpu/rows.h"
 
 typedef struct bn_isa {
-    const char *name;         /* "avx512vnni", "avx2", "portable" */
-    const bn_kernel *kernels; /* by bn_product_kind */
+    const char *name;         /* as BNEXP_ISA takes it */
+    const bn_kernel *kernels; /* by bn_product_kind; all of one register block */
+    const bn_rows *rows;
 } bn_isa;
 
-/* The best set this machine has, or the one that `forced` names (BNEXP_ISA; NULL or "": no wish).
- * BN_EINVAL: no such set, or the machine lacks its instructions; err says which it has. */
-BN_MUST_CHECK bn_status bn_isa_choose(bn_isa *out, const char *forced, bn_error *err);
+/* The table's rows, slowest first; *count of them. */
+const bn_isa *bn_isa_table(int *count);
 
-/* The sets that this machine can run, best first, from a file per architecture (isa_x86.c,
- * isa_other.c). out has room for BN_ISA_MAX; returns how many. */
-enum { BN_ISA_MAX = 4 };
-size_t bn_isa_available(bn_isa out[BN_ISA_MAX]);
+/* Whether this processor can run the table's index-th row. */
+bool bn_isa_usable(int index);
+
+/*   name  a row's name, or NULL or "" for the best usable one
+ * BN_EINVAL: no such name (the usable ones are told), or this processor lacks it. */
+BN_MUST_CHECK bn_status bn_isa_choose(const bn_isa **out, const char *name, bn_error *err);
 
 #endif

@@ -1,24 +1,37 @@
-#include <stdbool.h>
-
+/* The instruction sets of x86-64. */
 #include "engine/cpu/isa.h"
 
-static bool have_avx2(void)
+static bool always(void)
+{
+    return true;
+}
+
+static bool has_avx2(void)
 {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
-static bool have_avx512vnni(void)
+static bool has_avx512vnni(void)
 {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bf16");
 }
 
-size_t bn_isa_available(bn_isa out[BN_ISA_MAX])
+static const bn_isa table[] = {
+    {"portable", bn_kernels_portable, &bn_rows_portable},
+    {"avx2", bn_kernels_avx2, &bn_rows_avx2},
+    {"avx512vnni", bn_kernels_avx512vnni, &bn_rows_avx512},
+};
+static bool (*const usable[])(void) = {always, has_avx2, has_avx512vnni};
+
+const bn_isa *bn_isa_table(int *count)
 {
-    size_t count = 0;
-    if (have_avx512vnni()) out[count++] = (bn_isa){"avx512vnni", bn_kernels_avx512vnni};
-    if (have_avx2()) out[count++] = (bn_isa){"avx2", bn_kernels_avx2};
-    out[count++] = (bn_isa){"portable", bn_kernels_portable};
-    return count;
+    *count = (int)(sizeof table / sizeof table[0]);
+    return table;
+}
+
+bool bn_isa_usable(int index)
+{
+    return usable[index]();
 }

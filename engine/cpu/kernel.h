@@ -5,7 +5,7 @@
  * A panel holds mr rows, step after step: [steps][mr][group] elements, 4 bytes a row and step.
  * B panel holds nr columns: [steps][nr][group]. `group` is how much of the reduced dimension a step
  * takes: 1 float, 2 bf16, 4 int8. Rows, columns and the reduced dimension are padded with zeros, so
- * a kernel knows no edges. A set of kernels is chosen once (isa.h); panel.h fills panels.
+ * a kernel knows no edges. A set of kernels is chosen once (isa.h); pack.h fills panels.
  */
 #ifndef BN_ENGINE_CPU_KERNEL_H
 #define BN_ENGINE_CPU_KERNEL_H

@@ -1,0 +1,176 @@
+#define _GNU_SOURCE /* sched_getaffinity */
+
+#include "engine/cpu/cpu_backend.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/cpu/cpu.h"
+#include "engine/cpu/isa.h"
+
+enum { ALIGNMENT = 64, LARGE_PAGE = 2 << 20 };
+
+static size_t round_up(size_t bytes, size_t unit)
+{
+    return (bytes + unit - 1) / unit * unit;
+}
+
+/* Large blocks begin on a large page, so that the system can back them with large pages. */
+static void *allocate_raw(bn_cpu *cpu, size_t bytes)
+{
+    size_t unit = bytes >= LARGE_PAGE ? LARGE_PAGE : ALIGNMENT;
+    size_t rounded = round_up(bytes ? bytes : 1, ALIGNMENT);
+    void *memory = NULL;
+    if (rounded < bytes || posix_memalign(&memory, unit, rounded) != 0) {
+        (void)bn_fail(&cpu->failure, BN_ENOMEM, "no memory for %zu bytes", bytes);
+        return NULL;
+    }
+    return memory;
+}
+
+static void *allocate(void *self, size_t bytes)
+{
+    void *memory = allocate_raw(self, bytes);
+    if (memory) memset(memory, 0, bytes);
+    return memory;
+}
+
+static void release(void *self, void *memory)
+{
+    (void)self;
+    free(memory);
+}
+
+bool bn_cpu_failed(const void *self)
+{
+    return ((const bn_cpu *)self)->failure.status != BN_OK;
+}
+
+int bn_cpu_blocks(int count, int size)
+{
+    return (count + size - 1) / size;
+}
+
+void *bn_cpu_scratch(bn_cpu *cpu, bn_cpu_slot slot, size_t bytes)
+{
+    if (bn_cpu_failed(cpu)) return NULL;
+    if (bytes > cpu->scratch[slot].bytes) {
+        free(cpu->scratch[slot].memory);
+        cpu->scratch[slot].bytes = 0;
+        cpu->scratch[slot].memory = allocate_raw(cpu, bytes);
+        if (cpu->scratch[slot].memory) cpu->scratch[slot].bytes = bytes;
+    }
+    return cpu->scratch[slot].memory;
+}
+
+float *bn_cpu_row_scratch(bn_cpu *cpu, size_t floats, size_t *stride)
+{
+    *stride = round_up(floats, ALIGNMENT / sizeof(float) * 2);
+    size_t threads = (size_t)bn_pool_threads(cpu->pool);
+    return bn_cpu_scratch(cpu, BN_CPU_SLOT_ROWS, threads * *stride * sizeof(float));
+}
+
+static void copy(void *self, void *to, const void *from, size_t bytes)
+{
+    if (bn_cpu_failed(self) || !bytes) return;
+    memcpy(to, from, bytes);
+}
+
+static void zero(void *self, void *memory, size_t bytes)
+{
+    if (bn_cpu_failed(self) || !bytes) return;
+    memset(memory, 0, bytes);
+}
+
+static bn_status sync(void *self, bn_error *err)
+{
+    bn_cpu *cpu = self;
+    if (!bn_cpu_failed(cpu)) return BN_OK;
+    bn_status status = bn_fail(err, cpu->failure.status, "cpu: %s", cpu->failure.text);
+    cpu->failure.status = BN_OK;
+    return status;
+}
+
+static void close_backend(void *self)
+{
+    bn_cpu *cpu = self;
+    bn_pool_close(cpu->pool);
+    for (int i = 0; i < BN_CPU_SLOTS; i++) free(cpu->scratch[i].memory);
+    free(cpu);
+}
+
+static const struct bn_ops table = {
+    .name = "cpu",
+    .alloc = allocate,
+    .free = release,
+    .write = copy,
+    .read = copy,
+    .zero = zero,
+    .sync = sync,
+    .close = close_backend,
+    .weight_form_bytes = bn_cpu_weight_form_bytes,
+    .weight_prepare = bn_cpu_weight_prepare,
+    .weight_codes = bn_cpu_weight_codes,
+    .embed_forward = bn_cpu_embed_forward,
+    .embed_backward = bn_cpu_embed_backward,
+    .norm_forward = bn_cpu_norm_forward,
+    .norm_backward = bn_cpu_norm_backward,
+    .glu_forward = bn_cpu_glu_forward,
+    .glu_backward = bn_cpu_glu_backward,
+    .linear_forward = bn_cpu_linear_forward,
+    .linear_backward = bn_cpu_linear_backward,
+    .rope = bn_cpu_rope,
+    .attention_forward = bn_cpu_attention_forward,
+    .attention_backward = bn_cpu_attention_backward,
+    .head_loss = bn_cpu_head_loss,
+    .sum_squares = bn_cpu_sum_squares,
+    .adamw = bn_cpu_adamw,
+};
+
+static int usable_processors(void)
+{
+    cpu_set_t allowed;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return 1;
+    int count = CPU_COUNT(&allowed);
+    return count < BN_POOL_THREADS_MAX ? count : BN_POOL_THREADS_MAX;
+}
+
+static bool wants_pinning(void)
+{
+    const char *pin = getenv("BNEXP_PIN");
+    return pin && strcmp(pin, "1") == 0;
+}
+
+bn_status bn_cpu_open(bn_backend *out, int threads, bn_error *err)
+{
+    *out = (bn_backend){0};
+    if (threads < 0 || threads > BN_POOL_THREADS_MAX) {
+        return bn_fail(err, BN_EINVAL, "threads: expected 0 ... %d, is %d", BN_POOL_THREADS_MAX,
+                       threads);
+    }
+    const bn_isa *isa = NULL;
+    bn_status status = bn_isa_choose(&isa, getenv("BNEXP_ISA"), err);
+    if (status != BN_OK) return status;
+    bn_cpu *cpu = calloc(1, sizeof *cpu);
+    if (!cpu) return bn_fail(err, BN_ENOMEM, "no memory for the cpu backend");
+    cpu->isa = isa;
+    if (threads == 0) threads = usable_processors();
+    status = bn_pool_open(&cpu->pool, threads, wants_pinning(), err);
+    if (status != BN_OK) {
+        free(cpu);
+        return status;
+    }
+    *out = (bn_backend){.ops = &table, .self = cpu};
+    return BN_OK;
+}
+
+int bn_cpu_threads(bn_backend be)
+{
+    return bn_pool_threads(((const bn_cpu *)be.self)->pool);
+}
+
+const char *bn_cpu_isa_name(bn_backend be)
+{
+    return ((const bn_cpu *)be.self)->isa->name;
+}

@@ -1,0 +1,20 @@
+/* cpu_backend.h - the op table for processors: threads, vector units, packed products.
+ *
+ * Sums are regrouped for speed, so results differ from reference/'s in the last bits; they do not
+ * depend on the number of threads. bf16 products of AVX-512 take denormal operands as zero.
+ */
+#ifndef BN_ENGINE_CPU_CPU_BACKEND_H
+#define BN_ENGINE_CPU_CPU_BACKEND_H
+
+#include "engine/ops.h"
+
+/*   threads  0: one for each processor that this process may use
+ * Environment: BNEXP_ISA forces an instruction set, BNEXP_PIN=1 pins threads to processors.
+ * BN_EINVAL: a wrong thread count or BNEXP_ISA; BN_ENOMEM, BN_EIO. Closed by bn_backend_close. */
+BN_MUST_CHECK bn_status bn_cpu_open(bn_backend *out, int threads, bn_error *err);
+
+/* Of a backend that bn_cpu_open made: its threads and its instruction set's name. */
+int bn_cpu_threads(bn_backend be);
+const char *bn_cpu_isa_name(bn_backend be);
+
+#endif

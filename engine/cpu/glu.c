@@ -1,0 +1,81 @@
+/* The gated unit and the norm site behind it, a row at a time. */
+#include "engine/cpu/norm.h"
+#include "engine/cpu/quantize.h"
+
+typedef struct pass {
+    bn_cpu *cpu;
+    const bn_glu_args *args;
+    const bn_glu_grads *grads;
+    float *scratch; /* two rows a thread */
+    size_t stride;
+    float *gains; /* one row a part */
+} pass;
+
+static int last_row(const pass *p, int part)
+{
+    int end = (part + 1) * BN_CPU_ROWS_A_PART;
+    return end < p->args->gate.rows ? end : p->args->gate.rows;
+}
+
+static void forward_part(void *context, int part, int thread)
+{
+    const pass *p = context;
+    const bn_rows *rows = p->cpu->isa->rows;
+    const bn_glu_args *a = p->args;
+    size_t cols = (size_t)a->gate.cols;
+    float *h = p->scratch + (size_t)thread * p->stride;
+    for (int r = part * BN_CPU_ROWS_A_PART; r < last_row(p, part); r++) {
+        size_t start = (size_t)r * cols;
+        rows->glu(h, a->gate.data + start, a->up.data + start, a->relu2, cols);
+        bn_cpu_site_forward(rows, &a->site, (int)cols, h, h, a->stats + (size_t)r * BN_NORM_STATS);
+        bn_cpu_act_write(rows, a->out, r, h);
+    }
+}
+
+static void backward_part(void *context, int part, int thread)
+{
+    const pass *p = context;
+    const bn_rows *rows = p->cpu->isa->rows;
+    const bn_glu_args *a = p->args;
+    const bn_glu_grads *g = p->grads;
+    size_t cols = (size_t)a->gate.cols;
+    float *h = p->scratch + (size_t)thread * p->stride;
+    float *z = h + p->stride / 2;
+    float *dgain = p->gains ? p->gains + (size_t)part * cols : NULL;
+    for (int r = part * BN_CPU_ROWS_A_PART; r < last_row(p, part); r++) {
+        size_t start = (size_t)r * cols;
+        float *dh = g->dy.data + start;
+        const float *gate = a->gate.data + start;
+        const float *up = a->up.data + start;
+        if (a->site.outer || a->site.inner) {
+            rows->glu(h, gate, up, a->relu2, cols);
+            bn_site_slope s = bn_cpu_site_backward(
+                rows, &a->site, (int)cols, h, a->stats + (size_t)r * BN_NORM_STATS, dh, dgain, z);
+            rows->combine(dh, dh, s.a, h, s.b, cols);
+        }
+        (a->relu2 ? rows->glu_backward_relu2 : rows->glu_backward)(
+            g->dgate.data + start, g->dup.data + start, gate, up, dh, cols);
+    }
+}
+
+void bn_cpu_glu_forward(void *self, const bn_glu_args *args)
+{
+    pass p = {.cpu = self, .args = args};
+    p.scratch = bn_cpu_row_scratch(self, (size_t)args->gate.cols, &p.stride);
+    if (!p.scratch) return;
+    bn_pool_run(p.cpu->pool, bn_cpu_blocks(args->gate.rows, BN_CPU_ROWS_A_PART), forward_part, &p);
+}
+
+void bn_cpu_glu_backward(void *self, const bn_glu_args *args, const bn_glu_grads *grads)
+{
+    int parts = bn_cpu_blocks(args->gate.rows, BN_CPU_ROWS_A_PART);
+    pass p = {.cpu = self, .args = args, .grads = grads};
+    p.scratch = bn_cpu_row_scratch(self, 2 * (size_t)args->gate.cols, &p.stride);
+    if (!p.scratch) return;
+    if (grads->dgain) {
+        p.gains = bn_cpu_gain_parts(self, parts, args->gate.cols);
+        if (!p.gains) return;
+    }
+    bn_pool_run(p.cpu->pool, parts, backward_part, &p);
+    if (p.gains) bn_cpu_gain_sum(self, grads->dgain, p.gains, parts, args->gate.cols);
+}

@@ -1,0 +1,80 @@
+/* AdamW (arXiv:1711.05101), a fixed piece of the tensor at a time. */
+#include <math.h>
+#include <string.h>
+
+#include "engine/cpu/cpu.h"
+
+enum { PIECE = 1 << 14 };
+
+typedef struct sweep {
+    bn_cpu *cpu;
+    const bn_adamw_args *args;
+    bn_adamw_step step;
+    const float *x;
+    size_t count;
+    double *sums; /* one a piece */
+} sweep;
+
+static size_t piece_length(const sweep *s, int part)
+{
+    size_t left = s->count - (size_t)part * PIECE;
+    return left < PIECE ? left : PIECE;
+}
+
+static void squares_part(void *context, int part, int thread)
+{
+    sweep *s = context;
+    (void)thread;
+    s->sums[part] =
+        s->cpu->isa->rows->sum_squares(s->x + (size_t)part * PIECE, piece_length(s, part));
+}
+
+void bn_cpu_sum_squares(void *self, double *out, const float *x, size_t count)
+{
+    int parts = (int)((count + PIECE - 1) / PIECE);
+    sweep s = {.cpu = self, .x = x, .count = count};
+    s.sums = bn_cpu_scratch(self, BN_CPU_SLOT_LINES, (size_t)parts * sizeof *s.sums);
+    if (!s.sums) return;
+    bn_pool_run(s.cpu->pool, parts, squares_part, &s);
+    double total = 0;
+    for (int i = 0; i < parts; i++) total += s.sums[i];
+    *out += total;
+}
+
+static void step_part(void *context, int part, int thread)
+{
+    const sweep *s = context;
+    (void)thread;
+    size_t start = (size_t)part * PIECE;
+    const bn_adamw_args *a = s->args;
+    s->cpu->isa->rows->adamw(&s->step, a->param + start, a->grad + start, a->m + start,
+                             a->v + start, piece_length(s, part));
+}
+
+static bn_adamw_step step_of(const bn_adamw_args *args)
+{
+    double norm = sqrt(*args->grad_squares) * (double)args->grad_scale;
+    double factor = (double)args->grad_scale;
+    if (args->clip > 0 && norm > (double)args->clip) factor *= (double)args->clip / norm;
+    double correction1 = 1 - pow((double)args->beta1, (double)args->step);
+    double correction2 = 1 - pow((double)args->beta2, (double)args->step);
+    return (bn_adamw_step){.beta1 = args->beta1,
+                           .beta2 = args->beta2,
+                           .factor = (float)factor,
+                           .rate = (float)((double)args->lr / correction1),
+                           .root = (float)(1 / sqrt(correction2)),
+                           .eps = args->eps,
+                           .keep = (float)(1 - (double)args->lr * (double)args->decay)};
+}
+
+void bn_cpu_adamw(void *self, const bn_adamw_args *args)
+{
+    if (bn_cpu_failed(self)) return;
+    if (!isfinite(*args->grad_squares)) {
+        memset(args->grad, 0, args->count * sizeof *args->grad);
+        return;
+    }
+    sweep s = {.cpu = self, .args = args, .count = args->count, .step = step_of(args)};
+    bn_pool_run(s.cpu->pool, (int)((args->count + PIECE - 1) / PIECE), step_part, &s);
+    if (args->weight) bn_cpu_weight_prepare(self, args->weight);
+}

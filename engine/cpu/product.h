@@ -1,0 +1,43 @@
+/* product.h - C[m, n] = sum_k A[m, k] * B[n, k] in any of the four number formats.
+ *
+ * Operands are packed into panels (pack.h), a block of C is one part of a job, its sum runs over
+ * the panels in order: an element's bits depend on the shape alone, not on threads.
+ */
+#ifndef BN_ENGINE_CPU_PRODUCT_H
+#define BN_ENGINE_CPU_PRODUCT_H
+
+#include "engine/cpu/cpu.h"
+
+/* An operand as it lies in memory. Element k of line l is data[l * stride + k], or
+ * data[k * stride + l] when `across`. */
+typedef struct bn_operand {
+    const void *data;
+    size_t stride;
+    const float *k_scale;    /* across and f32 only: element k is first multiplied by k_scale[k] */
+    const int32_t *line_sum; /* A of codes: the sum of each line's codes */
+    bn_dtype dtype;
+    int lines;
+    bool across;
+} bn_operand;
+
+/* What becomes of the sums: c = base + sum * scale * row_scale[m], base 0, c (accumulate) or
+ * residual. */
+typedef struct bn_result {
+    float *c;
+    size_t stride;
+    const float *residual;
+    const float *row_scale; /* [lines of A] or NULL */
+    float scale;
+    bool accumulate;
+} bn_result;
+
+typedef struct bn_product_job {
+    bn_dtype format; /* of the multiplication; I8 quantizes operands that are not codes yet */
+    int length;      /* of the sum */
+    bn_operand a, b;
+    bn_result result;
+} bn_product_job;
+
+void bn_product_run(bn_cpu *cpu, const bn_product_job *job);
+
+#endif

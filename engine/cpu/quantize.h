@@ -1,0 +1,15 @@
+/* quantize.h - working forms of weights, and a finished row into an activation's format. */
+#ifndef BN_ENGINE_CPU_QUANTIZE_H
+#define BN_ENGINE_CPU_QUANTIZE_H
+
+#include "engine/cpu/cpu.h"
+
+/* What a weight's form holds: row-major values of this type, times one scale. */
+bn_dtype bn_cpu_weight_dtype(bn_weight_kind kind);
+const void *bn_cpu_weight_values(const bn_weight *weight);
+float bn_cpu_weight_scale(const bn_weight *weight);
+
+/* Row r of an activation from floats. */
+void bn_cpu_act_write(const bn_rows *rows, bn_act out, int r, const float *y);
+
+#endif

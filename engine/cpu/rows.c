@@ -1,0 +1,406 @@
+/* The passes over one row, as C that a compiler turns into vector code. Built once per instruction
+ * set, with BN_ROWS_NAME naming the table and sums free to be regrouped (-fassociative-math): the
+ * grouping is the compiler's, the same at every call, so bits do not depend on threads. */
+#include "engine/cpu/rows.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "engine/base/half.h"
+
+static double sum_squares(const float *x, size_t count)
+{
+    double sum = 0;
+    for (size_t i = 0; i < count; i++) sum += (double)x[i] * (double)x[i];
+    return sum;
+}
+
+static double sum(const float *x, size_t count)
+{
+    double total = 0;
+    for (size_t i = 0; i < count; i++) total += (double)x[i];
+    return total;
+}
+
+static double sum_abs(const float *x, size_t count)
+{
+    double total = 0;
+    for (size_t i = 0; i < count; i++) total += (double)fabsf(x[i]);
+    return total;
+}
+
+static uint32_t abs_max(const float *x, size_t count)
+{
+    int32_t most = 0; /* without its sign a float's bits are a positive int */
+    for (size_t i = 0; i < count; i++) {
+        int32_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        bits &= 0x7FFFFFFF;
+        most = bits > most ? bits : most;
+    }
+    return (uint32_t)most;
+}
+
+static size_t count_below(const float *x, uint32_t bits, size_t count)
+{
+    size_t below = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t magnitude;
+        memcpy(&magnitude, &x[i], sizeof magnitude);
+        below += (magnitude & 0x7FFFFFFFU) <= bits;
+    }
+    return below;
+}
+
+static float dot(const float *a, const float *b, size_t count)
+{
+    float total = 0;
+    for (size_t i = 0; i < count; i++) total += a[i] * b[i];
+    return total;
+}
+
+static void scale(float *y, const float *x, float factor, const float *gain, size_t count)
+{
+    if (gain) {
+        for (size_t i = 0; i < count; i++) y[i] = x[i] * factor * gain[i];
+    } else {
+        for (size_t i = 0; i < count; i++) y[i] = x[i] * factor;
+    }
+}
+
+static void add_scaled(float *y, const float *x, float factor, size_t count)
+{
+    for (size_t i = 0; i < count; i++) y[i] += x[i] * factor;
+}
+
+static void combine(float *y, const float *x, float a, const float *z, float b, size_t count)
+{
+    for (size_t i = 0; i < count; i++) y[i] = x[i] * a + z[i] * b;
+}
+
+static void add_combined(float *restrict y, const float *restrict x, float a,
+                         const float *restrict z, float b, size_t count)
+{
+    for (size_t i = 0; i < count; i++) y[i] += x[i] * a + z[i] * b;
+}
+
+static void add_product(float *y, const float *x, const float *z, size_t count)
+{
+    for (size_t i = 0; i < count; i++) y[i] += x[i] * z[i];
+}
+
+static int32_t quantize(int8_t *restrict codes, const float *restrict x, float factor, float limit,
+                        size_t count)
+{
+    int32_t total = 0;
+    for (size_t i = 0; i < count; i++) {
+        float value = rintf(x[i] * factor);
+        value = value > -limit ? value : -limit; /* NaN too, so that the cast is defined */
+        value = value < limit ? value : limit;
+        int32_t code = (int32_t)value;
+        codes[i] = (int8_t)code;
+        total += code;
+    }
+    return total;
+}
+
+/* As quantize, with a factor for each element; sums and maxima are kept for each element too. */
+static void quantize_lanes(int8_t *restrict codes, const float *restrict x, float factor,
+                           const float *restrict factors, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        float value = rintf(x[i] * factor * factors[i]);
+        value = value > -127.0F ? value : -127.0F;
+        value = value < 127.0F ? value : 127.0F;
+        codes[i] = (int8_t)(int32_t)value;
+    }
+}
+
+static void add_codes(int32_t *restrict totals, const int8_t *restrict codes, size_t count)
+{
+    for (size_t i = 0; i < count; i++) totals[i] += codes[i];
+}
+
+static void abs_max_lanes(uint32_t *restrict most, const float *restrict x, float factor,
+                          size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        float value = x[i] * factor;
+        uint32_t bits;
+        memcpy(&bits, &value, sizeof bits);
+        bits &= 0x7FFFFFFFU;
+        most[i] = bits > most[i] ? bits : most[i];
+    }
+}
+
+static void sign_codes(int8_t *restrict codes, const float *restrict x, float middle, size_t count)
+{
+    for (size_t i = 0; i < count; i++) codes[i] = x[i] >= middle ? 1 : -1;
+}
+
+static void to_bf16(uint16_t *restrict y, const float *restrict x, float factor, size_t count)
+{
+    for (size_t i = 0; i < count; i++) y[i] = bn_bf16_from_float(x[i] * factor);
+}
+
+static void to_f16(uint16_t *restrict y, const float *restrict x, float factor, size_t count)
+{
+    for (size_t i = 0; i < count; i++) y[i] = bn_f16_from_float(x[i] * factor);
+}
+
+static void from_bf16(float *restrict y, const uint16_t *restrict x, size_t count)
+{
+    for (size_t i = 0; i < count; i++) y[i] = bn_bf16_to_float(x[i]);
+}
+
+static void from_f16(float *restrict y, const uint16_t *restrict x, size_t count)
+{
+    for (size_t i = 0; i < count; i++) y[i] = bn_f16_to_float(x[i]);
+}
+
+static void from_i8(float *restrict y, const int8_t *restrict x, size_t count)
+{
+    for (size_t i = 0; i < count; i++) y[i] = (float)x[i];
+}
+
+static void i8_to_bf16(uint16_t *restrict y, const int8_t *restrict x, size_t count)
+{
+    for (size_t i = 0; i < count; i++) y[i] = (uint16_t)(bn_float_bits((float)x[i]) >> 16);
+}
+
+static void round_f16(float *y, const float *x, float factor, size_t count)
+{
+    for (size_t i = 0; i < count; i++) y[i] = bn_f16_to_float(bn_f16_from_float(x[i] * factor));
+}
+
+static void round_bf16(float *y, const float *x, float factor, size_t count)
+{
+    for (size_t i = 0; i < count; i++) y[i] = bn_bf16_to_float(bn_bf16_from_float(x[i] * factor));
+}
+
+/* exp(x) to about 1e-7 of its value: x = n ln 2 + r, |r| <= ln 2 / 2, a polynomial of degree 7 in r
+ * (Cephes). Below -87.3 it stays at the smallest normal float, above 88 at e^88. */
+static inline float exponential(float x)
+{
+    float c = x > -87.3F ? x : -87.3F;
+    c = c < 88.0F ? c : 88.0F;
+    float n = rintf(c * 1.44269504F);
+    float r = c - n * 0.693359375F;
+    r += n * 2.12194440e-4F;
+    float p = 1.9875691500e-4F;
+    p = p * r + 1.3981999507e-3F;
+    p = p * r + 8.3334519073e-3F;
+    p = p * r + 4.1665795894e-2F;
+    p = p * r + 1.6666665459e-1F;
+    p = p * r + 5.0000001201e-1F;
+    float value = p * r * r + r + 1.0F;
+    value *= bn_float_from_bits((uint32_t)((int32_t)n + 127) << 23);
+    return isnan(x) ? x : value;
+}
+
+static void glu(float *h, const float *gate, const float *up, bool relu2, size_t count)
+{
+    if (relu2) {
+        for (size_t i = 0; i < count; i++) {
+            float positive = gate[i] < 0 ? 0 : gate[i];
+            h[i] = positive * positive * up[i];
+        }
+        return;
+    }
+    for (size_t i = 0; i < count; i++) h[i] = gate[i] / (1.0F + exponential(-gate[i])) * up[i];
+}
+
+static void glu_backward(float *dgate, float *dup, const float *gate, const float *up,
+                         const float *dh, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        float x = gate[i];
+        float u = up[i];
+        float d = dh[i];
+        float sigmoid = 1.0F / (1.0F + exponential(-x));
+        float value = x * sigmoid;
+        dgate[i] = d * u * (sigmoid + value * (1.0F - sigmoid));
+        dup[i] = d * value;
+    }
+}
+
+static void glu_backward_relu2(float *dgate, float *dup, const float *gate, const float *up,
+                               const float *dh, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        float positive = gate[i] < 0 ? 0 : gate[i];
+        float u = up[i];
+        float d = dh[i];
+        dgate[i] = d * u * 2.0F * positive;
+        dup[i] = d * positive * positive;
+    }
+}
+
+/* Floats compare like their bits when the negative ones are turned over; NaN is above infinity. */
+static float max(const float *x, size_t count)
+{
+    int32_t most = INT32_MIN;
+    for (size_t i = 0; i < count; i++) {
+        int32_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        bits ^= (bits >> 31) & 0x7FFFFFFF;
+        most = bits > most ? bits : most;
+    }
+    most ^= (most >> 31) & 0x7FFFFFFF;
+    float value;
+    memcpy(&value, &most, sizeof value);
+    return value;
+}
+
+static float exp_shifted(float *x, float factor, float shift, size_t count)
+{
+    float total = 0;
+    for (size_t i = 0; i < count; i++) {
+        x[i] = exponential(x[i] * factor - shift);
+        total += x[i];
+    }
+    return total;
+}
+
+static void softmax_backward(float *restrict dp, const float *restrict p, float mean, float factor,
+                             size_t count)
+{
+    for (size_t i = 0; i < count; i++) dp[i] = p[i] * (dp[i] - mean) * factor;
+}
+
+static void rotate(float *x, const float *cosine, const float *sine, float direction, int half)
+{
+    for (int i = 0; i < half; i++) {
+        float a = x[i];
+        float b = x[half + i];
+        float s = sine[i] * direction;
+        x[i] = a * cosine[i] - b * s;
+        x[half + i] = b * cosine[i] + a * s;
+    }
+}
+
+static void transpose(uint32_t *to, int to_block, const uint32_t *from, size_t from_stride,
+                      int lines, int words)
+{
+    for (int l = 0; l < lines; l++) {
+        const uint32_t *line = from + (size_t)l * from_stride;
+        uint32_t *column = to + l;
+        for (int w = 0; w < words; w++) column[(size_t)w * (size_t)to_block] = line[w];
+    }
+    for (int l = lines; l < to_block; l++) {
+        for (int w = 0; w < words; w++) to[(size_t)w * (size_t)to_block + (size_t)l] = 0;
+    }
+}
+
+static void interleave2(uint32_t *restrict to, const uint16_t *restrict from, size_t from_stride,
+                        int lanes)
+{
+    const uint16_t *second = from + from_stride;
+    for (int l = 0; l < lanes; l++) to[l] = (uint32_t)from[l] | (uint32_t)second[l] << 16;
+}
+
+static void interleave4(uint32_t *restrict to, const uint8_t *restrict from, size_t from_stride,
+                        int lanes)
+{
+    const uint8_t *b = from + from_stride;
+    const uint8_t *c = b + from_stride;
+    const uint8_t *d = c + from_stride;
+    for (int l = 0; l < lanes; l++) {
+        to[l] =
+            (uint32_t)from[l] | (uint32_t)b[l] << 8 | (uint32_t)c[l] << 16 | (uint32_t)d[l] << 24;
+    }
+}
+
+static void shift_codes(uint8_t *restrict to, const int8_t *restrict from, int offset, size_t count)
+{
+    for (size_t i = 0; i < count; i++) to[i] = (uint8_t)(from[i] + offset);
+}
+
+/* One row of a tile as floats with every scale applied. */
+static void finish_row(const bn_tile *t, int r, float *restrict value)
+{
+    float factor = t->scale * (t->row_scale ? t->row_scale[r] : 1.0F);
+    if (t->integer) {
+        const int32_t *from = (const int32_t *)t->tile + r * t->tile_lanes;
+        uint32_t offset = (uint32_t)t->offset * (uint32_t)t->row_sum[r];
+        for (int l = 0; l < t->lanes; l++) {
+            value[l] = (float)(int32_t)((uint32_t)from[l] - offset) * factor;
+        }
+    } else {
+        const float *from = (const float *)t->tile + r * t->tile_lanes;
+        for (int l = 0; l < t->lanes; l++) value[l] = from[l] * factor;
+    }
+    if (!t->lane_scale) return;
+    for (int l = 0; l < t->lanes; l++) value[l] *= t->lane_scale[l];
+}
+
+static void finish_tile(const bn_tile *t)
+{
+    float value[BN_KERNEL_NR_MAX];
+    for (int r = 0; r < t->rows; r++) {
+        finish_row(t, r, value);
+        float *c = t->c + (size_t)r * t->stride;
+        const float *base = t->accumulate ? c : NULL;
+        if (t->residual) base = t->residual + (size_t)r * t->stride;
+        if (base) {
+            for (int l = 0; l < t->lanes; l++) c[l] = base[l] + value[l];
+        } else {
+            memcpy(c, value, (size_t)t->lanes * sizeof *c);
+        }
+    }
+}
+
+static void adamw(const bn_adamw_step *step, float *restrict p, float *restrict g,
+                  float *restrict m, float *restrict v, size_t count)
+{
+    bn_adamw_step s = *step;
+    for (size_t i = 0; i < count; i++) {
+        float gradient = g[i] * s.factor;
+        float mean = s.beta1 * m[i] + (1.0F - s.beta1) * gradient;
+        float square = s.beta2 * v[i] + (1.0F - s.beta2) * gradient * gradient;
+        m[i] = mean;
+        v[i] = square;
+        p[i] = p[i] * s.keep - s.rate * mean / (sqrtf(square) * s.root + s.eps);
+        g[i] = 0;
+    }
+}
+
+const bn_rows BN_ROWS_NAME = {
+    .sum_squares = sum_squares,
+    .sum = sum,
+    .sum_abs = sum_abs,
+    .abs_max = abs_max,
+    .count_below = count_below,
+    .dot = dot,
+    .scale = scale,
+    .add_scaled = add_scaled,
+    .combine = combine,
+    .add_combined = add_combined,
+    .add_product = add_product,
+    .quantize = quantize,
+    .quantize_lanes = quantize_lanes,
+    .add_codes = add_codes,
+    .abs_max_lanes = abs_max_lanes,
+    .sign_codes = sign_codes,
+    .to_bf16 = to_bf16,
+    .to_f16 = to_f16,
+    .from_bf16 = from_bf16,
+    .from_f16 = from_f16,
+    .from_i8 = from_i8,
+    .i8_to_bf16 = i8_to_bf16,
+    .round_f16 = round_f16,
+    .round_bf16 = round_bf16,
+    .glu = glu,
+    .glu_backward = glu_backward,
+    .glu_backward_relu2 = glu_backward_relu2,
+    .max = max,
+    .exp_shifted = exp_shifted,
+    .softmax_backward = softmax_backward,
+    .rotate = rotate,
+    .transpose = transpose,
+    .interleave2 = interleave2,
+    .interleave4 = interleave4,
+    .shift_codes = shift_codes,
+    .finish_tile = finish_tile,
+    .adamw = adamw,
+};

@@ -1,0 +1,105 @@
+/* rows.h - the passes over one row: the same C for all instruction sets, compiled once for each. */
+#ifndef BN_ENGINE_CPU_ROWS_H
+#define BN_ENGINE_CPU_ROWS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/cpu/kernel.h"
+
+/* A register block on its way to memory: c[row * stride + lane] (=, +=, or residual +)
+ * value * row_scale[row] * lane_scale[lane], value = tile - offset * row_sum[row] for int8. */
+typedef struct bn_tile {
+    const void *tile; /* [rows_max][lanes_max] as the micro-kernel left it */
+    int tile_lanes;
+    int rows, lanes; /* of them that exist */
+    bool integer;
+    int32_t offset;
+    const int32_t *row_sum;  /* integer only */
+    const float *row_scale;  /* NULL: 1 */
+    const float *lane_scale; /* NULL: 1 */
+    float scale;
+    bool accumulate;
+    const float *residual; /* with c's stride, or NULL */
+    float *c;
+    size_t stride;
+} bn_tile;
+
+/* One tensor's share of AdamW with all constants worked out. */
+typedef struct bn_adamw_step {
+    float beta1, beta2, factor; /* g' = g * factor */
+    float rate;                 /* lr / (1 - beta1^t) */
+    float root;                 /* 1 / sqrt(1 - beta2^t) */
+    float eps, keep;            /* keep = 1 - lr * decay */
+} bn_adamw_step;
+
+typedef struct bn_rows {
+    double (*sum_squares)(const float *x, size_t count);
+    double (*sum)(const float *x, size_t count);
+    double (*sum_abs)(const float *x, size_t count);
+    uint32_t (*abs_max)(const float *x, size_t count); /* as bits: NaN is above infinity */
+    size_t (*count_below)(const float *x, uint32_t bits, size_t count); /* |x| <= bits */
+    float (*dot)(const float *a, const float *b, size_t count);
+
+    /* y = x * factor * gain; gain NULL: 1. y may be x. */
+    void (*scale)(float *y, const float *x, float factor, const float *gain, size_t count);
+    /* y += x * factor */
+    void (*add_scaled)(float *y, const float *x, float factor, size_t count);
+    /* y = x * a + z * b */
+    void (*combine)(float *y, const float *x, float a, const float *z, float b, size_t count);
+    /* y += x * a + z * b */
+    void (*add_combined)(float *y, const float *x, float a, const float *z, float b, size_t count);
+    /* y += x * z */
+    void (*add_product)(float *y, const float *x, const float *z, size_t count);
+
+    /* codes = clamp(round_half_even(x * factor), -limit, limit); returns their sum. */
+    int32_t (*quantize)(int8_t *codes, const float *x, float factor, float limit, size_t count);
+    /* The same along the other direction: element i has its own factor, sum and maximum. */
+    void (*quantize_lanes)(int8_t *codes, const float *x, float factor, const float *factors,
+                           size_t count);
+    void (*add_codes)(int32_t *totals, const int8_t *codes, size_t count);
+    void (*abs_max_lanes)(uint32_t *most, const float *x, float factor, size_t count);
+    void (*sign_codes)(int8_t *codes, const float *x, float middle, size_t count);
+    void (*to_bf16)(uint16_t *y, const float *x, float factor, size_t count);
+    void (*to_f16)(uint16_t *y, const float *x, float factor, size_t count);
+    void (*from_bf16)(float *y, const uint16_t *x, size_t count);
+    void (*from_f16)(float *y, const uint16_t *x, size_t count);
+    void (*from_i8)(float *y, const int8_t *x, size_t count);
+    void (*i8_to_bf16)(uint16_t *y, const int8_t *x, size_t count);
+    void (*round_f16)(float *y, const float *x, float factor, size_t count);
+    void (*round_bf16)(float *y, const float *x, float factor, size_t count);
+
+    void (*glu)(float *h, const float *gate, const float *up, bool relu2, size_t count);
+    /* dgate, dup from dh; they may lie on gate and up. */
+    void (*glu_backward)(float *dgate, float *dup, const float *gate, const float *up,
+                         const float *dh, size_t count);
+    void (*glu_backward_relu2)(float *dgate, float *dup, const float *gate, const float *up,
+                               const float *dh, size_t count);
+
+    float (*max)(const float *x, size_t count);
+    /* x = exp(x * factor - shift); returns the sum. */
+    float (*exp_shifted)(float *x, float factor, float shift, size_t count);
+    /* dp = p * (dp - mean) * factor: the gradient of a softmax's inputs. */
+    void (*softmax_backward)(float *dp, const float *p, float mean, float factor, size_t count);
+    /* x[i], x[half + i] rotated by the angles of cosine and sine [half]; direction 1 or -1 */
+    void (*rotate)(float *x, const float *cosine, const float *sine, float direction, int half);
+
+    /* to[w * to_block + l] = from[l * from_stride + w], 32-bit words, missing lines zero. */
+    void (*transpose)(uint32_t *to, int to_block, const uint32_t *from, size_t from_stride,
+                      int lines, int words);
+    /* Word `lane` of `to` holds element `lane` of `count` = 2 or 4 rows that follow each other. */
+    void (*interleave2)(uint32_t *to, const uint16_t *from, size_t from_stride, int lanes);
+    void (*interleave4)(uint32_t *to, const uint8_t *from, size_t from_stride, int lanes);
+    void (*shift_codes)(uint8_t *to, const int8_t *from, int offset, size_t count);
+
+    void (*finish_tile)(const bn_tile *tile);
+    void (*adamw)(const bn_adamw_step *step, float *p, float *g, float *m, float *v, size_t count);
+} bn_rows;
+
+/* By instruction set; one that this machine lacks must not be run. */
+extern const bn_rows bn_rows_portable;
+extern const bn_rows bn_rows_avx2;
+extern const bn_rows bn_rows_avx512;
+
+#endif

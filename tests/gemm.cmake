@@ -1,1 +1,0 @@
-bn_test(gemm bn_gemm)
