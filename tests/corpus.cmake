@@ -1,6 +1,7 @@
 bn_test(shards bn_corpus)
 bn_test(tokenizer bn_corpus)
 bn_test(dataset bn_corpus Threads::Threads)
+bn_test(synth bn_corpus)
 foreach(name tokenizer dataset)
     target_compile_definitions(test_${name} PRIVATE BN_SHARED_DATA="${PROJECT_SOURCE_DIR}/../shared/data")
 endforeach()

@@ -16,6 +16,7 @@
 #include "engine/corpus/manifest.h"
 #include "engine/corpus/order.h"
 #include "engine/corpus/shards.h"
+#include "engine/corpus/synth.h"
 
 enum { SHARDS_MAX = 4096, STRETCHES = 10 };
 
@@ -205,13 +206,22 @@ static bn_status check_sizes(const bn_dataset *dataset, const char *path, bn_err
     return BN_OK;
 }
 
+static bool is_builtin(const char *path)
+{
+    return *path == '\0' || strcmp(path, BN_SYNTH_NAME) == 0;
+}
+
 static bn_status open_text(bn_dataset *dataset, const bn_dataset_spec *spec, bn_error *err)
 {
     char cache[BN_PATH_MAX];
     char folder[BN_PATH_MAX];
+    char synth[BN_PATH_MAX] = "";
+    bool builtin = is_builtin(spec->path);
     bn_status status = bn_cache_folder(cache, spec->cache, err);
+    if (status == BN_OK && builtin) status = bn_synth_builtin(cache, synth, err);
     if (status != BN_OK) return status;
-    const bn_build_request request = {spec->path, spec->tokenizer, cache, spec->val_fraction};
+    const bn_build_request request = {builtin ? synth : spec->path, spec->tokenizer, cache,
+                                      spec->val_fraction};
     status = bn_build(&request, folder, err);
     return status == BN_OK ? open_folder(dataset, folder, err) : status;
 }
@@ -219,6 +229,7 @@ static bn_status open_text(bn_dataset *dataset, const bn_dataset_spec *spec, bn_
 static bn_status open_any(bn_dataset *dataset, const bn_dataset_spec *spec, bn_error *err)
 {
     struct stat info;
+    if (is_builtin(spec->path)) return open_text(dataset, spec, err);
     if (stat(spec->path, &info) == 0 && S_ISDIR(info.st_mode)) {
         return open_folder(dataset, spec->path, err);
     }

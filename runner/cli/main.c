@@ -11,6 +11,7 @@ static int help(int argc, char **argv);
 static int version(int argc, char **argv);
 
 static const bn_command COMMANDS[] = {
+    {"data", bn_cmd_data, "info|synth ...", "text in, corpora and numbers about them out"},
     {"export", bn_cmd_export, "--format csv|jsonl", "every record, none sampled away"},
     {"help", help, "", "this list"},
     {"ls", bn_cmd_ls, "[runs|sweeps|metrics]", "what the home holds"},
