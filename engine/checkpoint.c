@@ -80,6 +80,7 @@ static void sheet_release(sheet *s)
     free(s->names);
     free(s->words);
     free(s->chunk);
+    *s = (sheet){0};
 }
 
 static void sheet_add(sheet *s, const bn_tensor *tensor, const char *prefix, bn_st_type type)
@@ -369,6 +370,7 @@ typedef struct attempt {
     const sheet *tables;
     bn_listener listener;
     bn_error other_run; /* the first file that is sound but of another configuration */
+    int refused;
     bool found;
 } attempt;
 
@@ -382,6 +384,7 @@ static bn_status attempt_file(attempt *a, const bn_checkpoint *what, const char 
     if (status == BN_OK || status == BN_ENOENT) return BN_OK;
     if (touched || status == BN_ENOMEM) return bn_fail(err, status, "%s", why.text);
     if (status == BN_EINVAL && a->other_run.status == BN_OK) a->other_run = why;
+    a->refused++;
     if (a->listener.say) a->listener.say(a->listener.self, why.text);
     return BN_OK;
 }
@@ -412,6 +415,9 @@ bn_status bn_checkpoint_resume(const bn_checkpoint *what, const char *dir, bn_li
     attempt a = {.tables = &s, .listener = listener};
     bn_status status = attempt_all(&a, what, dir, err);
     *found = status == BN_OK && a.found;
+    if (status == BN_OK && !a.found && a.refused > 0 && listener.say) {
+        listener.say(listener.self, "no checkpoint is sound: the run starts from the beginning");
+    }
     if (status == BN_OK && !a.found && a.other_run.status != BN_OK) {
         status = bn_fail(err, BN_EINVAL, "%s", a.other_run.text);
     }

@@ -98,10 +98,11 @@ bn_status bn_checkpoint_dir_path(char out[BN_PATH_MAX], const char *dir, bool be
         status = bn_path_join(out, dir, BN_CHECKPOINT_BEST, err);
     } else {
         status = bn_checkpoint_dir_list(&list, dir, err);
-        if (status == BN_OK && list.count == 0) {
+        if (status == BN_OK && list.count > 0) {
+            status = bn_checkpoint_dir_step(out, dir, list.steps[0], err);
+        } else if (status == BN_OK) {
             status = bn_fail(err, BN_ENOENT, "%s: there is no checkpoint", dir);
         }
-        if (status == BN_OK) status = bn_checkpoint_dir_step(out, dir, list.steps[0], err);
     }
     free(list.steps);
     if (status == BN_OK && !bn_file_exists(out)) {

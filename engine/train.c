@@ -75,6 +75,7 @@ static bn_status open_network(trainer *t, bn_error *err)
     if (status == BN_OK) status = bn_model_open(&t->model, t->be, config, err);
     if (status == BN_OK) status = bn_optimizer_open(&t->optimizer, t->model, config, err);
     if (status != BN_OK) return status;
+    assert(t->model);
     size_t rows = (size_t)t->model->shape.rows;
     t->tokens = calloc(rows, sizeof *t->tokens);
     t->targets = calloc(rows, sizeof *t->targets);

@@ -240,7 +240,7 @@ static bn_status open_file(bn_st_reader **out, int fd, bn_error *err)
     if (status == BN_OK) {
         status = bn_st_parse(out, json, length, size - PREFIX_BYTES - length, err);
     }
-    if (status == BN_OK) (*out)->data_at = PREFIX_BYTES + length;
+    if (*out) (*out)->data_at = PREFIX_BYTES + length;
     free(json);
     return status;
 }
@@ -252,8 +252,8 @@ bn_status bn_st_open(bn_st_reader **out, const char *path, bn_error *err)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT) return bn_fail(err, BN_ENOENT, "%s: no such file", path);
     if (fd < 0) return bn_fail_errno(err, "open %s", path);
-    bn_status status = open_file(out, fd, err);
-    if (status != BN_OK) {
+    (void)open_file(out, fd, err);
+    if (!*out) {
         (void)close(fd);
         return bn_fail_in(err, "%s", path);
     }

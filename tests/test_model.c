@@ -1,0 +1,246 @@
+#include <stdlib.h>
+
+#include "engine/base/rng.h"
+#include "support/cmocka_all.h"
+#include "support/model_lab.h"
+
+/* Slope of the mean loss along direction[] from a tensor's weights, by central difference. */
+static double slope(model_lab *lab, const bn_tensor *tensor, const double *direction, double step)
+{
+    float *at = model_lab_weights(lab), *moved = model_lab_weights(lab);
+    double side[2];
+    for (int s = 0; s < 2; s++) {
+        for (size_t i = 0; i < tensor->count; i++) {
+            size_t k = tensor->offset + i;
+            moved[k] = (float)((double)at[k] + (s ? step : -step) * direction[i]);
+        }
+        model_lab_write(lab, moved);
+        side[s] = model_lab_loss(lab);
+    }
+    model_lab_write(lab, at);
+    free(at);
+    free(moved);
+    return (side[1] - side[0]) / (2 * step);
+}
+
+/* Along a random direction and along the gradient itself: the second catches a wrong length that
+ * the first may miss. */
+static void check_tensor(model_lab *lab, const bn_tensor *tensor, const float *grads)
+{
+    double *direction = calloc(tensor->count, sizeof *direction);
+    double norm = model_lab_norm(grads + tensor->offset, tensor->count);
+    assert_true(norm > 0);
+    for (int round = 0; round < 2; round++) {
+        double expected = 0, length = 0;
+        for (size_t i = 0; i < tensor->count; i++) {
+            double g = (double)grads[tensor->offset + i];
+            direction[i] = round ? g / norm : bn_rng_normal(11 + tensor->offset, i);
+            length += direction[i] * direction[i];
+            expected += direction[i] * g;
+        }
+        double found = slope(lab, tensor, direction, 3e-3 / sqrt(length));
+        if (!(fabs(found - expected) <= 0.01 * norm * (round ? 1 : sqrt(length / 4)))) {
+            fail_msg("%s: slope %g, gradient says %g", tensor->name, found, expected);
+        }
+    }
+    free(direction);
+}
+
+static void check_all(model_lab *lab)
+{
+    (void)model_lab_gradients(lab);
+    float *grads = model_lab_grads(lab);
+    for (size_t i = 0; i < lab->model->params.count; i++) {
+        check_tensor(lab, &lab->model->params.tensors[i], grads);
+    }
+    free(grads);
+    model_lab_close(lab);
+}
+
+static void test_gradients_of_a_two_layer_network_match_finite_differences(void **state)
+{
+    (void)state;
+    model_lab lab = model_lab_open("reference", "quant.variant=fp32", "model.init_std=0.2", NULL);
+    check_all(&lab);
+}
+
+static void test_gradients_match_with_grouped_heads_relu2_and_an_own_head(void **state)
+{
+    (void)state;
+    model_lab lab =
+        model_lab_open("reference", "quant.variant=fp32", "model.init_std=0.2", "model.heads=4",
+                       "model.kv_heads=2", "model.tied=false", "model.activation=relu2", NULL);
+    check_all(&lab);
+}
+
+static void test_gradients_match_in_the_seed_models_layout(void **state)
+{
+    (void)state;
+    model_lab lab =
+        model_lab_open("reference", "quant.variant=fp32", "model.init_std=0.2", "model.tied=false",
+                       "model.attn_norm=none", "model.attn_sub_norm=none", "model.ffn_norm=plain",
+                       "model.ffn_sub_norm=none", "model.inner_norm=true", NULL);
+    check_all(&lab);
+}
+
+/* The dequantized weights of a low-bit network, as masters. */
+static float *effective_weights(const model_lab *lab)
+{
+    const bn_model *model = lab->model;
+    float *weights = model_lab_weights(lab);
+    for (size_t i = 0; i < model->params.count; i++) {
+        const bn_tensor *tensor = &model->params.tensors[i];
+        if (tensor->role != BN_ROLE_LINEAR) continue;
+        float scale = 0;
+        int8_t *codes = malloc(tensor->count);
+        bn_weight_codes(lab->be, bn_model_weight_of(model, tensor), codes, &scale);
+        for (size_t k = 0; k < tensor->count; k++) {
+            weights[tensor->offset + k] = (float)codes[k] * scale;
+        }
+        free(codes);
+    }
+    return weights;
+}
+
+static void assert_same_gradients(const model_lab *a, const model_lab *b)
+{
+    float *one = model_lab_grads(a), *two = model_lab_grads(b);
+    size_t count = a->model->params.floats;
+    double norm = model_lab_norm(one, count);
+    for (size_t i = 0; i < count; i++) one[i] -= two[i];
+    double error = model_lab_norm(one, count);
+    if (!(error < 1e-5 * norm)) fail_msg("gradients differ by %g of %g", error, norm);
+    free(one);
+    free(two);
+}
+
+/* Straight-through: the latent weights of a low-bit network get the gradient that a float network
+ * of the quantized weights has. */
+static void check_straight_through(const char *variant)
+{
+    model_lab low =
+        model_lab_open("reference", variant, "quant.act_bits=none", "quant.backward=fp32",
+                       "model.head=fp32", "model.init_std=0.2", NULL);
+    model_lab plain = model_lab_open("reference", "quant.variant=fp32", "model.init_std=0.2", NULL);
+    float *weights = effective_weights(&low);
+    model_lab_write(&plain, weights);
+    double a = model_lab_gradients(&low), b = model_lab_gradients(&plain);
+    assert_true(fabs(a - b) < 1e-5);
+    assert_same_gradients(&low, &plain);
+    free(weights);
+    model_lab_close(&low);
+    model_lab_close(&plain);
+}
+
+static void test_latent_weights_get_the_gradient_of_the_quantized_ones(void **state)
+{
+    (void)state;
+    check_straight_through("quant.variant=ternary");
+    check_straight_through("quant.variant=binary");
+    check_straight_through("quant.variant=int8");
+}
+
+static void check_initial_loss(const char *variant, const char *tied)
+{
+    model_lab lab = model_lab_open("reference", variant, tied, "model.width=64", "model.heads=4",
+                                   "model.ffn=96", "model.vocab=256", "model.context=32", NULL);
+    double loss = model_lab_loss(&lab), expected = log(256);
+    if (!(fabs(loss - expected) <= 0.02 * expected)) {
+        fail_msg("%s %s: %g at initialisation, expected %g", variant, tied, loss, expected);
+    }
+    model_lab_close(&lab);
+}
+
+static void test_loss_at_initialisation_is_that_of_knowing_nothing(void **state)
+{
+    (void)state;
+    static const char *const variants[] = {"quant.variant=ternary", "quant.variant=binary",
+                                           "quant.variant=int8",    "quant.variant=bf16",
+                                           "quant.variant=fp16",    "quant.variant=fp32"};
+    for (size_t i = 0; i < 6; i++) {
+        check_initial_loss(variants[i], "model.tied=true");
+        check_initial_loss(variants[i], "model.tied=false");
+    }
+}
+
+static void test_twins_start_from_the_same_weights(void **state)
+{
+    (void)state;
+    model_lab a = model_lab_open("reference", "quant.variant=ternary", NULL);
+    model_lab b = model_lab_open("reference", "quant.variant=fp16", "train.batch=1", NULL);
+    float *one = model_lab_weights(&a), *two = model_lab_weights(&b);
+    assert_memory_equal(one, two, a.model->params.floats * sizeof *one);
+    bn_model_init(b.model, 2);
+    free(two);
+    two = model_lab_weights(&b);
+    assert_memory_not_equal(one, two, a.model->params.floats * sizeof *one);
+    free(one);
+    free(two);
+    model_lab_close(&a);
+    model_lab_close(&b);
+}
+
+static void test_a_later_token_never_changes_an_earlier_loss(void **state)
+{
+    (void)state;
+    model_lab lab = model_lab_open("reference", "quant.variant=fp32", NULL);
+    (void)model_lab_loss(&lab);
+    float before = lab.model->host_loss[3];
+    lab.tokens[5] = (lab.tokens[5] + 1) % 32;
+    (void)model_lab_loss(&lab);
+    assert_true(lab.model->host_loss[3] == before);
+    model_lab_close(&lab);
+}
+
+static void test_masked_targets_count_for_nothing(void **state)
+{
+    (void)state;
+    model_lab lab = model_lab_open("reference", "quant.variant=ternary", NULL);
+    for (int i = 0; i < lab.model->shape.rows; i++) lab.targets[i] = -1;
+    assert_true(model_lab_gradients(&lab) == 0);
+    float *grads = model_lab_grads(&lab);
+    assert_true(model_lab_norm(grads, lab.model->params.floats) == 0);
+    free(grads);
+    model_lab_close(&lab);
+}
+
+static void test_a_micro_batch_too_large_to_index_is_refused(void **state)
+{
+    (void)state;
+    bn_error err = {0};
+    bn_model_bytes bytes;
+    model_lab lab = model_lab_open("reference", NULL);
+    lab.config.train.batch = 65536;
+    lab.config.model.context = 131072;
+    assert_int_equal(bn_model_measure(&bytes, lab.be, &lab.config, &err), BN_EINVAL);
+    assert_non_null(strstr(err.text, "'train.batch' 65536"));
+    model_lab_close(&lab);
+}
+
+static void test_measured_bytes_are_the_bytes_taken(void **state)
+{
+    (void)state;
+    bn_error err = {0};
+    bn_model_bytes bytes;
+    model_lab lab = model_lab_open("reference", NULL);
+    assert_int_equal(bn_model_measure(&bytes, lab.be, &lab.config, &err), BN_OK);
+    assert_memory_equal(&bytes, &lab.model->bytes, sizeof bytes);
+    model_lab_close(&lab);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_gradients_of_a_two_layer_network_match_finite_differences),
+        cmocka_unit_test(test_gradients_match_with_grouped_heads_relu2_and_an_own_head),
+        cmocka_unit_test(test_gradients_match_in_the_seed_models_layout),
+        cmocka_unit_test(test_latent_weights_get_the_gradient_of_the_quantized_ones),
+        cmocka_unit_test(test_loss_at_initialisation_is_that_of_knowing_nothing),
+        cmocka_unit_test(test_twins_start_from_the_same_weights),
+        cmocka_unit_test(test_a_later_token_never_changes_an_earlier_loss),
+        cmocka_unit_test(test_masked_targets_count_for_nothing),
+        cmocka_unit_test(test_a_micro_batch_too_large_to_index_is_refused),
+        cmocka_unit_test(test_measured_bytes_are_the_bytes_taken),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
