@@ -1,0 +1,6 @@
+# The example in examples/ really trains, on a text of its own folder.
+add_test(NAME example_embed
+         COMMAND ${CMAKE_COMMAND} -DEMBED=$<TARGET_FILE:embed> -DTEXT=${PROJECT_SOURCE_DIR}/docs/architecture.md
+                 -DWORK=${CMAKE_CURRENT_BINARY_DIR}/example_embed
+                 -P ${CMAKE_CURRENT_SOURCE_DIR}/support/example_embed.cmake)
+set_tests_properties(example_embed PROPERTIES TIMEOUT 120)
