@@ -1,4 +1,6 @@
 bn_test(half bn_base)
 bn_test(ops_quantize bn_ops)
-bn_test(ops_gradients bn_ops)
-target_sources(test_ops_gradients PRIVATE support/ops_lab.c)
+foreach(name ops_gradients cpu)
+    bn_test(${name} bn_ops bn_cpu)
+    target_sources(test_${name} PRIVATE support/ops_lab.c)
+endforeach()
