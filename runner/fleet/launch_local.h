@@ -1,0 +1,11 @@
+/* launch_local.h - runs as processes of this machine. */
+#ifndef BN_RUNNER_FLEET_LAUNCH_LOCAL_H
+#define BN_RUNNER_FLEET_LAUNCH_LOCAL_H
+
+#include "runner/fleet/launcher.h"
+
+/* It keeps no list: what runs is told by the folders, so a restarted manager finds what an earlier
+ * one started. */
+bn_launcher bn_launch_local(void);
+
+#endif

@@ -1,0 +1,89 @@
+#include "runner/worker.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/train.h"
+#include "runner/fleet/rundir.h"
+
+enum { EXIT_DONE = 0, EXIT_TROUBLE = 1, EXIT_INPUT = 2, EXIT_TAKEN = 5, EXIT_AGAIN = 75 };
+
+/* The one thing a signal may touch; read by the loop between steps. */
+static volatile sig_atomic_t stop_asked;
+
+static void on_stop(int signo)
+{
+    (void)signo;
+    stop_asked = 1;
+}
+
+static void listen_for_stop(void)
+{
+    struct sigaction action = {.sa_handler = on_stop, .sa_flags = SA_RESTART};
+    (void)sigemptyset(&action.sa_mask);
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)sigaction(SIGINT, &action, NULL);
+}
+
+static int fail(const bn_error *err)
+{
+    (void)fprintf(stderr, "bnexp: %s\n", err->text);
+    switch (err->status) {
+    case BN_OK:
+        return EXIT_DONE;
+    case BN_EINVAL:
+    case BN_ENOENT:
+        return EXIT_INPUT;
+    case BN_EAGAIN:
+        return EXIT_TAKEN;
+    case BN_EIO:
+    case BN_ENOMEM:
+    case BN_ESTALE:
+    case BN_ECORRUPT:
+        return EXIT_TROUBLE;
+    }
+    return EXIT_TROUBLE;
+}
+
+/* Whoever started us for this folder holds its lock already. */
+static bool locked_for_us(const char *dir)
+{
+    const char *given = getenv("BNEXP_RUN_DIR"); /* NOLINT(concurrency-mt-unsafe): one thread */
+    return given && strcmp(given, dir) == 0;
+}
+
+static int train(const char *dir)
+{
+    bn_error err = {0};
+    bn_rundir run;
+    bn_train_end end = BN_TRAIN_FINISHED;
+    if (bn_rundir_read(dir, &run, &err) != BN_OK) return fail(&err);
+    bn_train_job job = {
+        .config = &run.config, .dir = dir, .attempt = run.attempt, .stop = &stop_asked};
+    if (bn_train(&job, &end, &err) != BN_OK) return fail(&err);
+    switch (end) {
+    case BN_TRAIN_FINISHED:
+        return EXIT_DONE;
+    case BN_TRAIN_STOPPED:
+        return EXIT_AGAIN;
+    case BN_TRAIN_DIVERGED:
+        (void)fprintf(stderr, "bnexp: diverged; the end line of %s/%s says where\n", dir,
+                      BN_RUNDIR_EVENTS);
+        return EXIT_TROUBLE;
+    }
+    return EXIT_TROUBLE;
+}
+
+int bn_worker_run(const char *dir)
+{
+    bn_error err = {0};
+    int lock = -1;
+    listen_for_stop(); /* first: a stop that comes while data is read must not kill us */
+    if (!locked_for_us(dir) && bn_rundir_lock(dir, &lock, &err) != BN_OK) return fail(&err);
+    int code = train(dir);
+    if (lock >= 0) (void)close(lock);
+    return code;
+}
