@@ -15,6 +15,7 @@
 enum { LOG_BYTES_MAX = 64 << 20 };       /* of stdout.log and stderr.log each */
 static const double LOOK_EVERY_S = 0.05; /* at living runs' events: the group commit */
 static const double LOGS_EVERY_S = 1.0;
+static const double BEGIN_TO_START_S = 60; /* more than a manager takes from the row to the deed */
 
 /* A change with the texts it points to. */
 typedef struct move {
@@ -182,6 +183,29 @@ bn_status bn_fleet_adopt(bn_fleet *fleet, const bn_run *run, bool *taken, bn_err
                           .exit_code = -1,
                           .ends_attempt = true};
     return bn_fleet_move(fleet, run->id, &back, err);
+}
+
+bn_status bn_fleet_adopt_dead(bn_fleet *fleet, const bn_run *run, double wall_s, bn_error *err)
+{
+    const bn_launcher *launcher = &fleet->options.launcher;
+    char dir[BN_PATH_MAX];
+    bn_token token = {0};
+    bn_exit how;
+    bool found = false, alive = false;
+    if (bn_path_join(dir, fleet->options.home, run->dir, err) != BN_OK) return err->status;
+    bn_status status = launcher->ops->find(launcher->self, dir, run->attempt, &token, &found, err);
+    if (status == BN_OK && found) {
+        status = launcher->ops->poll(launcher->self, dir, &token, &alive, &how, err);
+    }
+    /* Its manager may be about to start it; after a while there is none. */
+    bool young = !found && wall_s - run->started_s < BEGIN_TO_START_S;
+    if (status != BN_OK || alive || young) return status;
+    return bn_fleet_adopt(fleet, run, &found, err);
+}
+
+void bn_fleet_settled(bn_fleet *fleet, const bn_member *member)
+{
+    own(fleet, member)->settled = true;
 }
 
 bn_status bn_fleet_plan(bn_fleet *fleet, const bn_run *run, bn_error *err)
@@ -419,8 +443,15 @@ static bn_status judge(bn_fleet *fleet, bn_member *m, const bn_exit *how, bn_err
 {
     char words[160];
     const char *why = "";
+    bn_run row;
     if (!m->source.ended) bn_ingest_recall(fleet->ingest, &m->source);
     bn_rundir_last_words(m->dir, words, sizeof words);
+    /* bnexp stop writes its intent into the row and signals the run itself. */
+    if (m->ask == BN_ASK_NOTHING && strcmp(m->source.how, "finished") != 0) {
+        if (bn_run_get(fleet->options.store, m->run.id, &row, err) != BN_OK) return err->status;
+        m->run = row;
+        m->ask = bn_ask_parse(m->run.reason, &why);
+    }
     (void)bn_ask_parse(m->run.reason, &why);
     bn_evidence evidence = {.ask = m->ask,
                             .ask_why = why,

@@ -34,8 +34,9 @@ typedef struct bn_member {
     bn_source source;
     double since_s, heard_s, asked_s; /* start, last news, request to stop [monotonic s] */
     bn_ask ask;
-    bool forced; /* grace is over */
-    bool told;   /* host and device are in the store */
+    bool forced;  /* grace is over */
+    bool told;    /* host and device are in the store */
+    bool settled; /* its end was seen by the caller */
     bn_verdict verdict;
 } bn_member;
 
@@ -63,8 +64,15 @@ int64_t bn_fleet_records(const bn_fleet *fleet); /* written since it was opened 
 BN_MUST_CHECK bn_status bn_fleet_adopt(bn_fleet *fleet, const bn_run *run, bool *taken,
                                        bn_error *err);
 
+/* Takes over a run of somebody else's if it is dead, so that it is judged; a living one is left. */
+BN_MUST_CHECK bn_status bn_fleet_adopt_dead(bn_fleet *fleet, const bn_run *run, double wall_s,
+                                            bn_error *err);
+
 /* Gives a waiting run (pending, preempted) a slot; there must be a free one. */
 BN_MUST_CHECK bn_status bn_fleet_plan(bn_fleet *fleet, const bn_run *run, bn_error *err);
+
+/* The caller has dealt with the end of this member. */
+void bn_fleet_settled(bn_fleet *fleet, const bn_member *member);
 
 /* Adds a change of a run's row to what the next commit writes. */
 BN_MUST_CHECK bn_status bn_fleet_move(bn_fleet *fleet, int64_t run, const bn_run_change *change,

@@ -18,9 +18,9 @@ typedef struct bn_launch {
     const char *program;     /* what is executed; NULL: argv[0], looked for in PATH */
     const char *const *argv; /* NULL ends */
     const char *const
-        *env;    /* what is added to the allow-listed environment, "NAME=value", NULL ends */
-    int attempt; /* of the run: 1, 2, ... */
-    int slot;    /* 0 ... slots - 1 */
+        *env;      /* what is added to the allow-listed environment, "NAME=value", NULL ends */
+    int attempt;   /* of the run: 1, 2, ... */
+    int slot;      /* 0 ... slots - 1 */
     bool external; /* not bnexp's own engine */
 } bn_launch;
 
