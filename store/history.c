@@ -110,8 +110,9 @@ static int compare_slots(const void *a, const void *b)
 static bn_status sort_chunk(bn_store *store, bn_error *err)
 {
     bn_append_room *room = store->append;
-    if (series_grow(room, store->metrics.count, err) != BN_OK) return err->status;
     room->touched_count = 0;
+    if (room->count == 0) return BN_OK; /* only marks moved */
+    if (series_grow(room, store->metrics.count, err) != BN_OK) return err->status;
     for (size_t i = 0; i < room->count; i++) {
         series *of = &room->series[room->points[i].slot];
         if (of->count++ == 0) room->touched[room->touched_count++] = room->points[i].slot;

@@ -23,7 +23,8 @@ static bn_status update(bn_store *store, int64_t run, const bn_run_change *chang
     bn_stmt *stmt = bn_db_stmt(
         store->db, "UPDATE run\n"
                    "SET state = ?3,\n"
-                   "    reason = CASE WHEN ?9 THEN ifnull(?4, '') ELSE ifnull(?4, reason) END,\n"
+                   "    reason = CASE WHEN ?9 OR ?10 THEN ifnull(?4, '')\n"
+                   "             ELSE ifnull(?4, reason) END,\n"
                    "    token = ifnull(?5, token),\n"
                    "    host = ifnull(?6, host),\n"
                    "    device = ifnull(?7, device),\n"

@@ -16,6 +16,9 @@ static const bn_command COMMANDS[] = {
     {"help", help, "", "this list"},
     {"ls", bn_cmd_ls, "[runs|sweeps|metrics]", "what the home holds"},
     {"show", bn_cmd_show, "RUN", "everything known of one run"},
+    {"sweep", bn_cmd_sweep, "FILE [--dry-run] [--jobs N]",
+     "the runs of a sweep file, to their end"},
+    {"train", bn_cmd_train, "PRESET|FILE|RUN-FOLDER", "one run; --help lists every knob"},
     {"version", version, "", "the version"},
 };
 enum { COMMAND_COUNT = sizeof COMMANDS / sizeof COMMANDS[0] };

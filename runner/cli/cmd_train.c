@@ -1,0 +1,114 @@
+/* bnexp train. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/base/clock.h"
+#include "engine/base/file.h"
+#include "engine/train.h"
+#include "runner/cli/command.h"
+#include "runner/cli/commands.h"
+#include "runner/cli/knobs.h"
+#include "runner/cli/options.h"
+#include "runner/cli/train_run.h"
+#include "runner/worker.h"
+
+typedef struct train_options {
+    const char *what, *home;
+    bn_option_list sets;
+    bool dry, json, help;
+} train_options;
+
+static bn_status parse(int argc, char **argv, train_options *o, bn_error *err)
+{
+    const bn_option table[] = {
+        {"--set", 0, BN_OPTION_LIST, &o->sets, "KNOB=VALUE", "set one knob; may be repeated"},
+        {"--dry-run", 'n', BN_OPTION_FLAG, &o->dry, NULL,
+         "tensors, parameters and memory; no data"},
+        {"--json", 0, BN_OPTION_FLAG, &o->json, NULL, "the outcome as JSON on standard output"},
+        {"--home", 0, BN_OPTION_TEXT, &o->home, "DIR",
+         "where runs and results live (default: runs)"},
+    };
+    const bn_options options = {
+        .usage = "bnexp train PRESET|FILE|RUN-FOLDER [options]",
+        .about = "Trains one run: a preset's, or that of a TOML file of knobs, registered in the\n"
+                 "home under the sweep 'train'; or goes on with the run of a folder. Ctrl-C keeps\n"
+                 "a checkpoint. exit: 0 finished, 75 stopped, 2 bad input, 1 other errors",
+        .table = table,
+        .count = sizeof table / sizeof table[0],
+        .arguments_min = 1,
+        .arguments_max = 1,
+    };
+    bn_option_list arguments;
+    bn_status status = bn_options_parse(&options, argc, argv, &arguments, &o->help, err);
+    if (status == BN_OK && o->help) bn_knobs_print(stdout);
+    if (status == BN_OK && !o->help) o->what = arguments.items[0];
+    return status;
+}
+
+/* PRESET or FILE, with --set over it, resolved. */
+static bn_status configure(const train_options *o, bn_config *config, bn_error *err)
+{
+    bn_config_init(config);
+    bn_status status = bn_file_exists(o->what) ? bn_knobs_read(o->what, config, err)
+                                               : bn_config_preset(config, o->what, err);
+    for (size_t i = 0; status == BN_OK && i < o->sets.count; i++) {
+        status = bn_knobs_set(config, o->sets.items[i], err);
+    }
+    if (status != BN_OK) return err->status = err->status == BN_ENOENT ? BN_EINVAL : err->status;
+    if (bn_knobs_find_files(config, err) != BN_OK) return err->status;
+    return bn_config_resolve(config, err);
+}
+
+static int print_plan(const bn_config *config, bool json)
+{
+    bn_text text = {0};
+    bn_error err = {0};
+    bn_status status = bn_train_plan(config, json, &text, &err);
+    if (status == BN_OK && text.failed) status = bn_fail(&err, BN_ENOMEM, "no memory for the plan");
+    if (status == BN_OK) (void)printf("%s%s", text.data, json ? "\n" : "");
+    bn_text_release(&text);
+    return status == BN_OK ? BN_EXIT_OK : bn_command_fail(&err);
+}
+
+/* "tiny" of tiny or configs/tiny.toml. */
+static void base_name(const char *what, char out[64])
+{
+    const char *slash = strrchr(what, '/');
+    (void)snprintf(out, 64, "%.60s", slash ? slash + 1 : what);
+    char *dot = strrchr(out, '.');
+    if (dot && dot != out) *dot = '\0';
+}
+
+static int train_folder(const train_options *o)
+{
+    bn_error err = {0};
+    if (o->sets.count > 0) {
+        (void)bn_fail(&err, BN_EINVAL, "--set does not go with a run's folder: edit its run.toml");
+        return bn_command_fail(&err);
+    }
+    if (!o->dry) return bn_worker_run(o->what);
+    bn_config config;
+    if (bn_knobs_of_run(o->what, &config, &err) != BN_OK) return bn_command_fail(&err);
+    return print_plan(&config, o->json);
+}
+
+int bn_cmd_train(int argc, char **argv)
+{
+    train_options o = {0};
+    bn_error err = {0};
+    bn_config config;
+    struct stat info;
+    char name[64];
+    if (parse(argc, argv, &o, &err) != BN_OK) return bn_command_fail(&err);
+    if (o.help) return BN_EXIT_OK;
+    if (stat(o.what, &info) == 0 && S_ISDIR(info.st_mode)) return train_folder(&o);
+    if (configure(&o, &config, &err) != BN_OK) return bn_command_fail(&err);
+    if (o.dry) return print_plan(&config, o.json);
+    base_name(o.what, name);
+    bn_train_run run = {
+        .home = bn_command_home(o.home), .name = name, .config = &config, .json = o.json};
+    return bn_train_run_do(&run);
+}
