@@ -99,37 +99,34 @@ static void note_best(bn_progress *p, const bn_run *run, double value)
 /* The numbers that the store has to be asked for. */
 static void read_numbers(bn_progress *p, const bn_sweeper *sweeper)
 {
-    int64_t *ids = NULL;
     bn_latest *latest = NULL;
     size_t count = 0, run_count = 0;
     bn_error ignored = {0};
     bn_sweep_look look;
+    double sum = 0;
     const bn_run *runs = bn_sweeper_runs(sweeper, &run_count);
     bn_sweeper_look(sweeper, &look);
-    if (bn_history_latest_of(p->store, look.sweep, p->spec->metric, &ids, &latest, &count,
-                             &ignored) == BN_OK) {
-        p->best_count = 0;
-        for (size_t i = 0; i < count; i++) {
-            const bn_run *run = run_of(runs, run_count, ids[i]);
-            if (run) note_best(p, run, p->spec->maximize ? latest[i].max : latest[i].min);
-        }
+    p->best_count = 0;
+    p->tokens_per_s = (double)NAN;
+    if (bn_history_latest_of(p->store, look.sweep, p->spec->metric, &latest, &count, &ignored) !=
+        BN_OK) {
+        return;
     }
-    free(ids);
+    for (size_t i = 0; i < count; i++) {
+        const bn_run *run = run_of(runs, run_count, latest[i].run);
+        if (run) note_best(p, run, p->spec->maximize ? latest[i].max : latest[i].min);
+    }
     free(latest);
-    ids = NULL;
-    latest = NULL;
-    p->tokens_per_s = NAN;
-    if (bn_history_latest_of(p->store, look.sweep, "tokens_per_s", &ids, &latest, &count,
-                             &ignored) == BN_OK) {
-        double sum = 0;
-        for (size_t i = 0; i < count; i++) {
-            const bn_run *run = run_of(runs, run_count, ids[i]);
-            bool live = run && run->state == BN_RUN_RUNNING && isfinite(latest[i].last);
-            if (live) sum += latest[i].last;
-        }
-        if (sum > 0) p->tokens_per_s = sum;
+    if (bn_history_latest_of(p->store, look.sweep, "tokens_per_s", &latest, &count, &ignored) !=
+        BN_OK) {
+        return;
     }
-    free(ids);
+    for (size_t i = 0; i < count; i++) {
+        const bn_run *run = run_of(runs, run_count, latest[i].run);
+        bool live = run && run->state == BN_RUN_RUNNING && isfinite(latest[i].last);
+        if (live) sum += latest[i].last;
+    }
+    if (sum > 0) p->tokens_per_s = sum;
     free(latest);
 }
 
