@@ -162,9 +162,10 @@ void bn_credentials_header(char out[BN_AUTHORIZATION_MAX], const bn_secret *key)
         if (i + 2 < length) bits |= (unsigned char)plain[i + 2];
         *to++ = digits[bits >> 18];
         *to++ = digits[bits >> 12 & 63];
-        *to++ = i + 1 < length ? digits[bits >> 6 & 63] : '=';
-        *to++ = i + 2 < length ? digits[bits & 63] : '=';
+        *to++ = digits[bits >> 6 & 63];
+        *to++ = digits[bits & 63];
     }
+    for (int i = 0; i < (3 - length % 3) % 3; i++) to[-1 - i] = '=';
     *to = '\0';
     memset(plain, 0, sizeof plain);
 }

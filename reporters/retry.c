@@ -11,7 +11,7 @@ bn_verdict bn_retry_judge(bn_request_kind kind, int code)
     if (code >= 200 && code <= 299) return BN_VERDICT_DONE;
     if (code == 0 || code == 408 || code == 429) return BN_VERDICT_AGAIN;
     if (code >= 500 && code <= 599 && code != 501) return BN_VERDICT_AGAIN;
-    if (code == 409 && kind == BN_REQUEST_UPSERT) return BN_VERDICT_AGAIN;
+    if (code == 409) return BN_VERDICT_AGAIN;
     if (code == 403 && kind == BN_REQUEST_UPLOAD) return BN_VERDICT_EXPIRED;
     return BN_VERDICT_REFUSED;
 }

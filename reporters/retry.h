@@ -1,7 +1,8 @@
 /* retry.h - what to make of an HTTP answer, and how long to wait before the next request.
  *
- * Pure: clock and chance are arguments. The table is the one wandb's own client keeps to, so that a
- * server meets nothing it has not met before.
+ * Pure: clock and chance are arguments. The table is the one wandb's own client keeps to, but for
+ * 409: that client gives a run's lines up at the first conflict. Ours are the same bytes at the
+ * same place, so they are worth saying again, and only the caller's count of conflicts ends it.
  */
 #ifndef BN_REPORTERS_RETRY_H
 #define BN_REPORTERS_RETRY_H
@@ -9,7 +10,7 @@
 /* What was asked for: the same code means different things to different requests. */
 typedef enum bn_request_kind {
     BN_REQUEST_STREAM, /* lines of a run's files: wandb's file_stream, MLflow's log-batch */
-    BN_REQUEST_UPSERT, /* create or change a run: a conflict (409) passes */
+    BN_REQUEST_UPSERT, /* create or change a run */
     BN_REQUEST_QUERY,  /* any other question */
     BN_REQUEST_UPLOAD, /* PUT to a signed address: 403 means that the address has expired */
 } bn_request_kind;

@@ -272,14 +272,15 @@ void bn_wandb_upsert_body(bn_text *out, const bn_wandb_upsert *upsert)
     add_text(&json, "name", run->key);
     add_text(&json, "project", upsert->project);
     add_text(&json, "entity", upsert->entity);
-    add_text(&json, "groupName", run->sweep_name);
+    bool grouped = upsert->group && upsert->group[0];
+    add_text(&json, "groupName", grouped ? upsert->group : run->sweep_name);
     add_text(&json, "displayName", run->name);
     add_text(&json, "notes", upsert->notes);
     add_text(&json, "commit", upsert->commit);
     add_text(&json, "config", upsert->config_json);
     add_text(&json, "host", run->host);
     add_text(&json, "program", upsert->program);
-    add_text(&json, "jobType", "train");
+    add_text(&json, "jobType", upsert->job_type);
     add_text(&json, "sweep", upsert->sweep);
     bn_json_key(&json, "tags");
     bn_json_array(&json);

@@ -85,8 +85,9 @@ void bn_wandb_metadata(bn_text *out, const bn_run *run, const char *commit);
 
 typedef struct bn_wandb_upsert {
     const bn_run *run;
-    const char *entity, *project;                 /* "": the server's choice */
-    const char *notes, *commit, *program, *sweep; /* "": none */
+    const char *entity, *project;                            /* "": the server's choice */
+    const char *group;                                       /* "": the sweep's name */
+    const char *job_type, *notes, *commit, *program, *sweep; /* "": none */
     const char *tags[BN_WANDB_TAGS_MAX];
     size_t tag_count;
     const char *config_json;

@@ -116,14 +116,15 @@ bn_status bn_feed_peek_run(bn_feed *feed, int64_t run, bn_feed_batch *out, bool 
 bn_status bn_feed_list(bn_feed *feed, bn_feed_news **out, size_t *count, bn_error *err)
 {
     bn_rows rows = {.size_bytes = sizeof **out};
-    bn_stmt *stmt = bn_db_stmt(feed->store->db, "SELECT r.id, r.state\n" HEARD "WHERE " IS_OPEN
-                                                "  AND " IS_NEWS "ORDER BY r.id");
+    bn_stmt *stmt = bn_db_stmt(feed->store->db, "SELECT r.id, r.sweep_id, r.state\n" HEARD
+                                                "WHERE " IS_OPEN "  AND " IS_NEWS "ORDER BY r.id");
     bn_stmt_text(stmt, 1, feed->reader);
     while (bn_stmt_row(stmt)) {
         bn_feed_news *news = bn_rows_add(&rows, err);
         if (!news) break;
         news->run = bn_stmt_get_int(stmt, 0);
-        rows.status = bn_run_state_parse(bn_stmt_get_text(stmt, 1), &news->state, err);
+        news->sweep = bn_stmt_get_int(stmt, 1);
+        rows.status = bn_run_state_parse(bn_stmt_get_text(stmt, 2), &news->state, err);
     }
     bn_status status = bn_rows_end(&rows, stmt, count, err);
     *out = rows.items;

@@ -33,7 +33,7 @@ BN_MUST_CHECK bn_status bn_feed_peek(bn_feed *feed, bn_feed_batch *out, bool *fo
 /* Who has news, by row: for readers that serve some runs sooner than others. The caller frees *out.
  */
 typedef struct bn_feed_news {
-    int64_t run;
+    int64_t run, sweep;
     bn_run_state state;
 } bn_feed_news;
 BN_MUST_CHECK bn_status bn_feed_list(bn_feed *feed, bn_feed_news **out, size_t *count,

@@ -4,3 +4,13 @@ target_compile_definitions(test_http PRIVATE _GNU_SOURCE) # strcasestr, in the t
 bn_test(retry bn_reporters)
 bn_test(credentials bn_reporters)
 bn_test(wandb_body bn_reporters PkgConfig::jansson)
+
+# Against a fake server, with the real program.
+add_executable(live_home support/live_home.c)
+target_link_libraries(live_home PRIVATE bn_store m)
+function(bn_wandb_test name script)
+    add_test(NAME ${name} COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/wandb.sh ${script})
+    set_tests_properties(${name} PROPERTIES TIMEOUT 180 SKIP_RETURN_CODE 77 ENVIRONMENT
+        "BNEXP=$<TARGET_FILE:bnexp>;LIVE_HOME=$<TARGET_FILE:live_home>;WANDB_MODULES=${CMAKE_CURRENT_BINARY_DIR}/npm")
+endfunction()
+bn_wandb_test(wandb_sync wandb_sync.mjs)

@@ -3,7 +3,7 @@
 
 static const bn_retry_hint NO_HINT = {-1, -1, -1};
 
-static void test_answers_mean_what_wandbs_client_makes_of_them(void **state)
+static void test_answers_end_repeat_or_refuse_a_request(void **state)
 {
     (void)state;
     static const struct {
@@ -19,7 +19,7 @@ static void test_answers_mean_what_wandbs_client_makes_of_them(void **state)
         {403, BN_VERDICT_REFUSED, BN_VERDICT_REFUSED, BN_VERDICT_REFUSED, BN_VERDICT_EXPIRED},
         {404, BN_VERDICT_REFUSED, BN_VERDICT_REFUSED, BN_VERDICT_REFUSED, BN_VERDICT_REFUSED},
         {408, BN_VERDICT_AGAIN, BN_VERDICT_AGAIN, BN_VERDICT_AGAIN, BN_VERDICT_AGAIN},
-        {409, BN_VERDICT_REFUSED, BN_VERDICT_AGAIN, BN_VERDICT_REFUSED, BN_VERDICT_REFUSED},
+        {409, BN_VERDICT_AGAIN, BN_VERDICT_AGAIN, BN_VERDICT_AGAIN, BN_VERDICT_AGAIN},
         {410, BN_VERDICT_REFUSED, BN_VERDICT_REFUSED, BN_VERDICT_REFUSED, BN_VERDICT_REFUSED},
         {413, BN_VERDICT_REFUSED, BN_VERDICT_REFUSED, BN_VERDICT_REFUSED, BN_VERDICT_REFUSED},
         {422, BN_VERDICT_REFUSED, BN_VERDICT_REFUSED, BN_VERDICT_REFUSED, BN_VERDICT_REFUSED},
@@ -122,7 +122,7 @@ static void test_pace_never_stands_still(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_answers_mean_what_wandbs_client_makes_of_them),
+        cmocka_unit_test(test_answers_end_repeat_or_refuse_a_request),
         cmocka_unit_test(test_wait_doubles_up_to_a_minute),
         cmocka_unit_test(test_chance_adds_up_to_a_quarter),
         cmocka_unit_test(test_what_the_server_asks_for_wins),

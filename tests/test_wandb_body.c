@@ -232,6 +232,7 @@ static void test_upsert_carries_the_run(void **state)
                               .project = "p",
                               .tags = {"ternary", "lr"},
                               .tag_count = 2,
+                              .job_type = "train",
                               .config_json = "{\"a\":{\"value\":NaN}}"};
     bn_text out = {0};
     bn_wandb_upsert_body(&out, &upsert);

@@ -7,6 +7,7 @@ int bn_cmd_export(int argc, char **argv);
 int bn_cmd_ls(int argc, char **argv);
 int bn_cmd_show(int argc, char **argv);
 int bn_cmd_sweep(int argc, char **argv);
+int bn_cmd_sync(int argc, char **argv);
 int bn_cmd_train(int argc, char **argv);
 
 #endif

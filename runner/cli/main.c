@@ -18,6 +18,7 @@ static const bn_command COMMANDS[] = {
     {"show", bn_cmd_show, "RUN", "everything known of one run"},
     {"sweep", bn_cmd_sweep, "FILE [--dry-run] [--jobs N]",
      "the runs of a sweep file, to their end"},
+    {"sync", bn_cmd_sync, "wandb [SWEEP...]", "send what a reporter has not heard yet"},
     {"train", bn_cmd_train, "PRESET|FILE|RUN-FOLDER", "one run; --help lists every knob"},
     {"version", version, "", "the version"},
 };

@@ -1,0 +1,27 @@
+/* wandb.h - runs at wandb: created, followed line by line, brought to their end.
+ *
+ * Line n of a run's history there is its record seq n here, so saying a batch again writes the same
+ * lines over themselves. The run's id there is its key here. Names that the server gives (entity,
+ * project) are kept and used from then on.
+ */
+#ifndef BN_REPORTERS_WANDB_H
+#define BN_REPORTERS_WANDB_H
+
+#include "reporters/reporter.h"
+#include "reporters/wandb_link.h"
+#include "reporters/wandb_settings.h"
+
+typedef struct bn_wandb_options {
+    bn_wandb_link_options link;
+    const char *home; /* where the runs' folders are */
+    const bn_wandb_settings *settings;
+} bn_wandb_options;
+
+/* Borrows the store, the feed and all text of options until it is closed. */
+BN_MUST_CHECK bn_status bn_wandb_open(bn_reporter *out, bn_store *store, bn_feed *feed,
+                                      const bn_wandb_options *options, bn_error *err);
+
+/* The address of the project's page that the last push went to; "" when there was none. */
+void bn_wandb_page(const bn_reporter *reporter, char *out, size_t size);
+
+#endif

@@ -1,0 +1,168 @@
+/* The run at wandb comes into being: its names, tags and configuration. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "reporters/wandb_inside.h"
+#include "store/label.h"
+
+typedef struct words {
+    char commit[65];
+    char notes[1024];
+    bn_tag *tags;
+    size_t tag_count;
+    char more_tags[512]; /* of the options, cut at their commas */
+} words;
+
+static void see_fact(void *self, const bn_run_fact *fact)
+{
+    words *about = self;
+    if (strcmp(fact->name, "git.commit") != 0) return;
+    (void)snprintf(about->commit, sizeof about->commit, "%s", fact->value);
+}
+
+static bn_status read_words(bn_wandb *w, words *out, bn_error *err)
+{
+    int64_t run = w->batch->run.id;
+    bn_note *notes = NULL;
+    size_t count = 0;
+    bn_status status = bn_run_each_origin(w->store, run, see_fact, out, err);
+    if (status == BN_OK) status = bn_tag_list(w->store, run, &out->tags, &out->tag_count, err);
+    if (status == BN_OK) status = bn_note_list(w->store, run, &notes, &count, err);
+    const char *last = count > 0 ? notes[count - 1].text : w->options.settings->notes;
+    (void)snprintf(out->notes, sizeof out->notes, "%s", last);
+    free(notes);
+    (void)snprintf(out->more_tags, sizeof out->more_tags, "%s", w->options.settings->tags);
+    return status;
+}
+
+static void add_tag(bn_wandb_upsert *upsert, const char *tag)
+{
+    if (!tag[0] || strlen(tag) > 64 || upsert->tag_count == BN_WANDB_TAGS_MAX) return;
+    for (size_t i = 0; i < upsert->tag_count; i++) {
+        if (strcmp(upsert->tags[i], tag) == 0) return;
+    }
+    upsert->tags[upsert->tag_count++] = tag;
+}
+
+static void add_tags(bn_wandb_upsert *upsert, words *about)
+{
+    add_tag(upsert, upsert->run->variant);
+    add_tag(upsert, upsert->run->sweep_name);
+    for (size_t i = 0; i < about->tag_count; i++) add_tag(upsert, about->tags[i].tag);
+    for (char *tag = about->more_tags; tag;) {
+        char *comma = strchr(tag, ',');
+        if (comma) *comma++ = '\0';
+        add_tag(upsert, tag + strspn(tag, " "));
+        tag = comma;
+    }
+}
+
+bn_status bn_wandb_describe(bn_wandb *w, bool yaml, bn_text *out, bn_error *err)
+{
+    char *flat = NULL;
+    bn_text environment = {0};
+    words about = {0};
+    bn_status status = read_words(w, &about, err);
+    if (status == BN_OK) status = bn_run_config(w->store, w->batch->run.id, &flat, err);
+    if (status == BN_OK) {
+        bn_wandb_metadata(&environment, &w->batch->run, about.commit);
+        bn_wandb_config config = {.flat_json = flat,
+                                  .metrics = w->latest,
+                                  .metric_count = w->latest_count,
+                                  .objective = w->sweep.metric,
+                                  .maximize = w->sweep.maximize,
+                                  .writer = w->batch->run.key,
+                                  .environment_json = environment.data};
+        status = environment.failed ? bn_fail(err, BN_ENOMEM, "no memory for a configuration")
+                 : yaml             ? bn_wandb_config_yaml(out, &config, err)
+                                    : bn_wandb_config_json(out, &config, err);
+    }
+    bn_text_release(&environment);
+    free(about.tags);
+    free(flat);
+    return status;
+}
+
+bn_status bn_wandb_note(bn_wandb *w, bn_error *err)
+{
+    bn_text memo = {0};
+    bn_wandb_memo_write(&memo, &w->memo);
+    bn_status status = memo.failed ? bn_fail(err, BN_ENOMEM, "no memory for a memo")
+                                   : bn_feed_note(w->feed, w->batch->run.id, memo.data, err);
+    bn_text_release(&memo);
+    return status;
+}
+
+static void adopt(char *out, size_t size, const json_t *name, const char *otherwise)
+{
+    const char *text = json_string_value(name);
+    (void)snprintf(out, size, "%s", text && text[0] ? text : otherwise);
+}
+
+/* Takes over the names in the reply: a server may have its own idea of them. */
+static bn_status adopt_names(bn_wandb *w, const json_t *data, bn_error *err)
+{
+    const json_t *bucket = json_object_get(json_object_get(data, "upsertBucket"), "bucket");
+    const json_t *project = json_object_get(bucket, "project");
+    const json_t *entity = json_object_get(project, "entity");
+    bn_wandb_place *place = &w->memo.place;
+    adopt(place->run, sizeof place->run, json_object_get(bucket, "name"), w->batch->run.key);
+    adopt(place->project, sizeof place->project, json_object_get(project, "name"),
+          w->options.settings->project);
+    adopt(place->entity, sizeof place->entity, json_object_get(entity, "name"),
+          w->options.settings->entity);
+    if (json_is_object(bucket) && place->entity[0] && place->project[0]) return BN_OK;
+    return bn_fail(err, BN_EINVAL, "the server's answer names no run, project or entity");
+}
+
+static bn_status upsert(bn_wandb *w, bn_error *err)
+{
+    words about = {0};
+    bn_text config = {0};
+    json_t *data = NULL;
+    const bn_run *run = &w->batch->run;
+    bool known = w->memo.place.run[0] != '\0';
+    bn_status status = read_words(w, &about, err);
+    if (status == BN_OK) status = bn_wandb_describe(w, false, &config, err);
+    if (status != BN_OK) goto done;
+    bn_wandb_upsert request = {.run = run,
+                               .entity = known ? w->memo.place.entity : w->options.settings->entity,
+                               .project =
+                                   known ? w->memo.place.project : w->options.settings->project,
+                               .group = w->options.settings->group,
+                               .job_type = w->options.settings->job_type,
+                               .notes = about.notes,
+                               .commit = about.commit,
+                               .program = "bnexp train",
+                               .sweep = w->memo.sweep,
+                               .config_json = config.data};
+    add_tags(&request, &about);
+    bn_text_clear(&w->body);
+    bn_wandb_upsert_body(&w->body, &request);
+    if (config.failed) w->body.failed = true;
+    status = bn_wandb_link_query(w->link, BN_REQUEST_UPSERT, &w->body, &data, err);
+    if (status == BN_OK) status = adopt_names(w, data, err);
+    if (status != BN_OK) goto done;
+    w->memo.attempt = run->attempt;
+    w->memo.metrics = (int64_t)w->latest_count;
+    if (!known) w->memo.clock.start_s = isfinite(run->started_s) ? run->started_s : run->created_s;
+    status = bn_wandb_note(w, err);
+done:
+    json_decref(data);
+    free(about.tags);
+    bn_text_release(&config);
+    return status;
+}
+
+bn_status bn_wandb_create(bn_wandb *w, bn_error *err)
+{
+    const bn_run *run = &w->batch->run;
+    bool known = w->memo.place.run[0] != '\0';
+    bool ends = w->batch->last && bn_run_state_final(run->state);
+    /* At its end a run may have metrics that its definition there does not name yet. */
+    bool outgrown = ends && w->memo.metrics != (int64_t)w->latest_count;
+    if (known && w->memo.attempt == run->attempt && !outgrown) return BN_OK;
+    return upsert(w, err);
+}

@@ -1,0 +1,34 @@
+/* wandb_inside.h - what the files of the wandb reporter share: the push at hand. */
+#ifndef BN_REPORTERS_WANDB_INSIDE_H
+#define BN_REPORTERS_WANDB_INSIDE_H
+
+#include "engine/base/file.h"
+#include "reporters/wandb.h"
+#include "reporters/wandb_memo.h"
+
+typedef struct bn_wandb {
+    bn_store *store;
+    bn_feed *feed;
+    bn_wandb_options options;
+    bn_wandb_link *link;
+    bn_text body; /* scratch for requests */
+    /* The push at hand. */
+    const bn_feed_batch *batch;
+    bn_wandb_memo memo;
+    char dir[BN_PATH_MAX]; /* of the run */
+    bn_sweep sweep;        /* of the run; kept, as runs of one sweep follow each other */
+    bn_latest *latest;     /* its metrics */
+    size_t latest_count;
+    bn_text uploaded; /* names of files that are there but not yet told of: "a","b" */
+} bn_wandb;
+
+/* Makes the memo durable before or after a deed. */
+BN_MUST_CHECK bn_status bn_wandb_note(bn_wandb *w, bn_error *err);
+
+/* The run's configuration and environment in wandb's shape. */
+BN_MUST_CHECK bn_status bn_wandb_describe(bn_wandb *w, bool yaml, bn_text *out, bn_error *err);
+
+/* Creates the run there or brings it up to date, when that is needed. */
+BN_MUST_CHECK bn_status bn_wandb_create(bn_wandb *w, bn_error *err);
+
+#endif

@@ -1,0 +1,133 @@
+#include "reporters/wandb_log.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/base/file.h"
+
+/* Of both files together in one plan. Escaped twice, the worst byte takes eight: a plan always fits
+ * a request. */
+enum { PLAN_BYTES_MAX = 512 << 10 };
+
+typedef struct stretch {
+    char *data;
+    size_t length;
+    bool to_end; /* nothing is behind it in the file */
+} stretch;
+
+/* At most limit bytes of a file from `from` on; none when it cannot be read. */
+static stretch read_stretch(const char *dir, const char *name, int64_t from, size_t limit)
+{
+    stretch got = {0};
+    char path[BN_PATH_MAX];
+    bn_error ignored = {0};
+    struct stat info;
+    if (bn_path_join(path, dir, name, &ignored) != BN_OK) return got;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return got;
+    bool readable = fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > from;
+    got.data = readable && limit > 0 ? malloc(limit) : NULL;
+    while (got.data && got.length < limit) {
+        ssize_t count =
+            pread(fd, got.data + got.length, limit - got.length, (off_t)from + (off_t)got.length);
+        if (count <= 0) break;
+        got.length += (size_t)count;
+    }
+    got.to_end = got.length < limit;
+    (void)close(fd);
+    return got;
+}
+
+static int64_t size_of(const char *dir, const char *name)
+{
+    char path[BN_PATH_MAX];
+    bn_error ignored = {0};
+    struct stat info;
+    if (bn_path_join(path, dir, name, &ignored) != BN_OK || stat(path, &info) != 0) return 0;
+    return info.st_size;
+}
+
+static int64_t count_lines(const stretch *text)
+{
+    int64_t lines = 0;
+    for (size_t i = 0; i < text->length; i++) lines += text->data[i] == '\n';
+    return lines + (text->length > 0 && text->data[text->length - 1] != '\n');
+}
+
+/* Cuts the stretch behind its last newline. What has no newline at all is taken when it fills the
+ * whole stretch (an endless line goes in pieces) or when nothing can follow. */
+static void cut_to_lines(stretch *text, bool whole)
+{
+    size_t length = text->length;
+    if (whole && text->to_end) return;
+    while (length > 0 && text->data[length - 1] != '\n') length--;
+    if (length > 0 || text->to_end) text->length = length;
+}
+
+static void plan_file(const char *dir, const char *name, bool whole, int64_t *bytes,
+                      bn_wandb_log_mark *plan, size_t *budget)
+{
+    stretch text = read_stretch(dir, name, *bytes, *budget);
+    cut_to_lines(&text, whole);
+    *bytes += (int64_t)text.length;
+    *budget -= text.length;
+    plan->line += count_lines(&text);
+    free(text.data);
+}
+
+bool bn_wandb_log_plan(bn_wandb_memo *memo, const char *dir, bool whole, double now_s)
+{
+    if (memo->plan_read_s != 0) return true;
+    /* A file that has shrunk was begun anew by another attempt. */
+    if (size_of(dir, "stdout.log") < memo->log.out_bytes) memo->log.out_bytes = 0;
+    if (size_of(dir, "stderr.log") < memo->log.err_bytes) memo->log.err_bytes = 0;
+    bn_wandb_log_mark plan = memo->log;
+    size_t budget = PLAN_BYTES_MAX;
+    plan_file(dir, "stdout.log", whole, &plan.out_bytes, &plan, &budget);
+    plan_file(dir, "stderr.log", whole, &plan.err_bytes, &plan, &budget);
+    if (plan.line == memo->log.line) return false;
+    memo->plan = plan;
+    memo->plan_read_s = now_s;
+    return true;
+}
+
+static void add_lines(bn_text *out, const stretch *text, bn_wandb_log log)
+{
+    bn_text line = {0};
+    for (size_t at = 0; at < text->length;) {
+        const char *end = memchr(text->data + at, '\n', text->length - at);
+        log.words = text->data + at;
+        log.length = end ? (size_t)(end - log.words) : text->length - at;
+        bn_text_clear(&line);
+        bn_wandb_log_line(&line, &log);
+        if (out->length) bn_text_add(out, ",");
+        bn_text_quoted(out, line.data ? line.data : "");
+        if (line.failed) out->failed = true;
+        at += log.length + 1;
+    }
+    bn_text_release(&line);
+}
+
+void bn_wandb_log_lines(bn_text *out, const bn_wandb_memo *memo, const char *dir, bool structured)
+{
+    bn_wandb_log log = {.read_s = memo->plan_read_s, .structured = structured};
+    stretch text = read_stretch(dir, "stdout.log", memo->log.out_bytes,
+                                (size_t)(memo->plan.out_bytes - memo->log.out_bytes));
+    add_lines(out, &text, log);
+    free(text.data);
+    text = read_stretch(dir, "stderr.log", memo->log.err_bytes,
+                        (size_t)(memo->plan.err_bytes - memo->log.err_bytes));
+    log.from_stderr = true;
+    add_lines(out, &text, log);
+    free(text.data);
+}
+
+void bn_wandb_log_done(bn_wandb_memo *memo)
+{
+    memo->log = memo->plan;
+    memo->plan = (bn_wandb_log_mark){0};
+    memo->plan_read_s = 0;
+}

@@ -1,0 +1,31 @@
+/* wandb_memo.h - what is remembered of a run between two pushes to wandb: where it is there, and
+ * how many lines of each stream it has. Kept as JSON in the store, in the ack's transaction. */
+#ifndef BN_REPORTERS_WANDB_MEMO_H
+#define BN_REPORTERS_WANDB_MEMO_H
+
+#include "reporters/wandb_body.h"
+
+/* Where the reading of the two console files stands. */
+typedef struct bn_wandb_log_mark {
+    int64_t out_bytes, err_bytes; /* of stdout.log and stderr.log */
+    int64_t line;                 /* lines of output.log */
+} bn_wandb_log_mark;
+
+typedef struct bn_wandb_memo {
+    bn_wandb_place place; /* as the server calls it; place.run "": it does not know it yet */
+    char sweep[65];       /* the wandb sweep it belongs to, "" none */
+    int attempt;          /* as of the last upsert */
+    int64_t metrics;      /* metrics that the last upsert defined */
+    bn_wandb_clock clock; /* where the history stands */
+    int64_t events;       /* lines of wandb-events.jsonl */
+    bn_wandb_log_mark log;
+    bn_wandb_log_mark plan; /* up to here lines may have been sent: a repeat sends the same */
+    double plan_read_s;     /* their time stamp; 0: no plan */
+    int files;              /* stage of the uploads: 0 none, 1 those of the begin, 2 all */
+} bn_wandb_memo;
+
+/* "" and what is no memo of ours give that of a run the server does not know. */
+void bn_wandb_memo_read(bn_wandb_memo *out, const char *text);
+void bn_wandb_memo_write(bn_text *out, const bn_wandb_memo *memo);
+
+#endif
