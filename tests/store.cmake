@@ -15,3 +15,7 @@ bn_test(reading bn_store PkgConfig::jansson)
 target_sources(test_reading PRIVATE support/demo_home.c)
 target_compile_definitions(test_reading PRIVATE BNEXP="$<TARGET_FILE:bnexp>")
 add_dependencies(test_reading bnexp)
+
+bn_test(stats bn_stats)
+bn_test(comparison bn_comparison)
+target_sources(test_comparison PRIVATE support/demo_home.c)

@@ -157,6 +157,30 @@ static size_t count_lines(const char *text)
     return count;
 }
 
+static void test_compare_says_the_gap_at_each_sides_best(void **state)
+{
+    (void)state;
+    said what = COMMAND("compare", "--home", home, "--sweep", "lr");
+    assert_int_equal(what.code, 0);
+    assert_non_null(strstr(what.out, "2.5760 \xC2\xB1 0.0085  +0.0710 (+2.8 %)"));
+    assert_non_null(strstr(what.out, "2 pairs: 0 won, 0 tied, 2 lost; fewer than 5, no interval"));
+    said_release(&what);
+}
+
+static void test_compare_json_covers_every_sweep(void **state)
+{
+    (void)state;
+    said what = COMMAND("compare", "--home", home, "--json");
+    assert_int_equal(what.code, 0);
+    json_t *json = parse(what.out), *sweeps = json_object_get(json, "sweeps");
+    assert_int_equal(json_array_size(sweeps), 2);
+    json_t *cells = json_object_get(json_array_get(sweeps, 0), "cells");
+    assert_int_equal(json_array_size(cells), 2);
+    assert_int_equal(json_array_size(json_object_get(json_array_get(sweeps, 1), "cells")), 0);
+    json_decref(json);
+    said_release(&what);
+}
+
 static void test_export_jsonl_writes_every_record_and_keeps_nan(void **state)
 {
     (void)state;
@@ -214,6 +238,8 @@ int main(void)
         cmocka_unit_test(test_mistakes_are_told_in_one_line),
         cmocka_unit_test(test_show_json_tells_the_attempts),
         cmocka_unit_test(test_show_is_readable),
+        cmocka_unit_test(test_compare_says_the_gap_at_each_sides_best),
+        cmocka_unit_test(test_compare_json_covers_every_sweep),
         cmocka_unit_test(test_export_jsonl_writes_every_record_and_keeps_nan),
         cmocka_unit_test(test_export_csv_writes_one_line_a_number),
         cmocka_unit_test(test_export_to_a_file_leaves_no_part_behind),

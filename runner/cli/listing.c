@@ -71,6 +71,22 @@ static int compare_ids(const void *a, const void *b)
     return (x->id > y->id) - (x->id < y->id);
 }
 
+static bn_status index_runs(bn_listing *listing, bn_error *err)
+{
+    listing->rows = calloc(listing->run_count + 1, sizeof *listing->rows);
+    listing->by_id = calloc(listing->run_count + 1, sizeof *listing->by_id);
+    if (!listing->rows || !listing->by_id) {
+        return bn_fail(err, BN_ENOMEM, "list of runs: out of memory");
+    }
+    listing->count = listing->run_count;
+    for (size_t i = 0; i < listing->count; i++) {
+        listing->rows[i] = i;
+        listing->by_id[i] = (run_place){listing->runs[i].id, i};
+    }
+    qsort(listing->by_id, listing->count, sizeof *listing->by_id, compare_ids);
+    return BN_OK;
+}
+
 bn_status bn_listing_open(bn_listing **out, bn_store *store, int64_t sweep, double now_s,
                           bn_error *err)
 {
@@ -81,22 +97,11 @@ bn_status bn_listing_open(bn_listing **out, bn_store *store, int64_t sweep, doub
     listing->sweep = sweep;
     listing->now_s = now_s;
     bn_status status = bn_run_list(store, sweep, &listing->runs, &listing->run_count, err);
-    listing->count = listing->run_count;
-    if (status == BN_OK) {
-        listing->rows = calloc(listing->run_count + 1, sizeof *listing->rows);
-        listing->by_id = calloc(listing->run_count + 1, sizeof *listing->by_id);
-        if (!listing->rows || !listing->by_id)
-            status = bn_fail(err, BN_ENOMEM, "list of runs: out of memory");
-    }
+    if (status == BN_OK) status = index_runs(listing, err);
     if (status != BN_OK) {
         bn_listing_close(listing);
         return status;
     }
-    for (size_t i = 0; i < listing->count; i++) {
-        listing->rows[i] = i;
-        listing->by_id[i] = (run_place){listing->runs[i].id, i};
-    }
-    qsort(listing->by_id, listing->count, sizeof *listing->by_id, compare_ids);
     *out = listing;
     return BN_OK;
 }

@@ -1,0 +1,160 @@
+#include "reporters/comparison.h"
+#include "support/demo_home.h"
+#include "support/store_home.h"
+
+typedef struct fixture {
+    char home[BN_PATH_MAX];
+    bn_store *store;
+} fixture;
+
+static int setup(void **state)
+{
+    static fixture at;
+    home_make(at.home);
+    at.store = home_open(at.home, BN_STORE_WRITE);
+    *state = &at;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    fixture *at = *state;
+    bn_store_close(at->store);
+    home_remove(at->home);
+    return 0;
+}
+
+static bn_comparison_ask fill(fixture *at, int widths, int seeds, bool pending)
+{
+    demo_plan plan = {
+        .name = "demo", .widths = widths, .seeds = seeds, .records = 3, .pending = pending};
+    bn_sweep sweep;
+    bn_error err = {0};
+    ASSERT_OK(demo_home_fill(at->store, &plan, &err));
+    ASSERT_OK(bn_sweep_find(at->store, "demo", &sweep, &err));
+    return (bn_comparison_ask){sweep.id, "quant.variant", "fp16", "val/loss", false};
+}
+
+static bn_comparison make(fixture *at, const bn_comparison_ask *ask)
+{
+    bn_comparison made;
+    bn_error err = {0};
+    ASSERT_OK(bn_comparison_make(&made, at->store, ask, &err));
+    return made;
+}
+
+static void test_each_side_is_judged_at_its_own_best_rate(void **state)
+{
+    fixture *at = *state;
+    bn_comparison_ask ask = fill(at, 2, 3, false);
+    bn_comparison made = make(at, &ask);
+    assert_int_equal(made.shape_count, 2);
+    assert_int_equal(made.cell_count, 4);
+    assert_string_equal(made.sides[made.baseline], "fp16");
+    for (int width = 0; width < 2; width++) {
+        const bn_comparison_cell *fp16 = bn_comparison_at(&made, width, 0);
+        const bn_comparison_cell *ternary = bn_comparison_at(&made, width, 1);
+        assert_string_equal(made.settings[fp16->setting], "optim.lr=0.001");
+        assert_string_equal(made.settings[ternary->setting], "optim.lr=0.003");
+        assert_int_equal(fp16->settings, 4);
+        assert_int_equal(fp16->runs, 3);
+        double mean = 0;
+        for (int seed = 0; seed < 3; seed++) mean += demo_loss(false, 1, width, seed) / 3;
+        assert_true(fabs(fp16->value - mean) < 1e-12);
+        assert_true(fabs(fp16->deviation - 0.01) < 1e-9);
+        assert_true(ternary->deployed_bytes == 1e6 && ternary->tokens_per_s == 8000);
+    }
+    bn_comparison_release(&made);
+}
+
+static void test_twins_differ_by_what_is_known(void **state)
+{
+    fixture *at = *state;
+    bn_comparison_ask ask = fill(at, 2, 3, false);
+    bn_comparison made = make(at, &ask);
+    assert_int_equal(made.pair_count, 2);
+    const bn_paired *own = &made.pairs[0].loss, *same = &made.pairs[1].loss;
+    assert_true(made.pairs[0].own_best);
+    assert_int_equal(own->count, 6);
+    assert_true(fabs(own->mean - (0.07 + 0.002 / 3)) < 1e-9); /* seed 1 costs ternary 0.002 more */
+    assert_int_equal(own->above, 6);
+    assert_int_equal(own->interval, BN_INTERVAL_STUDENT);
+    assert_int_equal(same->count, 24);
+    assert_int_equal(same->interval, BN_INTERVAL_BCA);
+    bn_comparison_release(&made);
+}
+
+static void test_a_best_at_the_end_of_what_was_tried_is_told(void **state)
+{
+    fixture *at = *state;
+    bn_comparison_ask ask = fill(at, 1, 1, false);
+    ask.maximize = true; /* the worst rates are the outermost ones */
+    bn_comparison made = make(at, &ask);
+    assert_true(bn_comparison_at(&made, 0, 0)->edge);
+    bn_comparison_release(&made);
+    ask.maximize = false;
+    made = make(at, &ask);
+    assert_false(bn_comparison_at(&made, 0, 0)->edge);
+    bn_comparison_release(&made);
+}
+
+static void test_unfinished_runs_are_left_out_and_counted(void **state)
+{
+    fixture *at = *state;
+    bn_comparison_ask ask = fill(at, 1, 2, true);
+    bn_comparison made = make(at, &ask);
+    assert_int_equal(made.run_count, 0);
+    assert_int_equal(made.unfinished, 16);
+    assert_int_equal(made.baseline, -1);
+    bn_comparison_release(&made);
+}
+
+static void test_a_metric_nobody_recorded_leaves_runs_without_a_value(void **state)
+{
+    fixture *at = *state;
+    bn_comparison_ask ask = fill(at, 1, 1, false);
+    ask.metric = "no/such";
+    bn_comparison made = make(at, &ask);
+    assert_int_equal(made.without_value, 8);
+    assert_int_equal(made.cell_count, 0);
+    bn_comparison_release(&made);
+}
+
+static void test_a_misspelt_knob_names_the_nearest(void **state)
+{
+    fixture *at = *state;
+    bn_comparison_ask ask = fill(at, 1, 1, false);
+    bn_comparison made;
+    bn_error err = {0};
+    ask.by = "quant.varient";
+    assert_int_equal(bn_comparison_make(&made, at->store, &ask, &err), BN_EINVAL);
+    assert_non_null(strstr(err.text, "did you mean 'quant.variant'?"));
+}
+
+static void test_without_the_baseline_there_are_cells_but_no_pairs(void **state)
+{
+    fixture *at = *state;
+    bn_comparison_ask ask = fill(at, 1, 1, false);
+    ask.baseline = "bf16";
+    bn_comparison made = make(at, &ask);
+    assert_int_equal(made.baseline, -1);
+    assert_int_equal(made.cell_count, 2);
+    assert_int_equal(made.pair_count, 0);
+    bn_comparison_release(&made);
+}
+
+#define WITH_HOME(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_HOME(test_each_side_is_judged_at_its_own_best_rate),
+        WITH_HOME(test_twins_differ_by_what_is_known),
+        WITH_HOME(test_a_best_at_the_end_of_what_was_tried_is_told),
+        WITH_HOME(test_unfinished_runs_are_left_out_and_counted),
+        WITH_HOME(test_a_metric_nobody_recorded_leaves_runs_without_a_value),
+        WITH_HOME(test_a_misspelt_knob_names_the_nearest),
+        WITH_HOME(test_without_the_baseline_there_are_cells_but_no_pairs),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
