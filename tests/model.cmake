@@ -17,6 +17,22 @@ target_link_libraries(model_lab PUBLIC bn_model PkgConfig::cmocka)
 
 bn_test(model model_lab)
 bn_test(optimizer model_lab)
+bn_test(golden model_lab bn_formats)
+target_compile_definitions(test_golden PRIVATE BN_GOLDEN="${CMAKE_CURRENT_SOURCE_DIR}/golden")
+
+# The golden files themselves are made again and compared, where PyTorch is. Debian's own python3
+# first: another one on the path rarely has it.
+find_program(BN_PYTHON NAMES python3 PATHS /usr/bin NO_DEFAULT_PATH)
+find_program(BN_PYTHON NAMES python3)
+if(BN_PYTHON)
+    execute_process(COMMAND ${BN_PYTHON} -c "import torch" RESULT_VARIABLE no_torch
+                    OUTPUT_QUIET ERROR_QUIET)
+    if(NOT no_torch)
+        add_test(NAME golden_is_what_pytorch_says
+                 COMMAND ${BN_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/golden/make_golden.py --check)
+        set_tests_properties(golden_is_what_pytorch_says PROPERTIES TIMEOUT 120)
+    endif()
+endif()
 
 # Fuzz targets: only where clang is found and BN_FUZZ asks for them. They are built by clang itself,
 # whatever compiler builds the rest.

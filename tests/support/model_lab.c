@@ -26,21 +26,19 @@ static void open_device(model_lab *lab, const char *device)
     if (bn_device_open(&lab->be, name, threads, &err) != BN_OK) fail_msg("%s", err.text);
 }
 
-model_lab model_lab_open(const char *device, ...)
+static void set_basis(bn_config *config)
 {
     static const char *const basis[] = {"model.width=16", "model.layers=2", "model.heads=2",
                                         "model.ffn=32",   "model.vocab=32", "model.context=8",
                                         "train.batch=2"};
-    model_lab lab = {0};
+    bn_config_init(config);
+    for (size_t i = 0; i < sizeof basis / sizeof basis[0]; i++) set_row(config, basis[i]);
+}
+
+static model_lab open_config(const char *device, const bn_config *config)
+{
+    model_lab lab = {.config = *config};
     bn_error err = {0};
-    va_list rows;
-    bn_config_init(&lab.config);
-    for (size_t i = 0; i < sizeof basis / sizeof basis[0]; i++) set_row(&lab.config, basis[i]);
-    va_start(rows, device);
-    for (const char *row = va_arg(rows, const char *); row; row = va_arg(rows, const char *)) {
-        set_row(&lab.config, row);
-    }
-    va_end(rows);
     if (bn_config_resolve(&lab.config, &err) != BN_OK) fail_msg("%s", err.text);
     open_device(&lab, device);
     if (bn_model_open(&lab.model, lab.be, &lab.config, &err) != BN_OK) fail_msg("%s", err.text);
@@ -53,6 +51,33 @@ model_lab model_lab_open(const char *device, ...)
         lab.targets[i] = (int32_t)bn_rng_below(4, i, (uint64_t)lab.config.model.vocab);
     }
     return lab;
+}
+
+model_lab model_lab_open(const char *device, ...)
+{
+    bn_config config;
+    va_list rows;
+    set_basis(&config);
+    va_start(rows, device);
+    for (const char *row = va_arg(rows, const char *); row; row = va_arg(rows, const char *)) {
+        set_row(&config, row);
+    }
+    va_end(rows);
+    return open_config(device, &config);
+}
+
+model_lab model_lab_open_list(const char *device, const char *knobs)
+{
+    bn_config config;
+    char row[128];
+    set_basis(&config);
+    for (const char *at = knobs; *at;) {
+        size_t span = strcspn(at, ";");
+        (void)snprintf(row, sizeof row, "%.*s", (int)span, at);
+        set_row(&config, row);
+        at += span + (at[span] == ';');
+    }
+    return open_config(device, &config);
 }
 
 void model_lab_close(model_lab *lab)

@@ -17,6 +17,9 @@ typedef struct model_lab {
  * sequences of 8. device: "reference", or "cpu:3" for three threads. The weights are initialised.
  */
 model_lab model_lab_open(const char *device, ...);
+
+/* The same with the knobs in one text, "a=1;b=2". */
+model_lab model_lab_open_list(const char *device, const char *knobs);
 void model_lab_close(model_lab *lab);
 
 /* Mean loss of the batch, without gradients. */
