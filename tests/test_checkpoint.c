@@ -31,8 +31,8 @@ static void assert_same_history(const char *folder, const char *one, const char 
         for (size_t i = 0; i < sizeof COMPUTED / sizeof COMPUTED[0]; i++) {
             json_t *p = json_object_get(x, COMPUTED[i]), *q = json_object_get(y, COMPUTED[i]);
             if (!p && !q) continue;
-            if (!json_equal(p, q))
-                fail_msg("%s: '%s' of seq %d differs", other, COMPUTED[i], (int)seq);
+            if (json_equal(p, q)) continue;
+            fail_msg("%s: '%s' of seq %d differs", other, COMPUTED[i], (int)seq);
         }
     }
     json_decref(a);

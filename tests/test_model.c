@@ -163,6 +163,57 @@ static void test_loss_at_initialisation_is_that_of_knowing_nothing(void **state)
     }
 }
 
+static void check_threads(const char *variant, const char *backward)
+{
+    static const char *const devices[] = {"cpu:1", "cpu:2", "cpu:4"};
+    float *grads[3];
+    double losses[3];
+    size_t bytes = 0;
+    for (int i = 0; i < 3; i++) {
+        model_lab lab = model_lab_open(
+            devices[i], variant, backward, "model.width=72", "model.heads=6", "model.kv_heads=3",
+            "model.ffn=104", "model.vocab=301", "model.context=33", "train.batch=3", NULL);
+        losses[i] = model_lab_gradients(&lab);
+        grads[i] = model_lab_grads(&lab);
+        bytes = lab.model->params.floats * sizeof *grads[i];
+        model_lab_close(&lab);
+    }
+    for (int i = 1; i < 3; i++) {
+        assert_true(losses[i] == losses[0]);
+        assert_memory_equal(grads[i], grads[0], bytes);
+    }
+    for (int i = 0; i < 3; i++) free(grads[i]);
+}
+
+static void test_losses_and_gradients_do_not_depend_on_the_number_of_threads(void **state)
+{
+    (void)state;
+    static const char *const variants[] = {"quant.variant=ternary", "quant.variant=binary",
+                                           "quant.variant=int8",    "quant.variant=bf16",
+                                           "quant.variant=fp16",    "quant.variant=fp32"};
+    for (size_t i = 0; i < 6; i++) check_threads(variants[i], "quant.backward=bf16");
+    check_threads(variants[0], "quant.backward=int8");
+    check_threads(variants[0], "quant.backward=fp32");
+}
+
+/* Backends round alike but sum in their own order. */
+static void test_backends_agree_within_single_precision(void **state)
+{
+    (void)state;
+    static const char *const variants[] = {"quant.variant=ternary", "quant.variant=fp32"};
+    for (size_t i = 0; i < 2; i++) {
+        model_lab plain = model_lab_open("reference", variants[i], "model.head=fp32",
+                                         "quant.backward=fp32", NULL);
+        model_lab fast =
+            model_lab_open("cpu:2", variants[i], "model.head=fp32", "quant.backward=fp32", NULL);
+        double one = model_lab_gradients(&plain), two = model_lab_gradients(&fast);
+        assert_true(fabs(one - two) < 1e-6 * one);
+        assert_same_gradients(&plain, &fast);
+        model_lab_close(&plain);
+        model_lab_close(&fast);
+    }
+}
+
 static void test_twins_start_from_the_same_weights(void **state)
 {
     (void)state;
@@ -236,6 +287,8 @@ int main(void)
         cmocka_unit_test(test_gradients_match_in_the_seed_models_layout),
         cmocka_unit_test(test_latent_weights_get_the_gradient_of_the_quantized_ones),
         cmocka_unit_test(test_loss_at_initialisation_is_that_of_knowing_nothing),
+        cmocka_unit_test(test_losses_and_gradients_do_not_depend_on_the_number_of_threads),
+        cmocka_unit_test(test_backends_agree_within_single_precision),
         cmocka_unit_test(test_twins_start_from_the_same_weights),
         cmocka_unit_test(test_a_later_token_never_changes_an_earlier_loss),
         cmocka_unit_test(test_masked_targets_count_for_nothing),

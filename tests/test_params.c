@@ -10,7 +10,6 @@ static bn_config preset(const char *name, const char *variant)
     bn_config_init(&config);
     assert_int_equal(bn_config_preset(&config, name, &err), BN_OK);
     assert_int_equal(bn_config_set(&config, "quant.variant", variant, &err), BN_OK);
-    assert_int_equal(bn_config_set(&config, "train.device", "reference", &err), BN_OK);
     assert_int_equal(bn_config_resolve(&config, &err), BN_OK);
     return config;
 }

@@ -83,8 +83,9 @@ static void test_a_mean_loss_is_of_all_steps_since_the_last_record(void **state)
     (void)run_lab_train(&every_third, *state, "third");
     json_t *a = run_lab_events(*state, "each"), *b = run_lab_events(*state, "third");
     double sum = 0;
-    for (int64_t seq = 3; seq < 6; seq++)
+    for (int64_t seq = 3; seq < 6; seq++) {
         sum += run_lab_value(run_lab_record(a, seq), "train/loss");
+    }
     double mean = run_lab_value(run_lab_record(b, 1), "train/loss");
     assert_true(fabs(mean - sum / 3) < 1e-12);
     json_decref(a);
@@ -107,6 +108,25 @@ static void test_accumulated_micro_batches_equal_one_large_batch(void **state)
     }
     json_decref(a);
     json_decref(b);
+}
+
+static void test_losses_do_not_depend_on_the_number_of_threads(void **state)
+{
+    json_t *events[3];
+    static const char *const threads[] = {"train.threads=1", "train.threads=2", "train.threads=4"};
+    for (size_t i = 0; i < 3; i++) {
+        bn_config config = run_lab_config(*state);
+        run_lab_set(&config, "train.device=cpu", "model.width=32", threads[i], NULL);
+        (void)run_lab_train(&config, *state, threads[i]);
+        events[i] = run_lab_events(*state, threads[i]);
+    }
+    for (int64_t seq = 0; seq < 12; seq++) {
+        double one = run_lab_value(run_lab_record(events[0], seq), "train/loss");
+        for (size_t i = 1; i < 3; i++) {
+            assert_true(run_lab_value(run_lab_record(events[i], seq), "train/loss") == one);
+        }
+    }
+    for (size_t i = 0; i < 3; i++) json_decref(events[i]);
 }
 
 static void test_divergence_ends_the_run_and_names_the_step(void **state)
@@ -189,6 +209,7 @@ int main(void)
         TEST(test_every_variant_learns),
         TEST(test_a_mean_loss_is_of_all_steps_since_the_last_record),
         TEST(test_accumulated_micro_batches_equal_one_large_batch),
+        TEST(test_losses_do_not_depend_on_the_number_of_threads),
         TEST(test_divergence_ends_the_run_and_names_the_step),
         TEST(test_a_stop_keeps_a_checkpoint_and_the_next_attempt_goes_on),
         TEST(test_a_finished_run_is_not_trained_again),
