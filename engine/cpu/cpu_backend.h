@@ -17,4 +17,9 @@ BN_MUST_CHECK bn_status bn_cpu_open(bn_backend *out, int threads, bn_error *err)
 int bn_cpu_threads(bn_backend be);
 const char *bn_cpu_isa_name(bn_backend be);
 
+/* Operations a second (a multiplication and an addition are two) of the format's kernel on panels
+ * that stay in the first-level cache, all threads at once: what a product can reach at best.
+ * F16: as F32, in which its products are made. Takes about a tenth of a second. */
+double bn_cpu_peak(bn_backend be, bn_dtype format);
+
 #endif

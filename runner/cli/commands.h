@@ -2,6 +2,7 @@
 #ifndef BN_RUNNER_CLI_COMMANDS_H
 #define BN_RUNNER_CLI_COMMANDS_H
 
+int bn_cmd_bench(int argc, char **argv);
 int bn_cmd_compare(int argc, char **argv);
 int bn_cmd_data(int argc, char **argv);
 int bn_cmd_export(int argc, char **argv);
