@@ -4,6 +4,7 @@
 
 int bn_cmd_bench(int argc, char **argv);
 int bn_cmd_compare(int argc, char **argv);
+int bn_cmd_dashboard(int argc, char **argv);
 int bn_cmd_data(int argc, char **argv);
 int bn_cmd_export(int argc, char **argv);
 int bn_cmd_ls(int argc, char **argv);

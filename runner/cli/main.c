@@ -13,6 +13,7 @@ static int version(int argc, char **argv);
 static const bn_command COMMANDS[] = {
     {"bench", bn_cmd_bench, "[--json]", "how fast this machine trains, beside its own peak"},
     {"compare", bn_cmd_compare, "[--sweep NAME] [--by KNOB]", "the sides of a sweep, twin by twin"},
+    {"dashboard", bn_cmd_dashboard, "--out DIR", "the home as a page that opens anywhere"},
     {"data", bn_cmd_data, "info|synth ...", "text in, corpora and numbers about them out"},
     {"export", bn_cmd_export, "--format csv|jsonl", "every record, none sampled away"},
     {"help", help, "", "this list"},

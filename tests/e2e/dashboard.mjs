@@ -1,0 +1,145 @@
+// The page from file://, on homes made through the store:
+//     node dashboard.mjs BNEXP PAGE_HOME SCRATCH [PICTURES]
+// Every claim is a check of its own; the exit status says whether all held.
+
+import { execFileSync } from "node:child_process";
+import { mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { openBrowser, openPage, settled } from "./browser.mjs";
+import { claims, query } from "./claims.mjs";
+
+const [bnexp, pageHome, scratch, pictures] = process.argv.slice(2);
+rmSync(scratch, { recursive: true, force: true });
+mkdirSync(scratch, { recursive: true });
+
+const home = (kind) => join(scratch, kind);
+const address = (kind) => pathToFileURL(join(scratch, kind + "-page", "index.html")).href;
+for (const kind of ["demo", "empty", "one", "nan", "hostile"]) {
+  execFileSync(pageHome, [kind, home(kind)]);
+  execFileSync(bnexp, ["dashboard", "--home", home(kind), "--out", home(kind) + "-page"]);
+}
+
+const browser = await openBrowser();
+const { claim, equal, near, done } = claims();
+
+/** Opens a place, lets it settle, gives it to the check, and holds the page to no complaint. */
+async function at(kind, hash, look, check) {
+  const { page, complaints, close } = await openPage(browser, look);
+  try {
+    await page.goto(address(kind) + hash);
+    await settled(page);
+    await check(page);
+    equal(complaints.filter((text) => !/stderr|ERR_FILE_NOT_FOUND/.test(text)), [], "no complaint");
+  } finally {
+    await close();
+  }
+}
+
+const text = (page, selector) => page.locator(selector).first().innerText();
+const plain = (words) => words.replace(/[\u202f\u00a0]/g, " ").replace(/\u2212/g, "-");
+
+await claim("the verdict says the gap that the database holds", () => at("demo", "#compare/lr", {}, async (page) => {
+  const words = plain(await text(page, ".verdict"));
+  const mean = (variant) => query(home("demo"), `SELECT min(m) FROM (SELECT avg(l.min) AS m FROM run r JOIN sweep s ON s.id = r.sweep_id
+    JOIN latest l ON l.run_id = r.id JOIN metric_key k ON k.id = l.key_id JOIN param p ON p.run_id = r.id AND p.name = 'optim.lr'
+    WHERE s.name = 'lr' AND k.name = 'val/loss' AND r.state = 'finished' AND r.variant = '${variant}' GROUP BY p.value)`);
+  const gap = Number(mean("ternary")) - Number(mean("fp16"));
+  near(Number(/([-+][\d.]+)/.exec(words)?.[1]), gap, 0.006, "gap");
+  equal(/^ternary is .* nats behind fp16 at .* parameters, .* faster, weights .* smaller; n = 6/.test(words), true, words);
+}));
+
+await claim("the table of sides shows each side's own best rate", () => at("demo", "#compare/lr", {}, async (page) => {
+  equal(await page.locator(".sides tbody tr").count(), 2, "rows");
+  equal(plain(await text(page, ".sides tbody tr:nth-child(1) td:nth-of-type(3)")), "3e-3", "rate");
+}));
+
+await claim("all runs are in the table and the count says so", () => at("demo", "#runs", {}, async (page) => {
+  equal(Number(await page.locator(".runs-table").getAttribute("aria-rowcount")) - 1, Number(query(home("demo"), "SELECT count(*) FROM run")), "rows");
+}));
+
+await claim("a filter keeps what the database finds", () => at("demo", "#runs", {}, async (page) => {
+  await page.keyboard.press("/");
+  await page.keyboard.type("quant.variant = fp16 and optim.lr > 1e-3 and val/loss < 1.7");
+  await page.keyboard.press("Enter");
+  await page.waitForFunction(() => location.hash.includes("q="));
+  const found = Number(query(home("demo"), `SELECT count(*) FROM run r JOIN param p ON p.run_id = r.id AND p.name = 'optim.lr'
+    JOIN latest l ON l.run_id = r.id JOIN metric_key k ON k.id = l.key_id
+    WHERE r.variant = 'fp16' AND CAST(p.value AS REAL) > 1e-3 AND k.name = 'val/loss' AND l.last < 1.7`));
+  equal(Number(await page.locator(".runs-table").getAttribute("aria-rowcount")) - 1, found, "rows");
+}));
+
+await claim("a mistake in the filter is named and hides nothing", () => at("demo", "#runs?q=no.such+%3D+1", {}, async (page) => {
+  equal(/no knob or metric is called "no.such"/.test(await text(page, ".problem")), true, "message");
+}));
+
+await claim("keys choose runs for the overlay, and the address holds it", () => at("demo", "#runs?sort=name", {}, async (page) => {
+  for (const key of ["j", "p", "j", "p"]) await page.keyboard.press(key);
+  await page.waitForFunction(() => document.querySelectorAll(".runs canvas").length === 1 || !location.hash.includes("sel="));
+  equal((await page.evaluate(() => location.hash)).includes("sel="), true, "address");
+}));
+
+await claim("groups hold the runs that differ in the seed alone", () => at("demo", "#runs?group=seed&q=sweep+%3D+lr+and+state+%3D+finished", {}, async (page) => {
+  equal(await page.locator(".group-row").count(), 10, "groups");
+  await page.locator(".group-row .open").first().click();
+  equal(await page.locator(".run-row").count(), 6, "runs of the group");
+}));
+
+await claim("a run shows its numbers, its twin and its log", () => {
+  const key = query(home("demo"), "SELECT key FROM run WHERE name = 'w128-ternary-lr3e-03-s1' LIMIT 1");
+  return at("demo", `#run/${key}`, { height: 1400 }, async (page) => {
+    const best = Number(query(home("demo"), `SELECT l.min FROM latest l JOIN run r ON r.id = l.run_id JOIN metric_key k ON k.id = l.key_id
+      WHERE r.key = '${key}' AND k.name = 'val/loss'`));
+    near(parseFloat(plain(await page.locator(".fact", { hasText: "best val/loss" }).locator("dd").innerText())), best, 1e-8, "best");
+    equal(/fp16|bf16/.test(await text(page, ".legend")), true, "twin in the legend");
+    equal(/6\.1 M tokens/.test(await page.locator(".log").innerText()), true, "log");
+    equal(await page.locator("tr.differs th").allInnerTexts(), ["quant.variant"], "what differs");
+  });
+});
+
+await claim("zooming in reaches every record", () => {
+  const key = query(home("demo"), "SELECT key FROM run WHERE name = 'w128-ternary-lr3e-03-s1' LIMIT 1");
+  return at("demo", `#run/${key}?y=train/loss`, {}, async (page) => {
+    const box = await page.locator(".run > .charts .u-over").boundingBox();
+    await page.mouse.move(box.x + box.width * 0.4, box.y + 50);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width * 0.5, box.y + 60, { steps: 4 });
+    await page.mouse.up();
+    await page.waitForFunction(() => location.hash.includes("z="));
+    await page.mouse.move(box.x + box.width * 0.5, box.y + 80);
+    const shown = await page.locator(".tip .tip-near .tip-value").first().innerText();
+    const known = query(home("demo"), `SELECT count(*) FROM value v JOIN run r ON r.id = v.run_id JOIN metric_key k ON k.id = v.key_id
+      WHERE r.key = '${key}' AND k.name = 'train/loss' AND v.number = ${Number(plain(shown))}`);
+    const others = query(home("demo"), `SELECT count(*) FROM value v JOIN metric_key k ON k.id = v.key_id WHERE k.name = 'train/loss' AND v.number = ${Number(plain(shown))}`);
+    equal(Number(known) + Number(others) > 0, true, `${shown} is a number of the database`);
+  });
+});
+
+for (const [kind, words] of [["empty", "Nothing here yet"], ["one", "Only ternary has finished runs"], ["nan", "No run has finished yet"]]) {
+  await claim(`a home of the kind "${kind}" says something sensible`, () => at(kind, "", {}, async (page) => {
+    equal((await page.locator("main").innerText()).includes(words), true, words);
+  }));
+}
+
+await claim("hostile names are shown as names", () => at("hostile", "#runs", {}, async (page) => {
+  equal((await page.locator(".runs-table").innerText()).includes("<img src=x onerror=alert(1)>"), true, "name");
+  equal(await page.locator("main img, main script").count(), 0, "elements made of names");
+}));
+
+for (const place of ["", "#runs?sel=x", "#run/zzzzzzzz", "#nonsense/%E0%A4%A"]) {
+  await claim(`the address "${place}" opens`, () => at("hostile", place, {}, async () => {}));
+}
+
+for (const width of [320, 1280, 2560]) {
+  for (const dark of [false, true]) {
+    for (const [name, place] of [["compare", ""], ["runs", "#runs"]]) {
+      await claim(`${name} fits ${width} px, ${dark ? "dark" : "light"}`, () => at("demo", place, { width, dark, height: 1000 }, async (page) => {
+        equal(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), true, "no sideways scrolling");
+        if (pictures) await page.screenshot({ path: join(pictures, `${name}-${width}-${dark ? "dark" : "light"}.png`) });
+      }));
+    }
+  }
+}
+
+await browser.close();
+done();

@@ -1,0 +1,178 @@
+// @ts-check
+// Numbers as people read them. Pure. Every text that stands for a number on the page is made here;
+// tooltips and exports use `exact`.
+
+const MINUS = "\u2212";
+const NARROW = "\u202f";
+
+/** A number that is missing or was never measured. */
+export const NOTHING = "\u2013";
+
+/** @param {string} text */
+const withMinus = (text) => text.replace(/^-/, MINUS).replace(/e-/, "e" + MINUS).replace("e+", "e");
+
+/** Thin spaces between groups of three digits. @param {string} digits */
+const grouped = (digits) => digits.replace(/\B(?=(\d{3})+(?!\d))/g, NARROW);
+
+/** Not finite, or missing, in words; null for an ordinary number. @param {unknown} value */
+function odd(value) {
+  if (value === null || value === undefined) return NOTHING;
+  if (typeof value !== "number") return String(value);
+  if (Number.isNaN(value)) return "NaN";
+  if (!Number.isFinite(value)) return value > 0 ? "\u221e" : MINUS + "\u221e";
+  return null;
+}
+
+/**
+ * To so many significant digits, never in a longer form than needed.
+ * @param {unknown} value @param {number} [digits]
+ */
+export function number(value, digits = 4) {
+  const special = odd(value);
+  if (special !== null) return special;
+  const n = /** @type {number} */ (value);
+  if (n === 0) return "0";
+  const size = Math.abs(n);
+  if (Number.isInteger(n) && size < 1e6) return withMinus(grouped(String(n)));
+  if (size >= 1e15 || size < 1e-4) return withMinus(n.toExponential(digits - 1).replace(/\.?0+e/, "e"));
+  const decimals = Math.max(0, digits - 1 - Math.floor(Math.log10(size)));
+  const [whole, fraction] = size.toFixed(Math.min(decimals, 12)).split(".");
+  return (n < 0 ? MINUS : "") + grouped(whole) + (fraction ? "." + fraction : "");
+}
+
+/** So many decimals, always: for columns that must line up. @param {unknown} value @param {number} decimals */
+export function fixed(value, decimals) {
+  const special = odd(value);
+  return special !== null ? special : withMinus(/** @type {number} */ (value).toFixed(decimals));
+}
+
+/** With its sign, for differences. @param {unknown} value @param {number} decimals */
+export function signed(value, decimals) {
+  const text = fixed(value, decimals);
+  return typeof value === "number" && value > 0 && Number.isFinite(value) ? "+" + text : text;
+}
+
+/** All digits that the number has. @param {unknown} value */
+export function exact(value) {
+  const special = odd(value);
+  return special !== null ? special : withMinus(String(value));
+}
+
+/** A learning rate: 3e-4 rather than 0.0003. @param {unknown} value */
+export function rate(value) {
+  const special = odd(value);
+  if (special !== null) return special;
+  const n = /** @type {number} */ (value);
+  if (n !== 0 && Math.abs(n) < 0.1) {
+    return withMinus(Number(n.toPrecision(3)).toExponential());
+  }
+  return withMinus(String(Number(n.toPrecision(3))));
+}
+
+const STEPS = ["", "k", "M", "G", "T", "P"];
+
+/** 1 066 240 -> 1.07 M. @param {unknown} value @param {number} [digits] */
+export function short(value, digits = 3) {
+  const special = odd(value);
+  if (special !== null) return special;
+  let n = /** @type {number} */ (value);
+  if (Math.abs(n) < 1000) return number(n, digits);
+  let step = 0;
+  while (Math.abs(n) >= 999.5 && step < STEPS.length - 1) {
+    n /= 1000;
+    step++;
+  }
+  const whole = Math.abs(n) >= 100 ? 3 : Math.abs(n) >= 10 ? 2 : 1;
+  return withMinus(Number(n.toPrecision(Math.max(digits, whole))).toFixed(Math.max(0, digits - whole))) + NARROW + STEPS[step];
+}
+
+/**
+ * How the ticks of an axis are said: all with the same decimals and the same thousands.
+ * @param {number[]} ticks @param {boolean} [log] @returns {(value: number) => string}
+ */
+export function ticks(ticks, log = false) {
+  const largest = Math.max(...ticks.map(Math.abs), 0);
+  if (log) return (v) => (Math.abs(v) >= 1000 ? short(v, 2).replace(/\.0/, "") : v !== 0 && Math.abs(v) < 1e-3 ? rate(v) : withMinus(String(Number(v.toPrecision(3)))));
+  const step = largest >= 1e4 ? Math.min(STEPS.length - 1, Math.floor(Math.log10(largest) / 3)) : 0;
+  const unit = 1000 ** step;
+  const gap = ticks.length > 1 ? Math.abs(ticks[1] - ticks[0]) / unit : 1;
+  if (largest !== 0 && largest / unit < 1e-3) return rate;
+  const decimals = Math.max(0, Math.min(9, -Math.floor(Math.log10(gap) + 1e-9)));
+  return (v) => (v === 0 ? "0" : withMinus((v / unit).toFixed(decimals)) + (step ? NARROW + STEPS[step] : ""));
+}
+
+const BYTE_STEPS = ["B", "KiB", "MiB", "GiB", "TiB"];
+
+/** @param {unknown} value */
+export function bytes(value) {
+  const special = odd(value);
+  if (special !== null) return special;
+  let n = /** @type {number} */ (value);
+  let step = 0;
+  while (Math.abs(n) >= 1023.5 && step < BYTE_STEPS.length - 1) {
+    n /= 1024;
+    step++;
+  }
+  return (step === 0 ? number(Math.round(n)) : number(n, 3)) + NARROW + BYTE_STEPS[step];
+}
+
+/** 4 130 s -> 1 h 8 min. @param {unknown} value */
+export function duration(value) {
+  const special = odd(value);
+  if (special !== null) return special === "NaN" ? NOTHING : special;
+  const s = /** @type {number} */ (value);
+  if (s < 1) return number(s * 1000, 2) + NARROW + "ms";
+  if (s < 60) return number(s, s < 10 ? 2 : 3) + NARROW + "s";
+  if (s < 3600) return Math.floor(s / 60) + NARROW + "min " + Math.floor(s % 60) + NARROW + "s";
+  if (s < 86400) return Math.floor(s / 3600) + NARROW + "h " + Math.floor((s % 3600) / 60) + NARROW + "min";
+  return Math.floor(s / 86400) + NARROW + "d " + Math.floor((s % 86400) / 3600) + NARROW + "h";
+}
+
+/** 2026-11-22 18:17, in the reader's time zone. @param {unknown} value seconds since 1970 */
+export function moment(value) {
+  if (typeof value !== "number" || !Number.isFinite(value)) return NOTHING;
+  const date = new Date(value * 1000);
+  const two = (/** @type {number} */ n) => String(n).padStart(2, "0");
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ` +
+    `${two(date.getHours())}:${two(date.getMinutes())}`;
+}
+
+/** 1.18x. @param {unknown} value */
+export function times(value) {
+  const special = odd(value);
+  if (special !== null) return special;
+  const n = /** @type {number} */ (value);
+  return number(n, n >= 100 ? 3 : n >= 10 ? 3 : n >= 1 ? 3 : 2) + "\u00d7";
+}
+
+/** What a metric is counted in, by its name. @param {string} name */
+export function unitOf(name) {
+  if (/(^|[/_])bpb$/.test(name)) return "bits/byte";
+  if (/(^|[/_])(loss|entropy_floor|entropy)$/.test(name)) return "nats";
+  if (/_bytes$/.test(name)) return "bytes";
+  if (/tokens_per_s$/.test(name)) return "tokens/s";
+  if (/_per_s$/.test(name)) return "1/s";
+  if (/_ms$/.test(name)) return "ms";
+  if (/_s$/.test(name)) return "s";
+  if (/energy_j$|_j$/.test(name)) return "J";
+  if (/(^|\/)tokens$/.test(name)) return "tokens";
+  return "";
+}
+
+/** A metric's value by what its name says of its unit. @param {string} name @param {unknown} value */
+export function metric(name, value) {
+  if (typeof value !== "number") return odd(value) || NOTHING;
+  if (/_bytes$/.test(name)) return bytes(value);
+  if (/(^|\/)(tokens|params|ternary_params)$/.test(name)) return short(value);
+  if (/tokens_per_s$/.test(name)) return short(value);
+  if (/(^|[/_.])lr$/.test(name)) return rate(value);
+  if (/loss$|bpb$/.test(name)) return fixed(value, 4);
+  return number(value, 4);
+}
+
+/** A knob's value. @param {string} name @param {unknown} value */
+export function knob(name, value) {
+  if (typeof value === "number") return /(^|[._])lr\d?$|weight_decay|eps$/.test(name) ? rate(value) : number(value, 6);
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  return value === null || value === undefined ? NOTHING : String(value);
+}

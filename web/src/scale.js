@@ -1,0 +1,88 @@
+// @ts-check
+// Axes: from numbers to places on the screen and back, and where the ticks go. Pure.
+
+/** @typedef {{(value: number): number, invert: (place: number) => number, domain: [number, number], log: boolean}} Scale */
+
+/**
+ * @param {[number, number]} domain @param {[number, number]} range @param {boolean} [log]
+ * @returns {Scale}
+ */
+export function makeScale(domain, range, log = false) {
+  const of = log ? Math.log10 : (/** @type {number} */ v) => v;
+  const low = of(domain[0]);
+  const span = of(domain[1]) - low || 1;
+  const size = range[1] - range[0];
+  const scale = (/** @type {number} */ value) => range[0] + ((of(value) - low) / span) * size;
+  const invert = (/** @type {number} */ place) => {
+    const value = low + ((place - range[0]) / size) * span;
+    return log ? 10 ** value : value;
+  };
+  return Object.assign(scale, { invert, domain, log });
+}
+
+/** Room around the data, so that no point lies on the frame. @param {number} low @param {number} high @param {boolean} log @param {number} [share] @returns {[number, number]} */
+export function padded(low, high, log, share = 0.05) {
+  if (!(low <= high)) return log ? [0.1, 10] : [0, 1];
+  if (log) {
+    if (low === high) return [low / 2, high * 2];
+    const room = (high / low) ** share;
+    return [low / room, high * room];
+  }
+  if (low === high) {
+    const room = Math.abs(low) * 0.05 || 0.5;
+    return [low - room, high + room];
+  }
+  const room = (high - low) * share;
+  return [low - room, high + room];
+}
+
+/** The round step nearest to rough: 1, 2 or 5 times a power of ten. @param {number} rough */
+function roundStep(rough) {
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const part = rough / power;
+  return power * (part < 1.5 ? 1 : part < 3.5 ? 2 : part < 7.5 ? 5 : 10);
+}
+
+/** @param {number} low @param {number} high @param {number} count about so many @returns {number[]} */
+export function linearTicks(low, high, count) {
+  if (!(high > low)) return [low];
+  const step = roundStep((high - low) / Math.max(1, count));
+  const ticks = [];
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) {
+    ticks.push(Number((i * step).toPrecision(12)));
+  }
+  return ticks;
+}
+
+/** @param {number} low @param {number} high @param {number} count @returns {number[]} */
+export function logTicks(low, high, count) {
+  const from = Math.floor(Math.log10(low));
+  const to = Math.ceil(Math.log10(high));
+  const decades = Math.log10(high / low);
+  const every = Math.max(1, Math.ceil(decades / Math.max(1, count)));
+  const within = decades * 3 <= count ? [1, 2, 5] : decades * 2 <= count ? [1, 3] : [1];
+  const ticks = [];
+  for (let power = from; power <= to; power++) {
+    if (((power % every) + every) % every) continue;
+    for (const part of within) {
+      const tick = Number((part * 10 ** power).toPrecision(12));
+      if (tick >= low * 0.999999 && tick <= high * 1.000001) ticks.push(tick);
+    }
+  }
+  return ticks.length >= 2 ? ticks : linearTicks(low, high, count);
+}
+
+/** @param {Scale} scale @param {number} count */
+export const ticksOf = (scale, count) =>
+  scale.log ? logTicks(scale.domain[0], scale.domain[1], count) : linearTicks(scale.domain[0], scale.domain[1], count);
+
+/** Seconds on an axis: steps of 1, 2, 5, 10, 15, 30 of a unit that people count in. @param {number} low @param {number} high @param {number} count */
+export function timeTicks(low, high, count) {
+  const steps = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400];
+  const rough = (high - low) / Math.max(1, count);
+  if (rough < 1) return linearTicks(low, high, count);
+  const step = steps.find((s) => s >= rough) ?? Math.ceil(rough / 86400) * 86400;
+  const ticks = [];
+  for (let tick = Math.ceil(low / step) * step; tick <= high; tick += step) ticks.push(tick);
+  return ticks;
+}

@@ -1,0 +1,79 @@
+// @ts-check
+// A table of any length: only the rows in view exist. A real table, so that readers of any kind find
+// their way; two empty rows stand for what is above and below.
+
+import { h } from "./dom.js";
+
+export const ROW_HEIGHT = 34;
+const MARGIN_ROWS = 12;
+
+export class VirtualTable {
+  /** @param {{row: (item: any) => HTMLElement, head: HTMLElement, columns: number, label: string}} wish */
+  constructor(wish) {
+    this.wish = wish;
+    /** @type {any[]} */
+    this.items = [];
+    this.from = -1;
+    this.to = -1;
+    this.cursor = -1;
+    const spacer = () => h("tr.spacer", { "aria-hidden": "true" }, h("td", { colspan: String(wish.columns) }));
+    this.above = spacer();
+    this.below = spacer();
+    this.body = h("tbody", {}, this.above, this.below);
+    this.table = h("table.runs-table", { "aria-label": wish.label }, h("thead", {}, wish.head), this.body);
+    this.element = h("div.table-box", { tabindex: "0", role: "region", "aria-label": wish.label }, this.table);
+    this.element.addEventListener("scroll", () => this.draw(), { passive: true });
+    new ResizeObserver(() => this.draw()).observe(this.element);
+    /** @type {any} */
+    this.pause = 0;
+    this.element.table = this;
+  }
+
+  /** @param {any[]} items */
+  set(items) {
+    this.items = items;
+    this.from = -1;
+    this.table.setAttribute("aria-rowcount", String(items.length + 1));
+    this.draw();
+  }
+
+  draw() {
+    const height = this.element.clientHeight || 600;
+    const first = Math.floor(this.element.scrollTop / ROW_HEIGHT);
+    const from = Math.max(0, first - MARGIN_ROWS);
+    const to = Math.min(this.items.length, first + Math.ceil(height / ROW_HEIGHT) + MARGIN_ROWS);
+    const near = from <= this.from + MARGIN_ROWS / 2 && from >= this.from - MARGIN_ROWS / 2;
+    if (this.from >= 0 && near && Math.abs(to - this.to) <= MARGIN_ROWS / 2 && !(from === 0 && this.from !== 0) && !(to === this.items.length && this.to !== to)) return;
+    this.from = from;
+    this.to = to;
+    const rows = [];
+    for (let i = from; i < to; i++) {
+      const row = this.wish.row(this.items[i]);
+      row.setAttribute("aria-rowindex", String(i + 2));
+      if (i === this.cursor) row.classList.add("cursor");
+      rows.push(row);
+    }
+    this.above.firstElementChild.style.setProperty("height", `${from * ROW_HEIGHT}px`);
+    this.below.firstElementChild.style.setProperty("height", `${(this.items.length - to) * ROW_HEIGHT}px`);
+    this.body.replaceChildren(this.above, ...rows, this.below);
+    clearTimeout(this.pause);
+    this.pause = setTimeout(() => {
+      for (const box of this.body.querySelectorAll(".spark[data-run]")) box.dispatchEvent(new Event("draw"));
+    }, 120);
+  }
+
+  /** Moves the row that keys speak of. @param {number} by */
+  move(by) {
+    this.cursor = Math.min(this.items.length - 1, Math.max(0, this.cursor + by));
+    const top = this.cursor * ROW_HEIGHT;
+    const { scrollTop, clientHeight } = this.element;
+    if (top < scrollTop) this.element.scrollTop = top;
+    else if (top + 2 * ROW_HEIGHT > scrollTop + clientHeight - ROW_HEIGHT) this.element.scrollTop = top + 3 * ROW_HEIGHT - clientHeight;
+    this.from = -1;
+    this.draw();
+  }
+
+  current() {
+    return this.items[this.cursor];
+  }
+}

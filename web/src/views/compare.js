@@ -1,0 +1,125 @@
+// @ts-check
+// The first thing one sees: for each sweep the answer, then what it rests on.
+
+import { h, choice, select } from "../dom.js";
+import * as format from "../format.js";
+import { cellName, sideMetric } from "../model.js";
+import { inOrder, lookOf } from "../colors.js";
+import { sentence, weightBytes, twins } from "../verdict.js";
+import { twinCurves } from "./twins.js";
+import { uCurve } from "./ucurve.js";
+
+/** @typedef {import("../app.js").App} App */
+/** @typedef {import("../model.js").Sweep} Sweep */
+/** @typedef {import("../model.js").Cell} Cell */
+/** @typedef {import("../model.js").Side} Side */
+
+/** The largest model first: that is what people ask about. @param {Sweep} sweep @returns {Cell[]} */
+export function orderedCells(sweep) {
+  const size = (/** @type {Cell} */ cell) => sideMetric(cell.sides[0], "model/params") || 0;
+  return [...sweep.comparison].sort((a, b) => size(b) - size(a));
+}
+
+/** @param {Cell} cell @returns {Side[]} */
+export const orderedSides = (cell) => inOrder(cell.sides.map((side) => side.variant)).map((variant) =>
+  /** @type {Side} */ (cell.sides.find((side) => side.variant === variant)));
+
+/** @param {string} variant */
+export const variantName = (variant) => {
+  const look = lookOf(variant);
+  return h("span.variant", {}, h("span.swatch", { class: look.dash.length ? "swatch dashed" : "swatch",
+    style: { color: `var(${look.color})` } }), variant);
+};
+
+/** @param {Cell} cell @param {Sweep} sweep */
+function verdict(cell, sweep) {
+  const pieces = sentence(cell, sweep);
+  if (!pieces) {
+    const only = cell.sides[0];
+    return h("p.verdict", {}, only ? `Only ${only.variant} has finished runs: there is nothing to compare yet.` : "No run has finished yet.");
+  }
+  return h("p.verdict", {}, pieces.map((piece) => piece.variant ? h("b.said-variant", {}, piece.text)
+    : piece.strong ? h("b.said-number", {}, piece.text) : piece.text));
+}
+
+/**
+ * The columns of the table of sides; those that nobody measured are left out.
+ * @type {{head: string, unit: string, of: (side: Side) => number, show: (value: number) => string}[]}
+ */
+const COLUMNS = [
+  { head: "tokens/s", unit: "", of: (side) => sideMetric(side, "tokens_per_s"), show: (v) => format.short(v) },
+  { head: "training memory", unit: "", of: (side) => firstOf(side, ["mem/engine_bytes", "mem/device_bytes", "mem/peak_rss_bytes"]), show: format.bytes },
+  { head: "deployed weights", unit: "", of: weightBytes, show: format.bytes },
+  { head: "parameters", unit: "", of: (side) => sideMetric(side, "model/params"), show: (v) => format.short(v) },
+  { head: "energy", unit: "", of: (side) => sideMetric(side, "energy_j"), show: (v) => format.short(v) + "\u202fJ" },
+];
+
+/** @param {Side} side @param {string[]} names */
+const firstOf = (side, names) => names.map((name) => sideMetric(side, name)).find(Number.isFinite) ?? NaN;
+
+/** @param {Cell} cell @param {Sweep} sweep */
+function sidesTable(cell, sweep) {
+  const sides = orderedSides(cell);
+  const base = twins(cell)?.[1] ?? sides[0];
+  const columns = COLUMNS.filter((column) => sides.some((side) => Number.isFinite(column.of(side))));
+  const unit = format.unitOf(sweep.metric);
+  const row = (/** @type {Side} */ side) => {
+    const gap = side.best.mean - base.best.mean;
+    return h("tr", {}, h("th", { scope: "row" }, variantName(side.variant)),
+      h("td", {}, format.fixed(side.best.mean, 4), Number.isFinite(side.best.sd) ? h("span.soft", {}, ` ± ${format.fixed(side.best.sd, 4)}`) : null),
+      h("td", {}, side === base ? h("span.soft", {}, "baseline") : format.signed(gap, 4)),
+      h("td", {}, format.rate(side.best.rate)),
+      columns.map((column) => {
+        const value = column.of(side);
+        const share = value / column.of(base);
+        return h("td", {}, column.show(value), side !== base && Number.isFinite(share) && Math.abs(share - 1) > 0.0005
+          ? h("span.soft", {}, " " + format.times(share)) : null);
+      }),
+      h("td", {}, String(side.best.runs.length)));
+  };
+  return h("div.scroll", { tabindex: "0", role: "region", "aria-label": `Sides of ${sweep.name}` }, h("table.sides", {},
+    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "variant"), h("th", { scope: "col" }, `best ${sweep.metric}${unit ? ` [${unit}]` : ""}`),
+      h("th", { scope: "col" }, "gap"), h("th", { scope: "col" }, "at learning rate"),
+      columns.map((column) => h("th", { scope: "col" }, column.head)), h("th", { scope: "col" }, "runs"))),
+    h("tbody", {}, sides.map(row))));
+}
+
+/** @param {Sweep} sweep */
+function progress(sweep) {
+  const done = sweep.runs.filter((run) => run.state === "finished").length;
+  const all = Math.max(sweep.planned, sweep.runs.length);
+  const bad = sweep.runs.filter((run) => ["failed", "crashed"].includes(run.state)).length;
+  return `${done} of ${all} runs finished` + (bad ? `, ${bad} failed` : "") + ` \u00b7 ${sweep.method} \u00b7 ${format.moment(sweep.created_s)}`;
+}
+
+/** @param {App} app @param {Sweep} sweep */
+function section(app, sweep) {
+  const cells = orderedCells(sweep);
+  const named = app.place.options.get("cell");
+  const cell = cells.find((c) => cellName(c) === named) ?? cells[0];
+  const head = h("header.sweep-head", {}, h("h2", {}, h("a", { href: app.link("sweep", sweep.name) }, sweep.name)),
+    h("span.soft", {}, progress(sweep)),
+    cells.length > 1 ? select("Model", cells.map((c) => [cellName(c), cellName(c)]), cellName(cell), (value) => app.set({ cell: value })) : null);
+  if (!cell) {
+    return h("section.sweep", {}, head, h("p.verdict", {}, sweep.runs.length ? "No run has finished yet." : "No run has begun yet."),
+      h("div.charts", {}, twinCurves(app, sweep, null)));
+  }
+  return h("section.sweep", {}, head, verdict(cell, sweep), sidesTable(cell, sweep),
+    h("div.charts", {}, twinCurves(app, sweep, cell), uCurve(app, sweep, cell)));
+}
+
+/** @param {App} app */
+export function compareView(app) {
+  const { model, place } = app;
+  if (!model.sweeps.length) {
+    return h("div.empty", {}, h("h1", {}, "Nothing here yet"),
+      h("p", {}, "This home holds no sweep. Start one and write the page again:"),
+      h("pre", {}, "bnexp sweep sweeps/lr.toml\nbnexp dashboard --out page"));
+  }
+  const chosen = place.subject ? model.sweeps.filter((sweep) => sweep.name === place.subject) : [...model.sweeps].reverse();
+  return h("div.compare", {}, h("h1.hidden", {}, "Comparison"),
+    model.sweeps.length > 1 ? h("nav.pick", { "aria-label": "Sweeps" }, choice("Sweep", [["", "all sweeps"],
+      ...[...model.sweeps].reverse().map((s) => /** @type {[string, string]} */ ([s.name, s.name]))],
+      place.subject, (value) => app.go({ ...place, subject: value }))) : null,
+    chosen.length ? chosen.map((sweep) => section(app, sweep)) : h("p", {}, `There is no sweep called "${place.subject}".`));
+}

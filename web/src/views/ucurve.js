@@ -1,0 +1,54 @@
+// @ts-check
+// Loss against learning rate: the U of every variant, each seed a point, the mean a line.
+
+import * as format from "../format.js";
+import { lookOf } from "../colors.js";
+import { plotFigure } from "../figure.js";
+import { padded } from "../scale.js";
+import { orderedSides } from "./compare.js";
+
+/** @param {import("../app.js").App} app @param {import("../model.js").Sweep} sweep @param {import("../model.js").Cell} cell */
+export function uCurve(app, sweep, cell) {
+  const sides = orderedSides(cell).map((side) => ({ ...side, rates: side.rates.filter((rate) => typeof rate.rate === "number" && rate.rate > 0) }));
+  const all = sides.flatMap((side) => side.rates);
+  if (new Set(all.map((rate) => rate.rate)).size < 2) return null;
+  const unit = format.unitOf(sweep.metric);
+  const xs = all.map((rate) => rate.rate);
+  const means = all.map((rate) => rate.mean);
+  // A rate that diverged would flatten the rest: the view keeps to three times the spread of the better half.
+  const sorted = [...means].sort((a, b) => a - b);
+  const best = sweep.maximize ? sorted[sorted.length - 1] : sorted[0];
+  const middle = sorted[Math.floor(sorted.length / 2)];
+  const limit = best + (middle - best) * 4;
+  const shown = all.flatMap((rate) => rate.losses).filter((loss) => sweep.maximize ? loss >= limit : loss <= limit);
+  const beyond = all.length - all.filter((rate) => sweep.maximize ? rate.mean >= limit : rate.mean <= limit).length;
+  const make = () => ({
+    label: `${sweep.metric} against learning rate for ${sides.map((side) => side.variant).join(", ")}`,
+    x: { label: "learning rate", log: true, domain: padded(Math.min(...xs), Math.max(...xs), true, 0.08), format: format.rate,
+      ticks: [...new Set(xs)].sort((a, b) => a - b).slice(0, 12).map((at) => ({ at, text: format.rate(at) })) },
+    y: { label: sweep.metric + (unit ? ` [${unit}]` : ""), domain: padded(Math.min(...shown), Math.max(...shown), false, 0.08) },
+    marks: sides.flatMap((side) => marksOf(app, side, sweep)),
+  });
+  return plotFigure({
+    title: `${sweep.metric} against learning rate`, height: 340,
+    note: "A point is a run, a line the mean over seeds; the large mark is the best rate." + (beyond ? ` ${beyond} worse ${beyond === 1 ? "rate is" : "rates are"} off the chart.` : ""),
+    table: () => [["variant", "optim.lr", "run", sweep.metric], ...sides.flatMap((side) => side.rates.flatMap((rate) =>
+      rate.runs.map((run, i) => [side.variant, String(rate.rate), app.model.runs[run].name, String(rate.losses[i])])))],
+  }, make);
+}
+
+/** @param {import("../app.js").App} app @param {import("../model.js").Side} side @param {import("../model.js").Sweep} sweep @returns {import("../plot.js").Mark[]} */
+function marksOf(app, side, sweep) {
+  const look = lookOf(side.variant);
+  const color = `var(${look.color})`;
+  const points = side.rates.flatMap((rate) => rate.runs.map((run, i) => ({
+    type: /** @type {const} */ ("point"), x: rate.rate, y: rate.losses[i], color, mark: look.mark, size: 3, hollow: true,
+    tip: [app.model.runs[run].name, `${sweep.metric} ${format.exact(rate.losses[i])}`, `learning rate ${format.rate(rate.rate)}`],
+    open: () => { location.hash = app.link("run", app.model.runs[run].key); } })));
+  return [
+    { type: "line", x: side.rates.map((rate) => rate.rate), y: side.rates.map((rate) => rate.mean), color, dash: look.dash },
+    ...points,
+    { type: "point", x: side.best.rate, y: side.best.mean, color, mark: look.mark, size: 6,
+      tip: [`${side.variant} at its best rate ${format.rate(side.best.rate)}`, `mean ${format.exact(side.best.mean)}, n = ${side.best.runs.length}`] },
+  ];
+}

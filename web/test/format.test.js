@@ -1,0 +1,47 @@
+import { test } from "node:test";
+import assert from "node:assert/strict";
+import * as format from "../src/format.js";
+
+const plain = (text) => text.replace(/\u202f/g, " ").replace(/\u2212/g, "-");
+
+test("numbers keep their significant digits and no more", () => {
+  assert.equal(plain(format.number(1.23456)), "1.235");
+  assert.equal(plain(format.number(1234567)), "1 234 567");
+  assert.equal(plain(format.number(-0.00001234)), "-1.234e-5");
+  assert.equal(plain(format.number(0)), "0");
+});
+
+test("what is no number is said, not hidden", () => {
+  assert.equal(format.number(NaN), "NaN");
+  assert.equal(format.number(undefined), format.NOTHING);
+  assert.equal(format.fixed(Infinity, 2), "\u221e");
+});
+
+test("thousands are counted in k, M, G with all digits shown", () => {
+  assert.equal(plain(format.short(61000)), "61.0 k");
+  assert.equal(plain(format.short(819072, 2)), "819 k");
+  assert.equal(plain(format.short(999999)), "1.00 M");
+  assert.equal(plain(format.short(12)), "12");
+});
+
+test("bytes are binary", () => {
+  assert.equal(plain(format.bytes(1536)), "1.50 KiB");
+  assert.equal(plain(format.bytes(12)), "12 B");
+});
+
+test("rates are powers of ten", () => {
+  assert.equal(plain(format.rate(0.0003)), "3e-4");
+  assert.equal(plain(format.rate(0.1)), "0.1");
+});
+
+test("ticks of one axis share their decimals", () => {
+  const say = format.ticks([1.6, 1.8, 2, 2.2]);
+  assert.deepEqual([1.6, 2].map(say), ["1.6", "2.0"]);
+  const long = format.ticks([0, 20000, 40000]);
+  assert.deepEqual([0, 20000].map((v) => plain(long(v))), ["0", "20 k"]);
+});
+
+test("durations are read, not computed", () => {
+  assert.equal(plain(format.duration(3725)), "1 h 2 min");
+  assert.equal(plain(format.duration(0.25)), "250 ms");
+});

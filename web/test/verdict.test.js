@@ -1,0 +1,32 @@
+import { test } from "node:test";
+import assert from "node:assert/strict";
+import { sentence } from "../src/verdict.js";
+
+const side = (variant, mean, n, metrics) => ({ variant, best: { rate: 0.003, mean, sd: 0.01, runs: Array(n).fill(0), losses: [] },
+  rates: [], metrics: Object.entries(metrics).map(([name, value]) => ({ name, mean: value })) });
+const low = side("ternary", 1.81, 6, { tokens_per_s: 59000, "model/deployed_bytes": 1e5, "model/params": 1066240 });
+const high = side("fp16", 1.6, 6, { tokens_per_s: 50000, "model/deployed_bytes": 7.6e5, "model/params": 1066240 });
+const sweep = { metric: "val/loss", maximize: false };
+const words = (cell) => sentence(cell, sweep).map((piece) => piece.text).join("").replace(/[\u202f\u2212]/g, " ");
+
+test("the sentence says gap, size, speed, weights and how many runs", () => {
+  assert.equal(words({ where: [], sides: [high, low] }),
+    "ternary is +0.21 nats behind fp16 at 1.1 M parameters, 1.18\u00d7 faster, weights 7.60\u00d7 smaller; n = 6 runs a side.");
+});
+
+test("with paired statistics it says the interval", () => {
+  const pairs = [{ a: "ternary", b: "fp16", mean: 0.21, low: 0.18, high: 0.24, count: 6 }];
+  assert.match(words({ where: [], sides: [low, high], pairs }), /\+0\.21 ± 0\.03 nats behind fp16 .*n = 6 pairs\.$/);
+});
+
+test("an interval that holds zero is no difference", () => {
+  const pairs = [{ a: "ternary", b: "fp16", mean: 0.01, low: -0.02, high: 0.04, count: 5 }];
+  assert.match(words({ where: [], sides: [low, high], pairs }), /^ternary is level with fp16/);
+});
+
+test("what was not measured is not said", () => {
+  const bare = { where: [], sides: [side("ternary", 2, 1, {}), side("fp16", 1, 1, {})] };
+  assert.equal(words(bare), "ternary is +1.00 nats behind fp16; n = 1 run a side.");
+});
+
+test("one side alone has no verdict", () => assert.equal(sentence({ where: [], sides: [low] }, sweep), null));
