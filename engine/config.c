@@ -116,8 +116,8 @@ static const bn_knob KNOBS[] = {
     {"train.device", BN_KNOB_TEXT, FIELD(train.device), 0, 0, NULL, "auto", false, "",
      "auto, cpu, reference, cuda"},
 
-    {"data.path", BN_KNOB_TEXT, FIELD(data.path), 0, 0, NULL, "", true, "",
-     "text files or token shards, ':' between them"},
+    {"data.path", BN_KNOB_TEXT, FIELD(data.path), 0, 0, NULL, "synth", true, "",
+     "text files or token shards, ':' between them; synth: the built-in corpus"},
     {"data.tokenizer", BN_KNOB_TEXT, FIELD(data.tokenizer), 0, 0, NULL, "bytes", true, "",
      "bytes, or the path of a SentencePiece model"},
     {"data.val_fraction", BN_KNOB_REAL, FIELD(data.val_fraction), 0.001, 0.5, NULL, "0.1", true, "",

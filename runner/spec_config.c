@@ -6,6 +6,7 @@
 
 #include "engine/base/file.h"
 #include "engine/base/nearest.h"
+#include "engine/config_files.h"
 #include "runner/spec_read.h"
 
 static const char *kind_word(bn_knob_kind kind)
@@ -46,60 +47,13 @@ static bool is_file_knob(const char *name)
     return strcmp(name, "data.path") == 0 || strcmp(name, "data.tokenizer") == 0;
 }
 
-/* One file of a list: as it stands, from the working folder, from beside the sweep file. */
-static bn_status resolve_file(const bn_spec *spec, const char *piece, bn_text *out, bn_error *err)
-{
-    char folder[BN_PATH_MAX] = "", beside[BN_PATH_MAX], absolute[BN_PATH_MAX];
-    const char *found = bn_file_exists(piece) ? piece : NULL;
-    const char *slash = strrchr(spec->file, '/');
-    if (!found && slash && piece[0] != '/') {
-        (void)snprintf(folder, sizeof folder, "%.*s", (int)(slash - spec->file), spec->file);
-        bn_status status = bn_path_join(beside, *folder ? folder : "/", piece, err);
-        if (status != BN_OK) return status;
-        if (bn_file_exists(beside)) found = beside;
-    }
-    if (!found) {
-        return bn_fail(err, BN_ENOENT, "there is no file '%.100s' here%s%.60s", piece,
-                       *folder ? " nor in " : "", folder);
-    }
-    bn_status status = bn_path_absolute(absolute, found, err);
-    if (status == BN_OK) bn_text_add(out, absolute);
-    return status;
-}
-
-static bn_status resolve_list(const bn_spec *spec, char *field, size_t size_bytes, bn_error *err)
-{
-    char all[BN_CONFIG_TEXT_MAX * 4], piece[BN_PATH_MAX];
-    bn_text text;
-    bn_text_fixed(&text, all, sizeof all);
-    for (const char *c = field; *c;) {
-        size_t span = strcspn(c, ":");
-        (void)snprintf(piece, sizeof piece, "%.*s", (int)span, c);
-        bn_status status = span ? resolve_file(spec, piece, &text, err) : BN_OK;
-        if (status != BN_OK) return status;
-        c += span;
-        if (*c != ':') break;
-        bn_text_add(&text, ":");
-        c++;
-    }
-    if (text.failed || text.length >= size_bytes) {
-        return bn_fail(err, BN_EINVAL, "its absolute paths take more than %zu bytes", size_bytes);
-    }
-    memset(field, 0, size_bytes);
-    memcpy(field, all, text.length);
-    return BN_OK;
-}
-
 bn_status bn_spec_resolve_paths(const bn_spec *spec, bn_config *config, bn_error *err)
 {
-    if (resolve_list(spec, config->data.path, sizeof config->data.path, err) != BN_OK) {
-        return bn_fail_in(err, "'data.path'");
-    }
-    if (strcmp(config->data.tokenizer, "bytes") == 0) return BN_OK;
-    if (resolve_list(spec, config->data.tokenizer, sizeof config->data.tokenizer, err) != BN_OK) {
-        return bn_fail_in(err, "'data.tokenizer'");
-    }
-    return BN_OK;
+    char folder[BN_PATH_MAX];
+    const char *slash = strrchr(spec->file, '/');
+    (void)snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - spec->file) : 1,
+                   slash ? spec->file : ".");
+    return bn_config_find_files(config, *folder ? folder : "/", err);
 }
 
 bn_status bn_spec_check_value(const bn_spec_reader *reader, const char *name,

@@ -69,7 +69,7 @@ floor(fleet     FILES runner/fleet/*.[ch]      MAY runner/fleet runner/toml.h st
 floor(worker    FILES runner/worker.[ch] runner/toml.[ch] runner/toml.cpp
                 MAY runner/worker.h runner/toml.h runner/fleet/rundir.h engine engine/base)
 floor(sweep     FILES runner/sweep.[ch] runner/spec.[ch] runner/spec_*.[ch] runner/sweep_*.[ch]
-                MAY runner runner/search runner/fleet store engine/base engine/config.h NEVER store/db.h)
+                MAY runner runner/search runner/fleet store engine/base engine/config.h engine/config_files.h NEVER store/db.h)
 floor(cli       FILES runner/cli/*.[ch]
                 MAY runner runner/cli runner/search runner/fleet reporters reporters/stats store engine engine/corpus
                     engine/formats engine/base NEVER store/db.h)

@@ -7,6 +7,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/file.h"
+#include "engine/config_files.h"
 #include "engine/train.h"
 #include "runner/cli/command.h"
 #include "runner/cli/commands.h"
@@ -58,7 +59,7 @@ static bn_status configure(const train_options *o, bn_config *config, bn_error *
         status = bn_knobs_set(config, o->sets.items[i], err);
     }
     if (status != BN_OK) return err->status = err->status == BN_ENOENT ? BN_EINVAL : err->status;
-    if (bn_knobs_find_files(config, err) != BN_OK) return err->status;
+    if (bn_config_find_files(config, NULL, err) != BN_OK) return err->status;
     return bn_config_resolve(config, err);
 }
 

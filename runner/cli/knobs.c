@@ -111,41 +111,6 @@ bn_status bn_knobs_read(const char *file, bn_config *config, bn_error *err)
     return status;
 }
 
-/* The parts of a ':' list, each absolute. "synth" and "bytes" are no files. */
-static bn_status find_list(const char *knob, const char *word, char *field, size_t size,
-                           bn_error *err)
-{
-    char out[BN_CONFIG_TEXT_MAX], piece[BN_PATH_MAX], absolute[BN_PATH_MAX];
-    bn_text text;
-    if (!*field || strcmp(field, word) == 0) return BN_OK;
-    bn_text_fixed(&text, out, sizeof out);
-    for (const char *c = field; *c; c += *c == ':') {
-        size_t span = strcspn(c, ":");
-        (void)snprintf(piece, sizeof piece, "%.*s", (int)span, c);
-        c += span;
-        if (span == 0) continue;
-        if (!bn_file_exists(piece)) {
-            return bn_fail(err, BN_EINVAL, "'%s': there is no file '%.120s'", knob, piece);
-        }
-        if (bn_path_absolute(absolute, piece, err) != BN_OK) return err->status;
-        bn_text_addf(&text, "%s%s", text.length ? ":" : "", absolute);
-    }
-    if (text.failed || text.length >= size) {
-        return bn_fail(err, BN_EINVAL, "'%s' must be shorter than %zu bytes", knob, size);
-    }
-    (void)snprintf(field, size, "%s", out);
-    return BN_OK;
-}
-
-bn_status bn_knobs_find_files(bn_config *config, bn_error *err)
-{
-    bn_status status =
-        find_list("data.path", "synth", config->data.path, sizeof config->data.path, err);
-    if (status != BN_OK) return status;
-    return find_list("data.tokenizer", "bytes", config->data.tokenizer,
-                     sizeof config->data.tokenizer, err);
-}
-
 bn_status bn_knobs_of_run(const char *dir, bn_config *config, bn_error *err)
 {
     bn_rundir run;

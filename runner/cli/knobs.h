@@ -16,9 +16,6 @@ BN_MUST_CHECK bn_status bn_knobs_set(bn_config *config, const char *assignment, 
  * BN_ENOENT, BN_EINVAL with file:line. */
 BN_MUST_CHECK bn_status bn_knobs_read(const char *file, bn_config *config, bn_error *err);
 
-/* Files that knobs name, made absolute; those that are missing are BN_EINVAL. */
-BN_MUST_CHECK bn_status bn_knobs_find_files(bn_config *config, bn_error *err);
-
 /* Of a run's run.toml. */
 BN_MUST_CHECK bn_status bn_knobs_of_run(const char *dir, bn_config *config, bn_error *err);
 
