@@ -65,10 +65,27 @@ bn_status bn_checkpoint_dir_step(char out[BN_PATH_MAX], const char *dir, int64_t
     return bn_path_join(out, dir, name, err);
 }
 
+/* What a kill left half-written. Who cannot remove it loses disk space, nothing else. */
+static void remove_unfinished(const char *dir)
+{
+    static const char ending[] = ".safetensors.tmp";
+    char path[BN_PATH_MAX];
+    DIR *folder = opendir(dir);
+    struct dirent *entry;
+    while (folder && (entry = readdir(folder))) { /* NOLINT(concurrency-mt-unsafe) */
+        bn_error ignored = {0};
+        size_t length = strlen(entry->d_name), tail = sizeof ending - 1;
+        if (length < tail || strcmp(entry->d_name + length - tail, ending) != 0) continue;
+        if (bn_path_join(path, dir, entry->d_name, &ignored) == BN_OK) (void)unlink(path);
+    }
+    if (folder) (void)closedir(folder);
+}
+
 bn_status bn_checkpoint_dir_trim(const char *dir, int keep, bn_error *err)
 {
     bn_checkpoint_list list;
     char path[BN_PATH_MAX];
+    remove_unfinished(dir);
     bn_status status = bn_checkpoint_dir_list(&list, dir, err);
     for (size_t i = (size_t)keep; i < list.count && status == BN_OK; i++) {
         status = bn_checkpoint_dir_step(path, dir, list.steps[i], err);

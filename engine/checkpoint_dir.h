@@ -31,7 +31,7 @@ BN_MUST_CHECK bn_status bn_checkpoint_dir_path(char out[BN_PATH_MAX], const char
 /* Makes best.safetensors a second name of the file at path, in one move. */
 BN_MUST_CHECK bn_status bn_checkpoint_dir_best(const char *dir, const char *path, bn_error *err);
 
-/* Removes all step files but the newest `keep`. */
+/* Removes all step files but the newest `keep`, and what a killed attempt left half-written. */
 BN_MUST_CHECK bn_status bn_checkpoint_dir_trim(const char *dir, int keep, bn_error *err);
 
 #endif

@@ -55,6 +55,13 @@ static bool locked_for_us(const char *dir)
     return given && strcmp(given, dir) == 0;
 }
 
+/* What the run got over, e.g. a damaged checkpoint that was passed over. */
+static void say(void *self, const char *line)
+{
+    (void)self;
+    (void)fprintf(stderr, "bnexp: %s\n", line);
+}
+
 static int train(const char *dir)
 {
     bn_error err = {0};
@@ -62,7 +69,7 @@ static int train(const char *dir)
     bn_train_end end = BN_TRAIN_FINISHED;
     if (bn_rundir_read(dir, &run, &err) != BN_OK) return fail(&err);
     bn_train_job job = {
-        .config = &run.config, .dir = dir, .attempt = run.attempt, .stop = &stop_asked};
+        .config = &run.config, .dir = dir, .attempt = run.attempt, .stop = &stop_asked, .say = say};
     if (bn_train(&job, &end, &err) != BN_OK) return fail(&err);
     switch (end) {
     case BN_TRAIN_FINISHED:

@@ -17,6 +17,7 @@ target_link_libraries(model_lab PUBLIC bn_model PkgConfig::cmocka)
 
 bn_test(model model_lab)
 bn_test(optimizer model_lab)
+bn_test(diagnostics model_lab bn_engine)
 bn_test(golden model_lab bn_formats)
 target_compile_definitions(test_golden PRIVATE BN_GOLDEN="${CMAKE_CURRENT_SOURCE_DIR}/golden")
 

@@ -276,6 +276,17 @@ static void test_the_newest_and_the_best_are_kept(void **state)
     assert_int_equal(scratch_count(folder), 4);
 }
 
+static void test_half_written_files_of_a_killed_attempt_are_cleared_away(void **state)
+{
+    bn_error err = {0};
+    bn_config config = run_lab_config(*state);
+    assert_int_equal(bn_dir_make(scratch_path(*state, "run/checkpoint"), 0755, &err), BN_OK);
+    const char *path =
+        scratch_write(*state, "run/checkpoint/step-000000000003.safetensors.tmp", "half", 4);
+    (void)run_lab_train(&config, *state, "run");
+    assert_false(bn_file_exists(path));
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, scratch_open, scratch_close)
@@ -290,6 +301,7 @@ int main(void)
         TEST(test_how_a_run_is_run_may_change_between_attempts),
         TEST(test_another_text_under_the_same_name_is_another_run),
         TEST(test_the_newest_and_the_best_are_kept),
+        TEST(test_half_written_files_of_a_killed_attempt_are_cleared_away),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
