@@ -19,3 +19,8 @@ add_dependencies(test_reading bnexp)
 bn_test(stats bn_stats)
 bn_test(comparison bn_comparison)
 target_sources(test_comparison PRIVATE support/demo_home.c)
+
+bn_test(tending bn_store PkgConfig::jansson)
+target_sources(test_tending PRIVATE support/demo_home.c)
+target_compile_definitions(test_tending PRIVATE BNEXP="$<TARGET_FILE:bnexp>")
+add_dependencies(test_tending bnexp)

@@ -10,10 +10,12 @@
 #include "runner/cli/options.h"
 #include "runner/cli/print.h"
 #include "runner/cli/table.h"
+#include "runner/search/expr.h"
+#include "store/label.h"
 
 typedef struct ls_flags {
-    const char *home, *sweep, *sort, *columns;
-    bn_option_list states;
+    const char *home, *sweep, *sort, *columns, *where;
+    bn_option_list states, tags;
     int64_t limit;
     bool json;
 } ls_flags;
@@ -36,6 +38,90 @@ static bool state_is_wanted(void *self, const bn_listing *listing, size_t row)
     return flags->states.count == 0;
 }
 
+typedef struct tagged {
+    const bn_tag *tags; /* by run */
+    size_t count;
+    const bn_option_list *wanted;
+} tagged;
+
+/* All the tags that were asked for. */
+static bool has_tags(void *self, const bn_listing *listing, size_t row)
+{
+    const tagged *all = self;
+    int64_t run = bn_listing_run(listing, row)->id;
+    size_t found = 0;
+    for (size_t i = 0; i < all->count; i++) {
+        for (size_t k = 0; all->tags[i].run == run && k < all->wanted->count; k++) {
+            found += strcmp(all->tags[i].tag, all->wanted->items[k]) == 0;
+        }
+    }
+    return found >= all->wanted->count;
+}
+
+static bn_status select_tagged(ls_context *ls, bn_error *err)
+{
+    bn_tag *tags = NULL;
+    tagged all = {.wanted = &ls->flags->tags};
+    if (all.wanted->count == 0) return BN_OK;
+    bn_status status = bn_tag_list(ls->store, 0, &tags, &all.count, err);
+    all.tags = tags;
+    if (status == BN_OK) bn_listing_filter(ls->listing, has_tags, &all);
+    free(tags);
+    return status;
+}
+
+typedef struct condition {
+    bn_expr *expr;
+    const bn_listing *listing;
+    size_t columns[BN_EXPR_NAMES_MAX]; /* of the expression's names */
+    size_t row;
+} condition;
+
+static bool lookup(const void *self, const char *name, bn_setting *out)
+{
+    const condition *at = self;
+    size_t i = 0;
+    while (strcmp(bn_expr_name(at->expr, i), name) != 0) i++;
+    bn_listing_cell cell = bn_listing_cell_at(at->listing, at->columns[i], at->row);
+    switch (cell.kind) {
+    case BN_LISTING_NONE:
+        return false;
+    case BN_LISTING_NUMBER:
+        *out = bn_setting_of_number(BN_SETTING_REAL, cell.number);
+        return true;
+    case BN_LISTING_WORDS:
+        break;
+    }
+    *out = bn_setting_of_text(cell.words);
+    if (strcmp(cell.words, "true") == 0) *out = bn_setting_of_bool(true);
+    if (strcmp(cell.words, "false") == 0) *out = bn_setting_of_bool(false);
+    return true;
+}
+
+static bool is_true(void *self, const bn_listing *listing, size_t row)
+{
+    condition *at = self;
+    at->listing = listing;
+    at->row = row;
+    return bn_expr_true(at->expr, lookup, at);
+}
+
+static bn_status select_where(ls_context *ls, bn_error *err)
+{
+    condition at = {0};
+    if (!ls->flags->where) return BN_OK;
+    if (bn_expr_compile(&at.expr, ls->flags->where, err) != BN_OK) {
+        return bn_fail_in(err, "--where");
+    }
+    bn_status status = BN_OK;
+    for (size_t i = 0; status == BN_OK && i < bn_expr_name_count(at.expr); i++) {
+        status = bn_listing_column(ls->listing, bn_expr_name(at.expr, i), &at.columns[i], err);
+    }
+    if (status == BN_OK) bn_listing_filter(ls->listing, is_true, &at);
+    bn_expr_free(at.expr);
+    return status == BN_OK ? BN_OK : bn_fail_in(err, "--where");
+}
+
 static bn_status select_rows(ls_context *ls, bn_error *err)
 {
     ls_flags flags = *ls->flags;
@@ -44,9 +130,11 @@ static bn_status select_rows(ls_context *ls, bn_error *err)
         if (bn_run_state_parse(flags.states.items[i], &state, err) != BN_OK) return err->status;
     }
     bn_listing_filter(ls->listing, state_is_wanted, &flags);
-    if (flags.sort && bn_listing_sort(ls->listing, flags.sort, err) != BN_OK) return err->status;
-    if (flags.limit >= 0) bn_listing_limit(ls->listing, (size_t)flags.limit);
-    return BN_OK;
+    bn_status status = select_tagged(ls, err);
+    if (status == BN_OK) status = select_where(ls, err);
+    if (status == BN_OK && flags.sort) status = bn_listing_sort(ls->listing, flags.sort, err);
+    if (status == BN_OK && flags.limit >= 0) bn_listing_limit(ls->listing, (size_t)flags.limit);
+    return status;
 }
 
 /* The metric that ranks the runs shown, if they agree on one. */
@@ -358,6 +446,9 @@ int bn_cmd_ls(int argc, char **argv)
         {"--json", 0, BN_OPTION_FLAG, &flags.json, NULL, "JSON instead of a table"},
         {"--sweep", 0, BN_OPTION_TEXT, &flags.sweep, "NAME", "only of this sweep"},
         {"--state", 's', BN_OPTION_LIST, &flags.states, "STATE", "only runs in it; repeatable"},
+        {"--tag", 0, BN_OPTION_LIST, &flags.tags, "TAG", "only runs that bear it; repeatable"},
+        {"--where", 'w', BN_OPTION_TEXT, &flags.where, "CONDITION",
+         "e.g. 'quant.variant == \"ternary\" and optim.lr > 1e-3'"},
         {"--sort", 0, BN_OPTION_TEXT, &flags.sort, "KEY", "by a column; -KEY: largest first"},
         {"--limit", 0, BN_OPTION_INT, &flags.limit, "N", "at most N runs"},
         {"--columns", 'c', BN_OPTION_TEXT, &flags.columns, "A,B,...",
@@ -367,7 +458,8 @@ int bn_cmd_ls(int argc, char **argv)
         .usage = "bnexp ls [runs|sweeps|metrics] [options]",
         .about = "Lists what the home holds. A column is a field (id, name, sweep, number, state,\n"
                  "reason, attempt, variant, host, device, exit_code, created, started, ended,\n"
-                 "duration, records), a knob (optim.lr) or a metric (val/loss, val/loss:min).",
+                 "duration, records), a knob (optim.lr) or a metric (val/loss, val/loss:min).\n"
+                 "Conditions know them all; a name with '/' or ':' stands in backquotes.",
         .table = table,
         .count = sizeof table / sizeof table[0],
         .arguments_max = 1,

@@ -3,6 +3,8 @@
 #ifndef BN_RUNNER_CLI_COMMAND_H
 #define BN_RUNNER_CLI_COMMAND_H
 
+#include <stddef.h>
+
 #include "engine/base/status.h"
 
 /* Exit codes of every command. */
@@ -22,6 +24,9 @@ typedef struct bn_command {
     const char *arguments;             /* "FILE [--dry-run]" */
     const char *help;                  /* one line */
 } bn_command;
+
+/* All of them, by name. */
+const bn_command *bn_command_table(size_t *count);
 
 /* Prints "bnexp: <text>" on stderr and returns the exit code that fits the status. */
 int bn_command_fail(const bn_error *err);

@@ -300,17 +300,26 @@ static bn_status fill_metric(bn_listing *listing, column *col, bool *found, bn_e
 static bn_status unknown(const bn_listing *listing, const char *name, bn_error *err)
 {
     bn_metric_use *metrics = NULL;
-    size_t count = 0, names = 0;
+    bn_param *params = NULL;
+    size_t count = 0, param_count = 0, names = 0;
     bn_status status = bn_history_keys(listing->store, listing->sweep, &metrics, &count, err);
-    if (status != BN_OK) return status;
-    const char **all = calloc(FIELD_COUNT + count, sizeof *all);
+    if (status == BN_OK) { /* one run's knobs will do to guess from */
+        status = bn_run_params(listing->store, listing->runs[0].id, &params, &param_count, err);
+    }
+    if (status != BN_OK) {
+        free(metrics);
+        return status;
+    }
+    const char **all = calloc(FIELD_COUNT + count + param_count, sizeof *all);
     for (int i = 0; all && i < FIELD_COUNT; i++) all[names++] = FIELDS[i];
     for (size_t i = 0; all && i < count; i++) all[names++] = metrics[i].key;
+    for (size_t i = 0; all && i < param_count; i++) all[names++] = params[i].name;
     const char *near = all ? bn_nearest(name, all, names, sizeof *all) : NULL;
     (void)bn_fail(err, BN_EINVAL, "no run has a field, knob or metric '%.60s'%s%s%s", name,
                   near ? "; did you mean '" : "; 'bnexp ls metrics' lists metrics",
                   near ? near : "", near ? "'?" : "");
     free(all);
+    free(params);
     free(metrics);
     return err->status;
 }

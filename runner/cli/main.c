@@ -13,19 +13,35 @@ static int version(int argc, char **argv);
 static const bn_command COMMANDS[] = {
     {"bench", bn_cmd_bench, "[--json]", "how fast this machine trains, beside its own peak"},
     {"compare", bn_cmd_compare, "[--sweep NAME] [--by KNOB]", "the sides of a sweep, twin by twin"},
+    {"completion", bn_cmd_completion, "bash|zsh|fish", "a completion script"},
     {"dashboard", bn_cmd_dashboard, "--out DIR", "the home as a page that opens anywhere"},
     {"data", bn_cmd_data, "info|synth ...", "text in, corpora and numbers about them out"},
+    {"diff", bn_cmd_diff, "RUN RUN", "what two runs were told differently"},
+    {"doctor", bn_cmd_doctor, "", "is all well with the home?"},
     {"export", bn_cmd_export, "--format csv|jsonl", "every record, none sampled away"},
+    {"gc", bn_cmd_gc, "[--older 30d]", "empties the trash"},
     {"help", help, "", "this list"},
+    {"logs", bn_cmd_logs, "RUN [-f] [--stderr]", "what a run wrote"},
     {"ls", bn_cmd_ls, "[runs|sweeps|metrics]", "what the home holds"},
+    {"man", bn_cmd_man, "", "the manual page"},
+    {"note", bn_cmd_note, "RUN TEXT", "a sentence kept with a run"},
+    {"rm", bn_cmd_rm, "RUN... | --sweep NAME", "runs into the trash"},
     {"show", bn_cmd_show, "RUN", "everything known of one run"},
+    {"sql", bn_cmd_sql, "\"SELECT ...\"", "the database itself, read-only"},
     {"sweep", bn_cmd_sweep, "FILE [--dry-run] [--jobs N]",
      "the runs of a sweep file, to their end"},
     {"sync", bn_cmd_sync, "wandb [SWEEP...]", "send what a reporter has not heard yet"},
+    {"tag", bn_cmd_tag, "RUN TAG...", "words to find a run by"},
     {"train", bn_cmd_train, "PRESET|FILE|RUN-FOLDER", "one run; --help lists every knob"},
     {"version", version, "", "the version"},
 };
 enum { COMMAND_COUNT = sizeof COMMANDS / sizeof COMMANDS[0] };
+
+const bn_command *bn_command_table(size_t *count)
+{
+    *count = COMMAND_COUNT;
+    return COMMANDS;
+}
 
 static int version(int argc, char **argv)
 {
