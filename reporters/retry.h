@@ -12,6 +12,7 @@ typedef enum bn_request_kind {
     BN_REQUEST_STREAM, /* lines of a run's files: wandb's file_stream, MLflow's log-batch */
     BN_REQUEST_UPSERT, /* create or change a run */
     BN_REQUEST_QUERY,  /* any other question */
+    BN_REQUEST_CREATE, /* makes something new each time it is said */
     BN_REQUEST_UPLOAD, /* PUT to a signed address: 403 means that the address has expired */
 } bn_request_kind;
 

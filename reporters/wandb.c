@@ -21,7 +21,8 @@ typedef struct push {
     bn_wandb w; /* first: what the other files see */
     lines history, events, logs, summary;
     bn_text line;
-    bool said; /* something was sent */
+    bn_wandb_clock clock; /* the memo's, moved on by lines that are not acked yet */
+    bool said;            /* something was sent */
 } push;
 
 typedef enum ending { GOES_ON, ENDS } ending;
@@ -105,6 +106,13 @@ static void write_body(push *p, ending how)
         add_file(&json, "wandb-summary.json", &p->summary);
         bn_json_end_object(&json);
     }
+    if (w->uploaded.length > 0) {
+        bn_json_key(&json, "uploaded");
+        bn_json_array(&json);
+        bn_json_raw(&json, w->uploaded.data);
+        bn_json_end_array(&json);
+        if (w->uploaded.failed) w->body.failed = true;
+    }
     if (how == ENDS) add_ending(&json, &w->batch->run);
     bn_json_end_object(&json);
 }
@@ -140,6 +148,7 @@ static bn_status post(push *p, ending how, bn_error *err)
     begin_lines(&p->events, p->events.offset + p->events.count);
     begin_lines(&p->logs, p->logs.offset + p->logs.count);
     begin_lines(&p->summary, 0);
+    bn_text_clear(&p->w.uploaded);
     p->said = true;
     return BN_OK;
 }
@@ -157,17 +166,17 @@ static bn_status send_records(push *p, bn_error *err)
     const bn_feed_batch *batch = p->w.batch;
     begin_lines(&p->history, batch->first_seq);
     begin_lines(&p->events, p->w.memo.events);
+    p->clock = p->w.memo.clock;
     for (size_t i = 0; i < batch->count; i++) {
         if (make_room(p, err) != BN_OK) return err->status;
         bn_text_clear(&p->line);
-        bn_wandb_history_line(&p->line, &batch->records[i], &p->w.memo.clock);
+        bn_wandb_history_line(&p->line, &batch->records[i], &p->clock);
         add_line(p, &p->history);
         bn_text_clear(&p->line);
-        if (bn_wandb_event_line(&p->line, &batch->records[i], p->w.memo.clock.start_s)) {
+        if (bn_wandb_event_line(&p->line, &batch->records[i], p->clock.start_s)) {
             add_line(p, &p->events);
         }
     }
-    p->w.memo.events = p->events.offset + p->events.count;
     return BN_OK;
 }
 
@@ -194,12 +203,12 @@ static void summarize(push *p)
 {
     const bn_wandb *w = &p->w;
     const bn_run *run = &w->batch->run;
-    double lasted_s = w->memo.clock.wall_s - w->memo.clock.start_s;
+    double lasted_s = p->clock.wall_s - p->clock.start_s;
     bn_wandb_summary summary = {.latest = w->latest,
                                 .count = w->latest_count,
                                 .objective = w->sweep.metric,
                                 .maximize = w->sweep.maximize,
-                                .clock = w->memo.clock,
+                                .clock = p->clock,
                                 .runtime_s = fmax(fmax(lasted_s, run->duration_s), 0),
                                 .state = bn_run_state_name(run->state),
                                 .reason = run->reason};
@@ -217,6 +226,7 @@ static bn_status finish(push *p, bn_error *err)
     bool pauses = w->batch->run.state == BN_RUN_PREEMPTED;
     if (send_logs(p, ends, err) != BN_OK) return err->status;
     if (w->batch->count > 0 || ends) summarize(p);
+    if (bn_wandb_upload_files(w, ends ? &p->line : NULL, err) != BN_OK) return err->status;
     if (ends || pauses || p->history.count + p->summary.count > 0 || !p->said) {
         return post(p, ends || pauses ? ENDS : GOES_ON, err);
     }
@@ -242,6 +252,7 @@ static bn_status push_batch(void *self, const bn_feed_batch *batch, bn_text *mem
     bn_wandb *w = &p->w;
     w->batch = batch;
     p->said = false;
+    bn_text_clear(&w->uploaded);
     bn_wandb_memo_read(&w->memo, batch->memo);
     /* A run that was skipped as a repetition has nothing to show; unless an attempt was begun. */
     if (batch->run.state == BN_RUN_SKIPPED && !w->memo.place.run[0]) return BN_OK;
@@ -255,8 +266,11 @@ static bn_status push_batch(void *self, const bn_feed_batch *batch, bn_text *mem
     } else if (status == BN_OK && p->history.count > 0) {
         status = post(p, GOES_ON, err);
     }
-    if (status == BN_OK) bn_wandb_memo_write(memo, &w->memo);
-    return status;
+    if (status != BN_OK) return status;
+    w->memo.clock = p->clock;
+    w->memo.events = p->events.offset + p->events.count;
+    bn_wandb_memo_write(memo, &w->memo);
+    return BN_OK;
 }
 
 static bn_status greet(void *self, bn_error *err)
@@ -284,6 +298,12 @@ static void close_push(void *self)
     bn_text_release(&p->line);
     free(p->w.latest);
     free(p);
+}
+
+bn_status bn_wandb_end(const bn_reporter *reporter, bn_error *err)
+{
+    push *p = reporter->self;
+    return bn_wandb_close_sweep(&p->w, err);
 }
 
 void bn_wandb_page(const bn_reporter *reporter, char *out, size_t size)

@@ -15,11 +15,15 @@ typedef struct bn_wandb_options {
     bn_wandb_link_options link;
     const char *home; /* where the runs' folders are */
     const bn_wandb_settings *settings;
+    bool sweeps; /* make a page for each sweep, too */
 } bn_wandb_options;
 
 /* Borrows the store, the feed and all text of options until it is closed. */
 BN_MUST_CHECK bn_status bn_wandb_open(bn_reporter *out, bn_store *store, bn_feed *feed,
                                       const bn_wandb_options *options, bn_error *err);
+
+/* After a drain: tells the last sweep's page that the sweep has ended, if it has. */
+BN_MUST_CHECK bn_status bn_wandb_end(const bn_reporter *reporter, bn_error *err);
 
 /* The address of the project's page that the last push went to; "" when there was none. */
 void bn_wandb_page(const bn_reporter *reporter, char *out, size_t size);

@@ -343,3 +343,14 @@ void bn_wandb_sweep_body(bn_text *out, const bn_wandb_sweep *sweep)
     add_text(&json, "state", sweep->state);
     end_query(&json);
 }
+
+void bn_wandb_sweeps_body(bn_text *out, const char *entity, const char *project)
+{
+    bn_json json = begin_query(out, "ProjectSweeps",
+                               "query ProjectSweeps ($project: String!, $entity: String) { "
+                               "project(name: $project, entityName: $entity) { "
+                               "sweeps { edges { node { id name config } } } } }");
+    add_text(&json, "project", project);
+    add_text(&json, "entity", entity);
+    end_query(&json);
+}

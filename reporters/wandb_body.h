@@ -109,5 +109,6 @@ typedef struct bn_wandb_sweep {
     const char *entity, *project, *config, *name, *state;
 } bn_wandb_sweep;
 void bn_wandb_sweep_body(bn_text *out, const bn_wandb_sweep *sweep);
+void bn_wandb_sweeps_body(bn_text *out, const char *entity, const char *project);
 
 #endif

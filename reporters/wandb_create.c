@@ -59,15 +59,22 @@ static void add_tags(bn_wandb_upsert *upsert, words *about)
     }
 }
 
+bn_status bn_wandb_environment(bn_wandb *w, bn_text *out, bn_error *err)
+{
+    words about = {0};
+    bn_status status = read_words(w, &about, err);
+    if (status == BN_OK) bn_wandb_metadata(out, &w->batch->run, about.commit);
+    free(about.tags);
+    return status;
+}
+
 bn_status bn_wandb_describe(bn_wandb *w, bool yaml, bn_text *out, bn_error *err)
 {
     char *flat = NULL;
     bn_text environment = {0};
-    words about = {0};
-    bn_status status = read_words(w, &about, err);
+    bn_status status = bn_wandb_environment(w, &environment, err);
     if (status == BN_OK) status = bn_run_config(w->store, w->batch->run.id, &flat, err);
     if (status == BN_OK) {
-        bn_wandb_metadata(&environment, &w->batch->run, about.commit);
         bn_wandb_config config = {.flat_json = flat,
                                   .metrics = w->latest,
                                   .metric_count = w->latest_count,
@@ -80,7 +87,6 @@ bn_status bn_wandb_describe(bn_wandb *w, bool yaml, bn_text *out, bn_error *err)
                                     : bn_wandb_config_json(out, &config, err);
     }
     bn_text_release(&environment);
-    free(about.tags);
     free(flat);
     return status;
 }
@@ -136,7 +142,7 @@ static bn_status upsert(bn_wandb *w, bn_error *err)
                                .notes = about.notes,
                                .commit = about.commit,
                                .program = "bnexp train",
-                               .sweep = w->memo.sweep,
+                               .sweep = w->memo.sweep.name,
                                .config_json = config.data};
     add_tags(&request, &about);
     bn_text_clear(&w->body);
@@ -145,6 +151,7 @@ static bn_status upsert(bn_wandb *w, bn_error *err)
     status = bn_wandb_link_query(w->link, BN_REQUEST_UPSERT, &w->body, &data, err);
     if (status == BN_OK) status = adopt_names(w, data, err);
     if (status != BN_OK) goto done;
+    if (w->memo.attempt != run->attempt) bn_wandb_forget_files(w);
     w->memo.attempt = run->attempt;
     w->memo.metrics = (int64_t)w->latest_count;
     if (!known) w->memo.clock.start_s = isfinite(run->started_s) ? run->started_s : run->created_s;
@@ -164,5 +171,6 @@ bn_status bn_wandb_create(bn_wandb *w, bn_error *err)
     /* At its end a run may have metrics that its definition there does not name yet. */
     bool outgrown = ends && w->memo.metrics != (int64_t)w->latest_count;
     if (known && w->memo.attempt == run->attempt && !outgrown) return BN_OK;
+    if (!known && bn_wandb_join_sweep(w, err) != BN_OK) return err->status;
     return upsert(w, err);
 }

@@ -19,16 +19,30 @@ typedef struct bn_wandb {
     bn_sweep sweep;        /* of the run; kept, as runs of one sweep follow each other */
     bn_latest *latest;     /* its metrics */
     size_t latest_count;
-    bn_text uploaded; /* names of files that are there but not yet told of: "a","b" */
+    bn_text uploaded;         /* names of files that are there but not yet told of: "a","b" */
+    bn_wandb_sweep_page page; /* of the last run's sweep; kept from run to run */
 } bn_wandb;
 
 /* Makes the memo durable before or after a deed. */
 BN_MUST_CHECK bn_status bn_wandb_note(bn_wandb *w, bn_error *err);
 
-/* The run's configuration and environment in wandb's shape. */
+/* The run's configuration, as JSON or as config.yaml, and its environment. */
 BN_MUST_CHECK bn_status bn_wandb_describe(bn_wandb *w, bool yaml, bn_text *out, bn_error *err);
+BN_MUST_CHECK bn_status bn_wandb_environment(bn_wandb *w, bn_text *out, bn_error *err);
 
 /* Creates the run there or brings it up to date, when that is needed. */
 BN_MUST_CHECK bn_status bn_wandb_create(bn_wandb *w, bn_error *err);
+
+/* Finds or makes the page of the run's sweep, and notes it in the memo. */
+BN_MUST_CHECK bn_status bn_wandb_join_sweep(bn_wandb *w, bn_error *err);
+
+/* Tells the page of the last run's sweep that the sweep has ended, if it has. */
+BN_MUST_CHECK bn_status bn_wandb_close_sweep(bn_wandb *w, bn_error *err);
+
+/* Uploads the files that are due; summary: the run has ended with it, NULL: not yet. */
+BN_MUST_CHECK bn_status bn_wandb_upload_files(bn_wandb *w, const bn_text *summary, bn_error *err);
+
+/* Another attempt began: the files of the end will be due again. */
+void bn_wandb_forget_files(bn_wandb *w);
 
 #endif

@@ -28,6 +28,7 @@ struct bn_wandb_link {
     char username[HEADER_MAX], email[HEADER_MAX];
     double first_wait_s, timeout_s;
     bool greeted, gzip, structured;
+    int code; /* of the last answer */
     bn_pace pace;
     int failures, conflicts;      /* in a row */
     double ready_s;               /* no request before this moment of the steady clock */
@@ -74,6 +75,11 @@ double bn_wandb_link_pause_s(const bn_wandb_link *link)
 {
     double pause_s = link->ready_s - bn_clock_mono_s();
     return pause_s > 0 ? pause_s : 0;
+}
+
+int bn_wandb_link_code(const bn_wandb_link *link)
+{
+    return link->code;
 }
 
 bool bn_wandb_link_structured(const bn_wandb_link *link)
@@ -141,12 +147,15 @@ static bn_verdict exchange(bn_wandb_link *link, bn_request_kind kind,
                            const bn_http_request *request, bn_http_reply *reply, bn_error *err)
 {
     double wait_s = bn_pace_take(&link->pace, bn_clock_mono_s());
+    link->code = 0;
     if (wait_s > 0) {
         link->ready_s = bn_clock_mono_s() + wait_s;
         (void)bn_fail(err, BN_EAGAIN, "the server's rate limit is reached");
         return BN_VERDICT_AGAIN;
     }
-    if (bn_http_exchange(link->http, request, reply, err) != BN_OK) {
+    bn_status status = bn_http_exchange(link->http, request, reply, err);
+    if (status == BN_EINVAL) return BN_VERDICT_REFUSED;
+    if (status != BN_OK) {
         err->status = BN_EAGAIN;
         put_off(link, (bn_retry_hint){-1, -1, -1});
         return BN_VERDICT_AGAIN;
@@ -155,6 +164,7 @@ static bn_verdict exchange(bn_wandb_link *link, bn_request_kind kind,
                           reply->ratelimit_reset_s};
     if (kind != BN_REQUEST_UPLOAD) bn_pace_learn(&link->pace, hint, bn_clock_mono_s());
     bn_verdict verdict = bn_retry_judge(kind, reply->code);
+    link->code = reply->code;
     link->conflicts = reply->code == 409 ? link->conflicts + 1 : 0;
     if (link->conflicts > CONFLICTS_MAX) {
         link->conflicts = 0;
@@ -211,6 +221,7 @@ bn_status bn_wandb_link_query(bn_wandb_link *link, bn_request_kind kind, const b
         .body = body->data,
         .body_bytes = body->length,
         .timeout_s = timeout_of(link, QUERY_TIMEOUT_S),
+        .once = kind == BN_REQUEST_CREATE,
     };
     *data = NULL;
     if (body->failed) return bn_fail(err, BN_ENOMEM, "no memory for a request");

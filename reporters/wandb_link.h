@@ -62,6 +62,9 @@ BN_MUST_CHECK bn_status bn_wandb_link_upload(bn_wandb_link *link, const bn_wandb
 /* Seconds until it makes sense to call again; 0: now. */
 double bn_wandb_link_pause_s(const bn_wandb_link *link);
 
+/* The HTTP status of the last answer; 0: none came. */
+int bn_wandb_link_code(const bn_wandb_link *link);
+
 /* Does the server take console lines as JSON? Known after greet. */
 bool bn_wandb_link_structured(const bn_wandb_link *link);
 

@@ -11,17 +11,24 @@ typedef struct bn_wandb_log_mark {
     int64_t line;                 /* lines of output.log */
 } bn_wandb_log_mark;
 
+/* A sweep at wandb. */
+typedef struct bn_wandb_sweep_page {
+    int64_t sweep; /* row here; 0: none */
+    char name[65]; /* its id in addresses there */
+    char id[129];  /* its id in requests there */
+} bn_wandb_sweep_page;
+
 typedef struct bn_wandb_memo {
-    bn_wandb_place place; /* as the server calls it; place.run "": it does not know it yet */
-    char sweep[65];       /* the wandb sweep it belongs to, "" none */
-    int attempt;          /* as of the last upsert */
-    int64_t metrics;      /* metrics that the last upsert defined */
-    bn_wandb_clock clock; /* where the history stands */
-    int64_t events;       /* lines of wandb-events.jsonl */
+    bn_wandb_place place;      /* as the server calls it; place.run "": it does not know it yet */
+    bn_wandb_sweep_page sweep; /* its sweep there; name "": none */
+    int attempt;               /* as of the last upsert */
+    int64_t metrics;           /* metrics that the last upsert defined */
+    bn_wandb_clock clock;      /* where the history stands */
+    int64_t events;            /* lines of wandb-events.jsonl */
     bn_wandb_log_mark log;
     bn_wandb_log_mark plan; /* up to here lines may have been sent: a repeat sends the same */
     double plan_read_s;     /* their time stamp; 0: no plan */
-    int files;              /* stage of the uploads: 0 none, 1 those of the begin, 2 all */
+    int files;              /* uploads that are done: 1 those of the begin, 2 those of the end */
 } bn_wandb_memo;
 
 /* "" and what is no memo of ours give that of a run the server does not know. */

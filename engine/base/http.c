@@ -179,6 +179,7 @@ bn_status bn_http_exchange(bn_http *http, const bn_http_request *request, bn_htt
     (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
     (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, http);
     (void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    (void)curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT, request->once ? 1L : 0L);
     long timeout_ms = (long)ceil(request->timeout_s * 1e3);
     (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, timeout_ms);
     (void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS,
@@ -195,5 +196,7 @@ bn_status bn_http_exchange(bn_http *http, const bn_http_request *request, bn_htt
         return bn_fail(err, BN_EIO, "%s %s: the reply is larger than %zu bytes", request->method,
                        where, http->reply_limit_bytes);
     }
-    return bn_fail(err, BN_EIO, "%s %s: %s", request->method, where, curl_easy_strerror(code));
+    bool no_address = code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL;
+    return bn_fail(err, no_address ? BN_EINVAL : BN_EIO, "%s %s: %s", request->method, where,
+                   curl_easy_strerror(code));
 }

@@ -7,6 +7,7 @@
 #ifndef BN_ENGINE_BASE_HTTP_H
 #define BN_ENGINE_BASE_HTTP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "engine/base/status.h"
@@ -22,6 +23,7 @@ typedef struct bn_http_request {
     const void *body;
     size_t body_bytes;
     double timeout_s;
+    bool once; /* on a connection of its own: libcurl repeats a request when a kept one dies */
 } bn_http_request;
 
 typedef struct bn_http_reply {
@@ -40,7 +42,8 @@ BN_MUST_CHECK bn_status bn_http_open(bn_http **out, const char *user_agent,
                                      size_t reply_limit_bytes, bn_error *err);
 void bn_http_close(bn_http *http); /* NULL is fine */
 
-/* BN_EIO: no whole answer came (err says why, without headers or query string). */
+/* BN_EIO: no whole answer came; BN_EINVAL: url is no http or https address. err says why, without
+ * headers or query string. */
 BN_MUST_CHECK bn_status bn_http_exchange(bn_http *http, const bn_http_request *request,
                                          bn_http_reply *reply, bn_error *err);
 

@@ -216,6 +216,8 @@ static int drain_wandb(sync *s, const bn_wandb_options *options, bn_error *err)
     if (status == BN_OK) status = bn_wandb_open(&reporter, s->store, s->feed, options, err);
     if (status == BN_OK) {
         status = bn_drain(s->feed, &reporter, &how, &world, &result, err);
+        bn_error ignored = {0}; /* the runs are there; their sweep's state is an ornament */
+        if (status == BN_OK) (void)!bn_wandb_end(&reporter, &ignored);
         bn_wandb_page(&reporter, page, sizeof page);
         reporter.ops->close(reporter.self);
         if (status == BN_OK || result.runs > 0) print_result(s, &result, page);
@@ -250,6 +252,7 @@ static int sync_wandb(sync *s)
                  .timeout_s = s->timeout_s},
         .home = s->home,
         .settings = &s->settings,
+        .sweeps = true,
     };
     int code = drain_wandb(s, &options, &err);
     bn_secret_forget(&key);

@@ -4,11 +4,9 @@ import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { FakeWandb, parseLine } from '../support/fake_wandb.mjs';
 
 export const KEY = 'f00dcafe'.repeat(5);
-const here = path.dirname(fileURLToPath(import.meta.url));
 const { BNEXP, LIVE_HOME, GRAPHQL_FOLDER, WANDB_SCHEMA } = process.env;
 
 export class Stage {
@@ -26,6 +24,11 @@ export class Stage {
   async close() {
     await this.fake.stop();
     fs.rmSync(this.home, { recursive: true, force: true });
+  }
+
+  /** The same home many times over: made once, then copied. */
+  copy(template) {
+    fs.cpSync(template.home, this.home, { recursive: true });
   }
 
   make(...words) {
@@ -108,23 +111,21 @@ export class Stage {
   }
 }
 
-/** Runs the named cases one after the other; each gets a stage of its own. */
-export async function runCases(cases) {
-  const only = process.argv[2];
-  let failed = 0;
-  for (const [name, test] of Object.entries(cases)) {
-    if (only && !name.includes(only)) continue;
-    try {
-      await test();
-      console.log(`ok   ${name}`);
-    } catch (error) {
-      failed += 1;
-      console.log(`FAIL ${name}\n${error.stack}`);
+/** Runs the named cases, a few at a time: each has a stage of its own and mostly waits. */
+export async function runCases(cases, atATime = 4) {
+  const only = process.argv[2] ?? '';
+  const waiting = Object.entries(cases).filter(([name]) => name.includes(only));
+  const worker = async () => {
+    for (let next = waiting.shift(); next; next = waiting.shift()) {
+      const [name, test] = next;
+      try {
+        await test();
+        console.log(`ok   ${name}`);
+      } catch (error) {
+        process.exitCode = 1;
+        console.log(`FAIL ${name}\n${error.stack}`);
+      }
     }
-  }
-  process.exitCode = failed ? 1 : 0;
-}
-
-export function fromHere(name) {
-  return path.join(here, name);
+  };
+  await Promise.all(Array.from({ length: atATime }, worker));
 }

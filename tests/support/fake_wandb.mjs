@@ -328,7 +328,8 @@ export class FakeWandb {
       uploadHeaders: ['X-Upload: yes'],
       files: input.files.map((name) => ({
         name,
-        uploadUrl: `${this.url}/storage/${run.entity}/${run.project}/${run.name}/${name}?signature=s1gned`,
+        uploadUrl: `${this.url}/storage/${[run.entity, run.project, run.name, name].map(encodeURIComponent).join('/')}` +
+          '?signature=s1gned',
       })),
     };
   }

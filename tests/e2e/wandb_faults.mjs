@@ -1,0 +1,80 @@
+// wandb_faults.mjs - whatever the network does, the server ends up with what the store holds.
+import assert from 'node:assert/strict';
+import { Stage, runCases } from './wandb_harness.mjs';
+
+const KINDS = {
+  refused: { kind: 'refused' },
+  reset: { kind: 'reset' },
+  silent_after_applying: { kind: 'silent' },
+  lost_after_applying: { kind: 'lost' },
+  408: { code: 408 },
+  409: { code: 409 },
+  429: { code: 429 },
+  '429_with_retry_after': { code: 429, headers: { 'Retry-After': '0' } },
+  500: { code: 500 },
+  502: { code: 502 },
+  503: { code: 503 },
+  cut_short: { kind: 'cut' },
+  no_json: { kind: 'nojson' },
+  slow_drip: { kind: 'drip' },
+};
+const PLACES = ['upsert', 'sweep', 'history', 'log', 'files', 'put', 'complete'];
+
+const long = await Stage.open();
+long.make('create', 1, 1200, 5);
+long.make('end', 'finished', 0);
+const short = await Stage.open();
+short.make('create', 3, 5, 5);
+short.make('end', 'finished', 0);
+
+async function survives(fault, on) {
+  const stage = await Stage.open({ features: ['FILESTREAM_GZIP'] });
+  try {
+    stage.copy(long);
+    // A sweep page that was made is found by the next try, so a lost answer strikes only once.
+    const applied = on === 'sweep' && !fault.code && !['refused', 'reset'].includes(fault.kind);
+    stage.fake.faults.push({ on, times: applied ? 1 : 2, ...fault });
+    const { code, text } = await stage.sync(['--timeout', '0.4']);
+    assert.equal(code, 0, text);
+    assert.equal(stage.fake.faults[0].times, 0, 'the fault has struck');
+    stage.check();
+    stage.checkEnds(0);
+    const [run] = stage.fake.runs.values();
+    assert.deepEqual(Object.keys(run.files).sort(),
+      ['config.yaml', 'sweep.toml', 'wandb-metadata.json', 'wandb-summary.json']);
+    assert.deepEqual([...new Set(run.uploaded)].sort(), Object.keys(run.files).sort());
+    assert.equal(stage.fake.sweeps.size, 1);
+    assert.equal(run.streams['output.log'].length, 6);
+  } finally {
+    await stage.close();
+  }
+}
+
+const cases = {};
+for (const on of PLACES) {
+  for (const [name, fault] of Object.entries(KINDS)) cases[`${name}_at_${on}`] = () => survives(fault, on);
+}
+
+for (const code of [400, 401, 403, 404, 410, 413, 422]) {
+  cases[`${code}_stops_one_run_and_no_other`] = async () => {
+    const stage = await Stage.open();
+    try {
+      stage.copy(short);
+      stage.fake.faults.push({ on: 'complete', times: 1, code });
+      const { code: exit, text } = await stage.sync();
+      assert.equal(exit, 6, text);
+      assert.match(text, new RegExp(`refused 1 run .*HTTP ${code}`));
+      assert.match(stage.bnexp('sync', 'wandb', '--status'), new RegExp(`refused: .*HTTP ${code}`));
+      assert.equal([...stage.fake.runs.values()].filter((run) => run.exitcode === 0).length, 2);
+      assert.equal((await stage.sync(['--retry'])).code, 0);
+      stage.check();
+      stage.checkEnds(0);
+    } finally {
+      await stage.close();
+    }
+  };
+}
+
+await runCases(cases, 8);
+await long.close();
+await short.close();
