@@ -166,7 +166,8 @@ static void take_metric(bn_comparison_run *run, const bn_comparison_ask *ask,
         run->value = ask->maximize ? latest->max : latest->min;
     }
     if (strcmp(latest->key, "tokens_per_s") == 0) run->tokens_per_s = latest->last;
-    if (strcmp(latest->key, "mem/peak_rss_bytes") == 0) run->memory_bytes = latest->max;
+    /* Not the process's peak: that may be the tokenizer's, in whichever run came first. */
+    if (strcmp(latest->key, "mem/engine_bytes") == 0) run->memory_bytes = latest->max;
     if (strcmp(latest->key, "model/deployed_bytes") == 0) run->deployed_bytes = latest->last;
     if (strcmp(latest->key, "model/params") == 0) run->params = latest->last;
 }

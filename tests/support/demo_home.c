@@ -68,7 +68,7 @@ static bn_status add_records(bn_store *store, int64_t run, const demo_plan *plan
         bn_value *row = values + (size_t)i * (KNOWN + EXTRA_MAX);
         row[0] = (bn_value){"val/loss", loss + 0.5 * (plan->records - 1 - i)};
         row[1] = (bn_value){"tokens_per_s", at->ternary ? 8000 : 10000};
-        row[2] = (bn_value){"mem/peak_rss_bytes", at->ternary ? 50e6 : 40e6};
+        row[2] = (bn_value){"mem/engine_bytes", at->ternary ? 50e6 : 40e6};
         row[3] = (bn_value){"model/deployed_bytes", at->ternary ? 1e6 : 8e6};
         row[4] = (bn_value){"model/params", 1e5 * pow(4, at->width)};
         row[5] = (bn_value){"train/loss", i == 0 ? (double)NAN : loss};
