@@ -127,6 +127,17 @@ static void add_path_part(bn_text *path, const char *name)
     }
 }
 
+/* Somebody pressed Stop there. The run's manager looks for this file; one that cannot be written
+ * now is tried again with the next answer. */
+static void wish_stop(const bn_wandb *w)
+{
+    static const char words[] = "asked for at wandb\n";
+    char path[BN_PATH_MAX];
+    bn_error ignored = {0};
+    if (bn_path_join(path, w->dir, "stop", &ignored) != BN_OK || bn_file_exists(path)) return;
+    (void)!bn_file_write(path, words, sizeof words - 1, 0600, &ignored);
+}
+
 /* Sends what is gathered. With nothing gathered it is "{}", a sign of life. */
 static bn_status post(push *p, ending how, bn_error *err)
 {
@@ -144,6 +155,7 @@ static bn_status post(push *p, ending how, bn_error *err)
     if (bn_wandb_link_stream(p->w.link, path, &p->w.body, &stopped, err) != BN_OK) {
         return err->status;
     }
+    if (stopped && p->w.batch->run.state == BN_RUN_RUNNING) wish_stop(&p->w);
     begin_lines(&p->history, p->history.offset + p->history.count);
     begin_lines(&p->events, p->events.offset + p->events.count);
     begin_lines(&p->logs, p->logs.offset + p->logs.count);

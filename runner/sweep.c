@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "engine/base/clock.h"
+#include "runner/fleet/rundir.h"
 #include "runner/sweep_plan.h"
 
 static const double CONTROL_EVERY_S = 0.5; /* looks at what other commands wrote about the sweep */
@@ -286,7 +288,37 @@ static bn_status watch_times(bn_sweeper *s, double mono_s, bn_error *err)
     return BN_OK;
 }
 
-/* bnexp pause, stop and cancel speak through the sweep's row. */
+/* Somebody outside, a reporter say, has put a wish into the run's folder. It is heard once: the
+ * run's row says from then on that it is being stopped. */
+static bn_status hear_wish(bn_sweeper *s, const bn_member *m, bn_error *err)
+{
+    char dir[BN_PATH_MAX], path[BN_PATH_MAX];
+    char *who = NULL;
+    size_t size = 0;
+    bn_error missing = {0};
+    if (bn_path_join(dir, s->options.home, m->run.dir, err) != BN_OK) return err->status;
+    if (bn_path_join(path, dir, BN_RUNDIR_STOP, err) != BN_OK) return err->status;
+    if (!bn_file_exists(path)) return BN_OK;
+    bn_status status = bn_file_read(path, 160, &who, &size, &missing);
+    if (status == BN_OK) who[strcspn(who, "\r\n")] = '\0';
+    bool named = status == BN_OK && who[0];
+    status = bn_fleet_ask(s->fleet, m, BN_ASK_CANCEL, named ? who : "somebody asked", err);
+    if (status == BN_OK) (void)unlink(path);
+    free(who);
+    return status;
+}
+
+static bn_status hear_wishes(bn_sweeper *s, bn_error *err)
+{
+    for (size_t i = 0; i < bn_fleet_count(s->fleet); i++) {
+        const bn_member *m = bn_fleet_at(s->fleet, i);
+        if (m->phase != BN_PHASE_RUNNING || m->run.sweep != s->sweep.id) continue;
+        if (hear_wish(s, m, err) != BN_OK) return err->status;
+    }
+    return BN_OK;
+}
+
+/* bnexp pause, stop and cancel speak through the sweep's row, others through a run's folder. */
 static bn_status obey(bn_sweeper *s, double mono_s, bn_error *err)
 {
     bn_sweep row;
@@ -294,6 +326,7 @@ static bn_status obey(bn_sweeper *s, double mono_s, bn_error *err)
     s->control_s = mono_s;
     if (bn_sweep_get(s->options.store, s->sweep.id, &row, err) != BN_OK) return err->status;
     s->sweep.state = row.state;
+    if (hear_wishes(s, err) != BN_OK) return err->status;
     if (row.state != BN_SWEEP_CANCELED) return BN_OK;
     return bn_fleet_ask_all(s->fleet, BN_ASK_CANCEL, "the sweep was canceled", false, err);
 }

@@ -3,6 +3,7 @@ target_sources(test_http PRIVATE support/canned_server.c)
 target_compile_definitions(test_http PRIVATE _GNU_SOURCE) # strcasestr, in the test's server
 bn_test(retry bn_reporters)
 bn_test(credentials bn_reporters)
+bn_test(drain bn_reporters)
 bn_test(wandb_body bn_reporters PkgConfig::jansson)
 
 # Against a fake server, with the real program.
@@ -16,3 +17,4 @@ endfunction()
 bn_wandb_test(wandb_sync wandb_sync.mjs)
 bn_wandb_test(wandb_faults wandb_faults.mjs)
 bn_wandb_test(wandb_kills wandb_kills.mjs)
+bn_wandb_test(wandb_live wandb_live.mjs)

@@ -12,11 +12,13 @@
 #include "runner/cli/manager.h"
 #include "runner/cli/options.h"
 #include "runner/cli/progress.h"
+#include "runner/cli/report.h"
 #include "runner/cli/sweep_plan_print.h"
 #include "runner/fleet/launch_local.h"
 #include "runner/sweep.h"
 
 static const double WAIT_S = 0.05;     /* between looks at what runs have written */
+static const double REPORT_WAIT_S = 5; /* for a reporter's last lines, once all runs are done */
 static const double PATIENCE_S = 30.0; /* with a store that cannot be written, e.g. a full disk */
 
 typedef struct sweep_options {
@@ -24,6 +26,7 @@ typedef struct sweep_options {
     bn_option_list sets;
     int64_t jobs;
     bool dry, json, force, fresh;
+    const char *report;
 } sweep_options;
 
 static bn_status parse(int argc, char **argv, sweep_options *o, bool *help, bn_error *err)
@@ -38,6 +41,8 @@ static bn_status parse(int argc, char **argv, sweep_options *o, bool *help, bn_e
         {"--force", 0, BN_OPTION_FLAG, &o->force, NULL,
          "run what has finished in this home already"},
         {"--new", 0, BN_OPTION_FLAG, &o->fresh, NULL, "a sweep of its own, beside an earlier one"},
+        {"--report", 0, BN_OPTION_TEXT, &o->report, "wandb",
+         "follow the sweep there, from a process of its own"},
         {"--json", 0, BN_OPTION_FLAG, &o->json, NULL, "the outcome as JSON on standard output"},
     };
     const bn_options options = {
@@ -56,6 +61,10 @@ static bn_status parse(int argc, char **argv, sweep_options *o, bool *help, bn_e
     bn_status status = bn_options_parse(&options, argc, argv, &arguments, help, err);
     if (status != BN_OK || *help) return status;
     o->file = arguments.items[0];
+    bn_error missing = {0};
+    if (o->report && bn_report_check(o->report, &missing) == BN_EINVAL) {
+        return bn_fail(err, BN_EINVAL, "%s", missing.text);
+    }
     if (o->jobs < 0 || o->jobs > 4096) {
         return bn_fail(err, BN_EINVAL, "--jobs must be from 1 to 4096, is %lld",
                        (long long)o->jobs);
@@ -107,6 +116,7 @@ typedef struct session {
     int signals;   /* that asked us to stop */
     int last_sign; /* the first of them */
     double trouble_s;
+    bn_report report;
 } session;
 
 /* Ctrl-C once drains, twice kills. */
@@ -254,6 +264,28 @@ static bn_status open_session(session *s, const char *home, int jobs, int thread
     return bn_sweeper_open(&s->sweeper, &options, err);
 }
 
+/* Without a key, say, the sweep goes on all the same: what it finds is kept and can be sent later.
+ */
+static void start_report(session *s, const char *home)
+{
+    bn_error err = {0};
+    const char *name = s->options->report;
+    if (!name) return;
+    if (bn_report_check(name, &err) != BN_OK ||
+        bn_report_start(&s->report, name, home, s->spec->name, &err) != BN_OK) {
+        char line[320];
+        (void)snprintf(line, sizeof line, "%s; 'bnexp sync %s' sends it later", err.text, name);
+        bn_progress_say(s->progress, line);
+    }
+}
+
+static void end_report(session *s)
+{
+    const char *how = bn_report_end(&s->report, REPORT_WAIT_S);
+    if (!how[0]) return;
+    (void)fprintf(stderr, "%s: %s; its log is %s\n", s->report.name, how, s->report.log);
+}
+
 static int run_sweep(const sweep_options *o, bn_spec *spec, int jobs, int threads)
 {
     session s = {.options = o, .spec = spec, .trouble_s = -1};
@@ -266,6 +298,7 @@ static int run_sweep(const sweep_options *o, bn_spec *spec, int jobs, int thread
     if (status == BN_OK) status = prepare_data(spec, home, &err);
     if (status == BN_OK) bn_signals_hold();
     if (status == BN_OK) status = open_session(&s, home, jobs, threads, &err);
+    if (status == BN_OK) start_report(&s, home);
     if (status == BN_OK) status = drive(&s, &err);
     if (s.progress) bn_progress_clear(s.progress);
     if (status == BN_OK) {
@@ -277,6 +310,7 @@ static int run_sweep(const sweep_options *o, bn_spec *spec, int jobs, int thread
     bn_sweeper_close(s.sweeper);
     bn_progress_close(s.progress);
     bn_store_close(s.store);
+    end_report(&s);
     if (lock >= 0) (void)close(lock);
     return code;
 }

@@ -35,6 +35,23 @@ static const char *variable(const char *name)
     return getenv(name); /* NOLINT(concurrency-mt-unsafe): no thread yet, and none writes */
 }
 
+static volatile sig_atomic_t told_to_end; /* by SIGTERM, when a sweep is followed */
+
+static void on_term(int signo)
+{
+    (void)signo;
+    told_to_end = 1;
+}
+
+static void hear_the_end(void)
+{
+    struct sigaction term = {.sa_handler = on_term};
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    (void)sigaction(SIGTERM, &term, NULL);
+    (void)sigaction(SIGINT, &ignore, NULL);
+    (void)sigaction(SIGHUP, &ignore, NULL);
+}
+
 /* ---- the world of the drain */
 
 static double steady_s(void *self)
@@ -49,7 +66,7 @@ static bool wait_s(void *self, double seconds)
     const sync *s = self;
     double end_s = bn_clock_mono_s() + seconds;
     for (;;) {
-        if (s->parent > 0 && getppid() != s->parent) return false;
+        if (told_to_end || (s->parent > 0 && getppid() != s->parent)) return false;
         double left_s = end_s - bn_clock_mono_s();
         if (left_s <= 0) return true;
         double nap_s = left_s < 0.25 ? left_s : 0.25;
@@ -335,7 +352,7 @@ int bn_cmd_sync(int argc, char **argv)
     const target *to = find_target(s.names.items[0], &err);
     if (!to) return bn_command_fail(&err);
     forbid_core_files();
-    /* Ctrl-C is meant for the sweep; its reporter stays for the last lines. */
-    if (s.parent > 0) (void)signal(SIGINT, SIG_IGN);
+    /* A reporter that follows a sweep stays for the last lines, and is told when they have come. */
+    if (s.parent > 0) hear_the_end();
     return run_target(&s, to);
 }

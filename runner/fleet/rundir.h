@@ -4,6 +4,7 @@
  *   events.jsonl   out: what it measured, append-only
  *   checkpoint/    out: where the next attempt goes on
  *   stdout.log, stderr.log
+ *   stop           in, from whoever wants the run stopped: who that is, in words
  *   process        who runs it, locked while it runs, and how it ended
  */
 #ifndef BN_RUNNER_FLEET_RUNDIR_H
@@ -17,6 +18,7 @@
 #define BN_RUNDIR_EVENTS  "events.jsonl"
 #define BN_RUNDIR_STDOUT  "stdout.log"
 #define BN_RUNDIR_STDERR  "stderr.log"
+#define BN_RUNDIR_STOP    "stop"
 #define BN_RUNDIR_PROCESS "process"
 
 typedef struct bn_rundir {

@@ -371,7 +371,7 @@ export class FakeWandb {
       run.exitcode = body.exitcode;
       run.completions += 1;
     }
-    return { exitcode: null, limits: {}, stopped: run.stop === true };
+    return { exitcode: null, limits: {}, stopped: this.options.stop?.(run) ?? false };
   }
 
   append(run, name, { offset, content }) {
