@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "engine/base/file.h"
 
@@ -44,6 +45,13 @@ static bool read_number(const char *path, double *out)
     bool whole = end != text;
     free(text);
     return whole;
+}
+
+double bn_memory_installed(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
+    if (pages <= 0 || page_bytes <= 0) return NAN;
+    return (double)pages * (double)page_bytes;
 }
 
 void bn_rapl_init(bn_rapl *rapl, const char *root)

@@ -9,6 +9,9 @@ typedef struct bn_memory {
 } bn_memory;
 bn_memory bn_memory_now(void);
 
+/* What the machine has in all; NaN where it does not say. */
+double bn_memory_installed(void);
+
 enum { BN_RAPL_MAX = 16 };
 
 /* Intel's and AMD's energy counters of whole CPU packages: all work of the machine counts, not

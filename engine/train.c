@@ -67,11 +67,26 @@ static bn_status open_data(trainer *t, bn_error *err)
     return settle_vocabulary(t, err);
 }
 
+/* A run that cannot fit would be killed by the system, or kill what else runs, without a word. */
+static bn_status check_memory(const trainer *t, bn_error *err)
+{
+    bn_model_bytes bytes;
+    if (bn_model_measure(&bytes, t->be, &t->config, err) != BN_OK) return err->status;
+    double need = (double)(bytes.weights + bytes.grads + bytes.optimizer + bytes.activations);
+    bool on_host = strcmp(t->be.ops->name, "cuda") != 0;
+    if (!on_host || !(need > bn_memory_installed())) return BN_OK;
+    return bn_fail(err, BN_EINVAL,
+                   "the run needs %.1f GB of memory, the machine has %.1f; lower 'train.batch' or "
+                   "the size of the model",
+                   need / 1e9, bn_memory_installed() / 1e9);
+}
+
 static bn_status open_network(trainer *t, bn_error *err)
 {
     const bn_config *config = &t->config;
     bn_status status =
         bn_device_open(&t->be, config->train.device, (int)config->train.threads, err);
+    if (status == BN_OK) status = check_memory(t, err);
     if (status == BN_OK) status = bn_model_open(&t->model, t->be, config, err);
     if (status == BN_OK) status = bn_optimizer_open(&t->optimizer, t->model, config, err);
     if (status != BN_OK) return status;

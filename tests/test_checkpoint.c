@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <sys/wait.h>
 
+#include "engine/checkpoint.h"
 #include "engine/checkpoint_dir.h"
 #include "support/run_lab.h"
 
@@ -276,6 +277,20 @@ static void test_the_newest_and_the_best_are_kept(void **state)
     assert_int_equal(scratch_count(folder), 4);
 }
 
+static void test_a_checkpoint_says_what_it_was_trained_with(void **state)
+{
+    bn_error err = {0};
+    bn_config config = run_lab_config(*state), told;
+    bn_st_reader *file = NULL;
+    (void)run_lab_train(&config, *state, "run");
+    assert_int_equal(bn_st_open(&file, newest(*state), &err), BN_OK);
+    assert_int_equal(bn_checkpoint_config(&told, file, &err), BN_OK);
+    assert_int_equal(bn_config_resolve(&config, &err), BN_OK);
+    config.model.vocab = 256;
+    assert_memory_equal(&told, &config, sizeof told);
+    bn_st_close(file);
+}
+
 static void test_half_written_files_of_a_killed_attempt_are_cleared_away(void **state)
 {
     bn_error err = {0};
@@ -301,6 +316,7 @@ int main(void)
         TEST(test_how_a_run_is_run_may_change_between_attempts),
         TEST(test_another_text_under_the_same_name_is_another_run),
         TEST(test_the_newest_and_the_best_are_kept),
+        TEST(test_a_checkpoint_says_what_it_was_trained_with),
         TEST(test_half_written_files_of_a_killed_attempt_are_cleared_away),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,7 @@
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 
 #include "engine/formats/safetensors_writer.h"
 #include "support/cmocka_all.h"
@@ -175,6 +178,36 @@ static void test_an_unfinished_write_leaves_the_old_file(void **state)
     assert_int_equal(scratch_count(*state), 1);
 }
 
+/* A disk that is full after some bytes, as far as one process can see. */
+static int write_on_a_small_disk(const char *path)
+{
+    bn_error err = {0};
+    bn_st_writer *writer = NULL;
+    const struct rlimit limit = {400, 400};
+    const bn_st_tensor row = {.name = "t", .type = BN_ST_F32, .dims = 1, .shape = {6}};
+    bn_st_plan plan = {&row, 1, NULL, 0};
+    float values[6 * 100] = {0};
+    (void)signal(SIGXFSZ, SIG_IGN);
+    if (setrlimit(RLIMIT_FSIZE, &limit) != 0) return 2;
+    if (bn_st_create(&writer, path, &plan, &err) != BN_OK) return 3;
+    bn_st_append(writer, values, sizeof values);
+    return bn_st_commit(writer, &err) == BN_EIO && strstr(err.text, path) ? 0 : 4;
+}
+
+static void test_a_full_disk_is_told_and_leaves_the_old_file(void **state)
+{
+    int status = 0;
+    const char *path = scratch_path(*state, "a.safetensors");
+    write_sample(path);
+    pid_t child = fork();
+    if (child == 0) _exit(write_on_a_small_disk(path));
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_true(believed(path));
+    assert_int_equal(scratch_count(*state), 1);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, scratch_open, scratch_close)
@@ -188,6 +221,7 @@ int main(void)
         cmocka_unit_test(test_a_scalar_and_an_empty_tensor_are_fine),
         TEST(test_a_giant_header_length_is_not_believed),
         TEST(test_an_unfinished_write_leaves_the_old_file),
+        TEST(test_a_full_disk_is_told_and_leaves_the_old_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -193,6 +193,9 @@ static void test_bad_input_is_named_and_nothing_is_written(void **state)
     run_lab_set(&config, "data.path=", NULL);
     expect_refusal(&config, *state, "'data.path'");
     config = run_lab_config(*state);
+    run_lab_set(&config, "model.width=32768", "model.layers=512", "model.ffn=60000", NULL);
+    expect_refusal(&config, *state, "GB of memory, the machine has");
+    config = run_lab_config(*state);
     run_lab_set(&config, "train.device=gpu", NULL);
     expect_refusal(&config, *state, "'gpu'");
     config = run_lab_config(*state);
