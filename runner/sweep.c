@@ -104,9 +104,10 @@ static bn_status register_sweep(bn_sweeper *s, bn_error *err)
 static bn_status add_rows(bn_sweeper *s, bn_error *err)
 {
     int64_t have = (int64_t)s->count, added = 0;
+    bn_plan_range missing = {
+        .store = s->options.store, .sweep = s->sweep.id, .first = have, .count = s->planned - have};
     if (bn_plan_learns(s->plan) || have >= s->planned) return BN_OK;
-    bn_status status =
-        bn_plan_add(s->plan, s->options.store, s->sweep.id, have, s->planned - have, &added, err);
+    bn_status status = bn_plan_add(s->plan, &missing, &added, err);
     if (status == BN_OK && have + added < s->planned) s->planned = have + added;
     if (status == BN_OK && s->sweep.planned != s->planned) {
         s->sweep.planned = s->planned;

@@ -201,8 +201,9 @@ bn_status bn_command_expand(char *const *command, const bn_command_facts *facts,
     if (!b.argv) return bn_fail(err, BN_ENOMEM, "no memory for a command");
     b.config = json_loads(facts->config_json, 0, &why);
     if (!b.config) status = bn_fail(err, BN_ECORRUPT, "configuration: %s", why.text);
-    for (size_t i = 0; status == BN_OK && command[i]; i++)
+    for (size_t i = 0; status == BN_OK && command[i]; i++) {
         status = expand_word(&b, command[i], err);
+    }
     json_decref(b.config);
     if (status == BN_OK) {
         *out = b.argv;

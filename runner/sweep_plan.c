@@ -191,8 +191,8 @@ static void name_run(bn_plan *plan, bn_planned *out)
     (void)snprintf(out->dir, sizeof out->dir, "%s/%s", sweep, name);
 }
 
-bn_status bn_plan_at(bn_plan *plan, int64_t number, const bn_trial *trials, size_t trial_count,
-                     bn_planned *out, bn_error *err)
+bn_status bn_plan_at(bn_plan *plan, int64_t number, bn_lessons lessons, bn_planned *out,
+                     bn_error *err)
 {
     const bn_spec *spec = plan->spec;
     int64_t index = number / spec->replicates, count = bn_plan_count(plan);
@@ -202,7 +202,7 @@ bn_status bn_plan_at(bn_plan *plan, int64_t number, const bn_trial *trials, size
     if (index != plan->last_index) {
         plan->last_index = -1;
         bn_status status =
-            bn_search_suggest(plan->search, index, trials, trial_count, &plan->last, err);
+            bn_search_suggest(plan->search, index, lessons.trials, lessons.count, &plan->last, err);
         if (status != BN_OK) return status;
         plan->last_index = index;
     }
@@ -289,64 +289,76 @@ static void release_chunk(chunk *c)
     free(c->rows);
 }
 
-static bn_status fill_chunk(bn_plan *plan, int64_t sweep, int64_t first, int64_t want, chunk *c,
-                            size_t *count, bn_error *err)
+static bn_status fill_chunk(bn_plan *plan, const bn_plan_range *part, const chunk *c, size_t *count,
+                            bn_error *err)
 {
+    const bn_lessons none = {.count = 0};
     *count = 0;
-    while ((int64_t)*count < want) {
+    while ((int64_t)*count < part->count) {
         bn_planned *run = &c->planned[*count];
         bn_param *params = &c->params[*count * PARAMS_MAX];
-        bn_status status = bn_plan_at(plan, first + (int64_t)*count, NULL, 0, run, err);
+        bn_status status = bn_plan_at(plan, part->first + (int64_t)*count, none, run, err);
         if (status == BN_ENOENT) {
             *err = (bn_error){0}; /* exhausted: fewer than hoped for */
             return BN_OK;
         }
         if (status != BN_OK) return status;
-        c->rows[*count] = row_of(run, sweep, params, fill_params(plan->spec, run, params));
+        size_t filled = fill_params(plan->spec, run, params);
+        c->rows[*count] = row_of(run, part->sweep, params, filled);
         (*count)++;
     }
     return BN_OK;
 }
 
-bn_status bn_plan_add(bn_plan *plan, bn_store *store, int64_t sweep, int64_t first, int64_t count,
-                      int64_t *added, bn_error *err)
+static bn_status add_chunks(bn_plan *plan, const bn_plan_range *range, const chunk *c,
+                            int64_t *added, bn_error *err)
+{
+    while (*added < range->count) {
+        size_t filled = 0;
+        bn_plan_range part = *range;
+        part.first += *added;
+        part.count = range->count - *added < CHUNK ? range->count - *added : CHUNK;
+        bn_status status = fill_chunk(plan, &part, c, &filled, err);
+        if (status != BN_OK || filled == 0) return status;
+        status = bn_run_add_all(range->store, c->rows, filled, err);
+        if (status != BN_OK) return status;
+        *added += (int64_t)filled;
+        if ((int64_t)filled < part.count) break;
+    }
+    return BN_OK;
+}
+
+bn_status bn_plan_add(bn_plan *plan, const bn_plan_range *range, int64_t *added, bn_error *err)
 {
     chunk c = {.planned = calloc(CHUNK, sizeof *c.planned),
                .params = calloc((size_t)CHUNK * PARAMS_MAX, sizeof *c.params),
                .rows = calloc(CHUNK, sizeof *c.rows)};
     bn_status status = BN_OK;
     *added = 0;
-    if (!c.planned || !c.params || !c.rows) {
-        status = bn_fail(err, BN_ENOMEM, "no memory for the plan of %lld runs", (long long)count);
-    }
-    while (status == BN_OK && *added < count) {
-        size_t filled = 0;
-        int64_t want = count - *added < CHUNK ? count - *added : CHUNK;
-        status = fill_chunk(plan, sweep, first + *added, want, &c, &filled, err);
-        if (status != BN_OK || filled == 0) break;
-        status = bn_run_add_all(store, c.rows, filled, err);
-        *added += (int64_t)filled;
-        if ((int64_t)filled < want) break;
+    if (c.planned && c.params && c.rows) {
+        status = add_chunks(plan, range, &c, added, err);
+    } else {
+        status = bn_fail(err, BN_ENOMEM, "no memory for a plan");
     }
     release_chunk(&c);
     return status;
 }
 
-bn_status bn_plan_add_one(bn_plan *plan, bn_store *store, int64_t sweep, int64_t number,
-                          const bn_trial *trials, size_t trial_count, bn_run *out, bn_error *err)
+bn_status bn_plan_add_one(bn_plan *plan, const bn_plan_range *range, bn_lessons lessons,
+                          bn_run *out, bn_error *err)
 {
     bn_planned *run = calloc(1, sizeof *run);
     bn_param *params = calloc(PARAMS_MAX, sizeof *params);
     bn_status status = BN_OK;
-    if (!run || !params) {
+    if (run && params) {
+        status = bn_plan_at(plan, range->first, lessons, run, err);
+    } else {
         status = bn_fail(err, BN_ENOMEM, "no memory for a run");
-        goto done;
     }
-    status = bn_plan_at(plan, number, trials, trial_count, run, err);
-    if (status != BN_OK) goto done;
-    bn_run_new row = row_of(run, sweep, params, fill_params(plan->spec, run, params));
-    status = bn_run_add(store, &row, out, err);
-done:
+    if (status == BN_OK && run && params) {
+        bn_run_new row = row_of(run, range->sweep, params, fill_params(plan->spec, run, params));
+        status = bn_run_add(range->store, &row, out, err);
+    }
     if (run) bn_planned_release(run);
     free(run);
     free(params);

@@ -35,23 +35,33 @@ typedef struct bn_planned {
     bn_text config_json; /* flat; owned, see bn_planned_release */
 } bn_planned;
 
-/* Run number `number`. trials: of all earlier configurations, for methods that learn (else NULL,
- * 0). BN_ENOENT: there are no more. *out is reused: zero it once, release it at the end. */
-BN_MUST_CHECK bn_status bn_plan_at(bn_plan *plan, int64_t number, const bn_trial *trials,
-                                   size_t trial_count, bn_planned *out, bn_error *err);
+/* What is known of all earlier configurations: for methods that learn, empty for the others. */
+typedef struct bn_lessons {
+    const bn_trial *trials;
+    size_t count;
+} bn_lessons;
+
+/* Run number `number`. BN_ENOENT: there are no more. *out is reused: zero it once, release it at
+ * the end. */
+BN_MUST_CHECK bn_status bn_plan_at(bn_plan *plan, int64_t number, bn_lessons lessons,
+                                   bn_planned *out, bn_error *err);
 void bn_planned_release(bn_planned *planned);
 
 /* Tells the plan of a row that is there already, so that no other run gets its name. */
 void bn_plan_know(bn_plan *plan, const bn_run *run);
 
-/* Adds the rows of runs first ... first + count - 1; *added is less where the space is exhausted.
- */
-BN_MUST_CHECK bn_status bn_plan_add(bn_plan *plan, bn_store *store, int64_t sweep, int64_t first,
-                                    int64_t count, int64_t *added, bn_error *err);
+/* Runs first ... first + count - 1 of a sweep's row in a store. */
+typedef struct bn_plan_range {
+    bn_store *store; /* borrowed */
+    int64_t sweep, first, count;
+} bn_plan_range;
 
-/* The same for one run of a method that learns. */
-BN_MUST_CHECK bn_status bn_plan_add_one(bn_plan *plan, bn_store *store, int64_t sweep,
-                                        int64_t number, const bn_trial *trials, size_t trial_count,
-                                        bn_run *out, bn_error *err);
+/* Adds their rows; *added is less than asked where the space is exhausted. */
+BN_MUST_CHECK bn_status bn_plan_add(bn_plan *plan, const bn_plan_range *range, int64_t *added,
+                                    bn_error *err);
+
+/* The same for the first of them alone, by a method that learns. */
+BN_MUST_CHECK bn_status bn_plan_add_one(bn_plan *plan, const bn_plan_range *range,
+                                        bn_lessons lessons, bn_run *out, bn_error *err);
 
 #endif

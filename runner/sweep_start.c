@@ -46,8 +46,9 @@ bn_status bn_start_config(const char *json, bn_config *config, bn_error *err)
     return status;
 }
 
-/* The variables of one run, and the memory they lie in. */
+/* The variables of one run, the memory they lie in, and the time of its start. */
 typedef struct environment {
+    double mono_s;
     char text[ENV_COUNT][ENV_BYTES];
     const char *list[ENV_COUNT + 1];
     size_t count;
@@ -103,7 +104,7 @@ static bn_status make_builtin(const bn_member *m, const bn_start_options *o, con
 }
 
 static void launch_builtin(bn_fleet *fleet, const bn_member *m, const bn_start_options *o,
-                           environment *env, double mono_s)
+                           const environment *env)
 {
     const char *argv[] = {"bnexp", "train", m->dir, NULL};
     bn_launch launch = {.dir = m->dir,
@@ -112,7 +113,7 @@ static void launch_builtin(bn_fleet *fleet, const bn_member *m, const bn_start_o
                         .env = env->list,
                         .attempt = m->run.attempt,
                         .slot = m->slot};
-    bn_fleet_launch(fleet, m, &launch, mono_s);
+    bn_fleet_launch(fleet, m, &launch, env->mono_s);
 }
 
 static int64_t seed_of(const char *json)
@@ -126,7 +127,7 @@ static int64_t seed_of(const char *json)
 }
 
 static bn_status launch_external(bn_fleet *fleet, const bn_member *m, const bn_start_options *o,
-                                 const char *json, environment *env, double mono_s, bn_error *err)
+                                 const char *json, environment *env, bn_error *err)
 {
     char config[BN_PATH_MAX], here[BN_PATH_MAX], gpu[512];
     bn_rundir run = folder_of(m);
@@ -158,7 +159,7 @@ static bn_status launch_external(bn_fleet *fleet, const bn_member *m, const bn_s
                         .attempt = m->run.attempt,
                         .slot = m->slot,
                         .external = true};
-    bn_fleet_launch(fleet, m, &launch, mono_s);
+    bn_fleet_launch(fleet, m, &launch, env->mono_s);
     bn_command_release(argv);
     return BN_OK;
 }
@@ -167,7 +168,7 @@ void bn_start_run(bn_fleet *fleet, const bn_member *member, const bn_start_optio
                   double mono_s)
 {
     bn_error err = {0};
-    environment env = {.count = 0};
+    environment env = {.mono_s = mono_s};
     char *json = NULL, gpu[512];
     gpu_list(options, member->slot, gpu, sizeof gpu);
     put(&env, "BNEXP_RUN_DIR", member->dir);
@@ -175,10 +176,10 @@ void bn_start_run(bn_fleet *fleet, const bn_member *member, const bn_start_optio
     if (options->gpus > 0) put(&env, "CUDA_VISIBLE_DEVICES", gpu);
     bn_status status = bn_run_config(options->store, member->run.id, &json, &err);
     if (status == BN_OK && options->command) {
-        status = launch_external(fleet, member, options, json, &env, mono_s, &err);
+        status = launch_external(fleet, member, options, json, &env, &err);
     } else if (status == BN_OK) {
         status = make_builtin(member, options, json, &err);
-        if (status == BN_OK) launch_builtin(fleet, member, options, &env, mono_s);
+        if (status == BN_OK) launch_builtin(fleet, member, options, &env);
     }
     free(json);
     if (status != BN_OK) bn_fleet_launch_failed(fleet, member, err.text);

@@ -75,7 +75,8 @@ static bn_status set_from_node(bn_config *config, const char *name, const bn_tom
     return bn_config_set(config, name, words, err);
 }
 
-/* A table's knobs; one table inside it gives the part before the dot. */
+/* A table's knobs; one table inside it gives the part before the dot.
+ * NOLINTNEXTLINE(misc-no-recursion): tables inside tables, at most two deep */
 static bn_status read_table(const bn_toml_node *table, const char *prefix, const char *file,
                             bn_config *config, bn_error *err)
 {

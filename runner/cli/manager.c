@@ -1,9 +1,10 @@
-#define _GNU_SOURCE /* NOLINT(bugprone-reserved-identifier): sched_getaffinity */
+#define _GNU_SOURCE /* NOLINT(*): sched_getaffinity */
 #include "runner/cli/manager.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -79,7 +80,7 @@ void bn_signals_hold(void)
 {
     sigset_t set;
     awaited(&set);
-    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
     (void)signal(SIGPIPE, SIG_IGN); /* a closed terminal must not end the manager mid-way */
 }
 

@@ -82,14 +82,15 @@ bn_status bn_plan_print_to(FILE *out, const bn_spec *spec, const bn_plan_print *
     bn_text text = {0};
     bn_json json = {.text = &text, .nonfinite = BN_NONFINITE_NULL};
     bn_plan *plan = NULL;
-    int64_t number = 0, tokens = 0;
+    long long number = 0;
+    int64_t tokens = 0;
     if (bn_plan_open(&plan, spec, err) != BN_OK) return err->status;
     int64_t count = bn_plan_count(plan);
     bool learns = bn_plan_learns(plan);
     head(spec, how, count, out, &json);
     bn_status status = BN_OK;
     for (; !learns && (count < 0 ? number < LINES_MAX : number < count); number++) {
-        status = bn_plan_at(plan, number, NULL, 0, &run, err);
+        status = bn_plan_at(plan, number, (bn_lessons){.count = 0}, &run, err);
         if (status != BN_OK) break;
         if (how->json) {
             run_json(spec, &run, &json);
@@ -107,8 +108,7 @@ bn_status bn_plan_print_to(FILE *out, const bn_spec *spec, const bn_plan_print *
         bn_json_end_object(&json);
         (void)fprintf(out, "%s\n", text.data);
     } else if (status == BN_OK) {
-        if (number > LINES_MAX)
-            (void)fprintf(out, "  ... and %lld more\n", (long long)number - LINES_MAX);
+        if (number > LINES_MAX) (void)fprintf(out, "  ... and %lld more\n", number - LINES_MAX);
         if (learns) (void)fprintf(out, "each run is chosen when those before it have ended\n");
         tokens_line(tokens, out);
     }

@@ -55,16 +55,17 @@ static bn_status find_sweep(single *s, int64_t *sweep, size_t *runs, bn_error *e
 }
 
 /* Adds the row under the first number that is free; somebody else may take one at the same time. */
-static bn_status add_row(single *s, bn_run_new *row, size_t first, bn_error *err)
+static bn_status add_row(single *s, const bn_run_new *fixed, size_t first, bn_error *err)
 {
     char name[BN_NAME_MAX], dir[512];
-    row->name = name;
-    row->dir = dir;
     for (size_t number = first; number < first + TRIES; number++) {
-        row->number = (int)number;
+        bn_run_new row = *fixed;
+        row.number = (int)number;
+        row.name = name;
+        row.dir = dir;
         (void)snprintf(name, sizeof name, "%s-%zu", s->job->name, number + 1);
         (void)snprintf(dir, sizeof dir, "%s/%s", SWEEP_NAME, name);
-        bn_status status = bn_run_add(s->store, row, &s->run, err);
+        bn_status status = bn_run_add(s->store, &row, &s->run, err);
         if (status != BN_OK) return status;
         if (s->run.attempt == 0 && strcmp(s->run.name, name) == 0) return BN_OK;
     }

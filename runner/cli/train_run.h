@@ -14,6 +14,6 @@ typedef struct bn_train_run {
 } bn_train_run;
 
 /* Returns the exit code: the run's own, or that of what went wrong before it. */
-int bn_train_run_do(const bn_train_run *run);
+int bn_train_run_do(const bn_train_run *job);
 
 #endif

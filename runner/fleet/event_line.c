@@ -23,7 +23,8 @@ static void fail(reader *r, const char *why)
 static char peek(reader *r)
 {
     while (r->at < r->end && (*r->at == ' ' || *r->at == '\t' || *r->at == '\r')) r->at++;
-    return r->at < r->end ? *r->at : '\0';
+    if (r->at == r->end) return '\0';
+    return *r->at;
 }
 
 static bool take(reader *r, char c)
@@ -81,7 +82,7 @@ static size_t unescape(reader *r, char out[4])
     const char *place = c ? strchr(from, c) : NULL;
     if (!place) return 0;
     size_t index = (size_t)(place - from);
-    out[0] = index < 3 ? to[index] : ' '; /* one line stays one line */
+    out[0] = to[index]; /* a blank for what would break the line */
     return 1;
 }
 
@@ -144,8 +145,10 @@ static bool read_number(reader *r, double *out)
     return true;
 }
 
+/* Values nest, so these two call each other, at most DEPTH_MAX deep. */
 static void skip_value(reader *r);
 
+/* NOLINTNEXTLINE(misc-no-recursion): bounded by DEPTH_MAX */
 static void skip_members(reader *r, char close)
 {
     char name[8];
@@ -165,7 +168,8 @@ static void skip_members(reader *r, char close)
     r->depth--;
 }
 
-/* Whatever stands here and is not for us: a text, a list, an object, true, false, null. */
+/* Whatever stands here and is not for us: a text, a list, an object, true, false, null.
+ * NOLINTNEXTLINE(misc-no-recursion): bounded by DEPTH_MAX */
 static void skip_value(reader *r)
 {
     char text[8];

@@ -57,8 +57,7 @@ void bn_fleet_close(bn_fleet *fleet)
     free(fleet->members);
     free(fleet->moves);
     bn_ingest_close(fleet->ingest);
-    if (fleet->options.launcher.ops)
-        fleet->options.launcher.ops->close(fleet->options.launcher.self);
+    fleet->options.launcher.ops->close(fleet->options.launcher.self);
     free(fleet);
 }
 
@@ -97,19 +96,25 @@ static int free_slot(const bn_fleet *fleet)
     return -1;
 }
 
-static bn_status add_member(bn_fleet *fleet, const bn_run *run, bn_member **out, bn_error *err)
+/* The new member, or NULL and err says why. */
+static bn_member *add_member(bn_fleet *fleet, const bn_run *run, bn_error *err)
 {
-    *out = NULL;
     if (fleet->count == fleet->room) {
         size_t room = fleet->room ? fleet->room * 2 : 64;
-        bn_member **members = realloc(fleet->members, room * sizeof *members);
-        if (!members) return bn_fail(err, BN_ENOMEM, "no memory for %zu runs", room);
+        bn_member **members = realloc(fleet->members, room * sizeof(bn_member *));
+        if (!members) {
+            (void)bn_fail(err, BN_ENOMEM, "no memory for %zu runs", room);
+            return NULL;
+        }
         fleet->members = members;
         fleet->room = room;
     }
     char config[BN_PATH_MAX];
     bn_member *m = calloc(1, sizeof *m);
-    if (!m) return bn_fail(err, BN_ENOMEM, "no memory for a run");
+    if (!m) {
+        (void)bn_fail(err, BN_ENOMEM, "no memory for a run");
+        return NULL;
+    }
     m->run = *run;
     m->slot = free_slot(fleet);
     m->source = (bn_source){
@@ -119,12 +124,11 @@ static bn_status add_member(bn_fleet *fleet, const bn_run *run, bn_member **out,
         bn_path_join(m->source.path, m->dir, BN_RUNDIR_EVENTS, err) != BN_OK ||
         bn_path_join(config, m->dir, BN_RUNDIR_CONFIG, err) != BN_OK) {
         free(m);
-        return err->status;
+        return NULL;
     }
     m->external = bn_file_exists(config);
     fleet->members[fleet->count++] = m;
-    *out = m;
-    return BN_OK;
+    return m;
 }
 
 /* The fleet's own, writable view of a member that a caller pointed at. */
@@ -163,11 +167,11 @@ bn_status bn_fleet_move(bn_fleet *fleet, int64_t run, const bn_run_change *chang
 
 bn_status bn_fleet_adopt(bn_fleet *fleet, const bn_run *run, bool *taken, bn_error *err)
 {
-    bn_member *m = NULL;
     const char *why = NULL;
     const bn_launcher *launcher = &fleet->options.launcher;
     *taken = true;
-    if (add_member(fleet, run, &m, err) != BN_OK) return err->status;
+    bn_member *m = add_member(fleet, run, err);
+    if (!m) return err->status;
     m->phase = BN_PHASE_RUNNING;
     m->since_s = m->heard_s = m->asked_s = NAN; /* the first tick sets them */
     m->ask = bn_ask_parse(run->reason, &why);
@@ -210,10 +214,10 @@ void bn_fleet_settled(bn_fleet *fleet, const bn_member *member)
 
 bn_status bn_fleet_plan(bn_fleet *fleet, const bn_run *run, bn_error *err)
 {
-    bn_member *m = NULL;
     char host[64] = "";
     assert(bn_fleet_free(fleet) > 0);
-    if (add_member(fleet, run, &m, err) != BN_OK) return err->status;
+    bn_member *m = add_member(fleet, run, err);
+    if (!m) return err->status;
     m->phase = BN_PHASE_PLANNED;
     m->token.text[0] = '\0';
     (void)gethostname(host, sizeof host - 1);

@@ -184,14 +184,16 @@ static void take_lines(bn_ingest *ingest, bn_source *source, size_t got, double 
     source->more = got == BN_INGEST_LOOK_MAX;
 }
 
-static bn_status read_at(int fd, const char *path, char *out, size_t size, int64_t from,
-                         size_t *got, bn_error *err)
+/* Bytes `from` and on of a file, `size` of them or up to its end, into the buffer. */
+static bn_status read_at(bn_ingest *ingest, int fd, size_t size, int64_t from, size_t *got,
+                         bn_error *err)
 {
+    char *out = ingest->buffer;
     *got = 0;
     while (*got < size) {
         ssize_t count = pread(fd, out + *got, size - *got, (off_t)from + (off_t)*got);
         if (count < 0 && errno == EINTR) continue;
-        if (count < 0) return bn_fail_errno(err, "read %s", path);
+        if (count < 0) return bn_fail_errno(err, "read events");
         if (count == 0) break;
         *got += (size_t)count;
     }
@@ -240,10 +242,10 @@ bn_status bn_ingest_look(bn_ingest *ingest, bn_source *source, double now_s, bn_
     if (open_events(source, &fd, err) != BN_OK) return err->status;
     if (fd < 0) return BN_OK;
     if (written_anew(fd, source)) source->ahead_bytes = source->place = 0;
-    bn_status status = read_at(fd, source->path, ingest->buffer, BN_INGEST_LOOK_MAX,
-                               source->ahead_bytes, &got, err);
+    bn_status status = read_at(ingest, fd, BN_INGEST_LOOK_MAX, source->ahead_bytes, &got, err);
     (void)close(fd);
-    if (status != BN_OK || got == 0) return status;
+    if (status != BN_OK) return bn_fail_in(err, "%s", source->path);
+    if (got == 0) return BN_OK;
     ingest->buffer[got] = '\0';
     int64_t from = source->ahead_bytes;
     size_t first = ingest->records.count;
@@ -270,7 +272,7 @@ static void join(bn_ingest *ingest)
         batches[i].records = records ? records + record : NULL;
         record += batches[i].count;
     }
-    for (size_t i = 0; i < ingest->records.count; i++) {
+    for (size_t i = 0; records && i < ingest->records.count; i++) {
         records[i].values = values + value;
         value += records[i].count;
     }
@@ -356,8 +358,7 @@ void bn_ingest_recall(bn_ingest *ingest, bn_source *source)
     if (open_events(source, &fd, &ignored) != BN_OK || fd < 0) return;
     int64_t size = (int64_t)lseek(fd, 0, SEEK_END);
     int64_t from = size > RECALL_BYTES ? size - RECALL_BYTES : 0;
-    bn_status status =
-        read_at(fd, source->path, ingest->buffer, RECALL_BYTES, from, &got, &ignored);
+    bn_status status = read_at(ingest, fd, RECALL_BYTES, from, &got, &ignored);
     (void)close(fd);
     ingest->buffer[got] = '\0';
     const char *line = status == BN_OK ? last_complete_line(ingest->buffer, got, &bytes) : NULL;

@@ -56,8 +56,7 @@ static bn_verdict by_exit(const bn_evidence *e)
                        e->last_words);
         return out;
     }
-    if (e->exit.code == BN_EXIT_REQUEUE)
-        return verdict(BN_RUN_PREEMPTED, "asked to be queued again");
+    if (e->exit.code == BN_EXIT_REQUEUE) return verdict(BN_RUN_PREEMPTED, "asked to go on later");
     if (e->exit.code == 0 && e->external) return verdict(BN_RUN_FINISHED, "");
     if (e->exit.code == 0) return verdict(BN_RUN_CRASHED, "exit 0 without an end line");
     out.state = BN_RUN_FAILED;

@@ -1,10 +1,11 @@
 /* close_range and prctl are Linux's own; the rest of this file is POSIX. */
-#define _GNU_SOURCE /* NOLINT(bugprone-reserved-identifier): glibc's name */
+#define _GNU_SOURCE /* NOLINT(*): glibc's name */
 #include "runner/fleet/process.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,8 +26,6 @@
 #define NOTE_FORMAT                                                                                \
     "pid=%-10" PRId64 " start=%-20" PRIu64 " boot=%-36s attempt=%-6d "                             \
     "ended=%d code=%-4d signal=%-3d oom=%d\n"
-#define NOTE_SCAN                                                                                  \
-    "pid=%" SCNd64 " start=%" SCNu64 " boot=%39s attempt=%d ended=%d code=%d signal=%d oom=%d"
 enum { NOTE_MAX = 192, ENV_MAX = 256, EXIT_CANNOT_START = 127, SHEPHERD_LOCK_FD = 3 };
 
 /* Variables that a run may see; a name ending in '_' stands for all that begin so. */
@@ -38,8 +37,6 @@ static const char *const ALLOWED[] = {
     "JAX_",  "LSAN_OPTIONS", "TSAN_OPTIONS", "HTTP_PROXY", "HTTPS_PROXY",  "NO_PROXY",
 };
 enum { ALLOWED_COUNT = sizeof ALLOWED / sizeof ALLOWED[0] };
-
-extern char **environ;
 
 static const char *boot_id(char out[40])
 {
@@ -121,10 +118,13 @@ void bn_identity_text(const bn_identity *identity, bn_token *out)
 bn_status bn_identity_parse(const char *text, bn_identity *out, bn_error *err)
 {
     *out = (bn_identity){0};
-    if (sscanf(text, "%" SCNd64 " %" SCNu64 " %39s", &out->pid, &out->start_ticks, out->boot) ==
-        3) {
-        return BN_OK;
-    }
+    char *end = NULL;
+    out->pid = strtoll(text, &end, 10);
+    bool ok = out->pid > 0 && *end == ' ';
+    if (ok) out->start_ticks = strtoull(end, &end, 10);
+    ok = ok && *end == ' ' && strlen(end + 1) < sizeof out->boot;
+    if (ok) (void)snprintf(out->boot, sizeof out->boot, "%s", end + 1);
+    if (ok) return BN_OK;
     return bn_fail(err, BN_EINVAL, "'%.60s' is no process identity", text);
 }
 
@@ -172,22 +172,32 @@ static void write_note(int fd, const bn_process_note *note)
     (void)ignored;
 }
 
+/* The number behind "name=" in a note; -1: there is none. */
+static int64_t field(const char *line, const char *name)
+{
+    const char *place = strstr(line, name);
+    return place ? strtoll(place + strlen(name), NULL, 10) : -1;
+}
+
 static void read_note(int fd, bn_process_note *out)
 {
     char line[NOTE_MAX];
-    int ended = 0, oom = 0;
-    bn_process_note note = {.how.code = -1};
-    *out = note;
+    *out = (bn_process_note){.how.code = -1};
     ssize_t got = pread(fd, line, sizeof line - 1, 0);
     if (got <= 0 || line[got - 1] != '\n') return;
     line[got] = '\0';
-    int fields =
-        sscanf(line, NOTE_SCAN, &note.identity.pid, &note.identity.start_ticks, note.identity.boot,
-               &note.attempt, &ended, &note.how.code, &note.how.signal, &oom);
-    if (fields != 8) return;
-    note.how.known = ended != 0;
-    note.how.oom = oom != 0;
-    *out = note;
+    const char *boot = strstr(line, " boot=");
+    if (!boot || field(line, "pid=") < 0 || field(line, " oom=") < 0) return;
+    boot += strlen(" boot=");
+    out->identity.pid = field(line, "pid=");
+    out->identity.start_ticks = (uint64_t)field(line, " start=");
+    (void)snprintf(out->identity.boot, sizeof out->identity.boot, "%.*s", (int)strcspn(boot, " "),
+                   boot);
+    out->attempt = (int)field(line, " attempt=");
+    out->how = (bn_exit){.known = field(line, " ended=") == 1,
+                         .code = (int)field(line, " code="),
+                         .signal = (int)field(line, " signal="),
+                         .oom = field(line, " oom=") == 1};
 }
 
 static int open_log(const char *dir, const char *name)
@@ -203,7 +213,15 @@ static void reset_signals(void)
     sigset_t none;
     (void)sigemptyset(&none);
     for (int signo = 1; signo < NSIG; signo++) (void)signal(signo, SIG_DFL);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
+}
+
+/* exec takes pointers to what it never writes. */
+static char *const *plain(const char *const *words)
+{
+    char *const *out = NULL;
+    memcpy(&out, &words, sizeof out);
+    return out;
 }
 
 /* In the program's process, between fork and exec; never returns. */
@@ -222,10 +240,9 @@ static void become_program(const bn_launch *launch, const char *const *env, pid_
               dup2(out, 1) == 1 && chdir(where) == 0;
     if (ok) {
         (void)close_range(3, ~0U, 0);
-        /* exec takes pointers to what it never writes. */
-        (void)execvpe(program, (char **)(uintptr_t)launch->argv, (char **)(uintptr_t)env);
+        (void)execvpe(program, plain(launch->argv), plain(env));
     }
-    (void)dprintf(2, "cannot start '%s' in %s: %s\n", program, where, strerror(errno));
+    (void)dprintf(2, "cannot start '%s' in %s: %s\n", program, where, strerrordesc_np(errno));
     _exit(EXIT_CANNOT_START);
 }
 
@@ -270,10 +287,10 @@ bn_status bn_process_start(const bn_launch *launch, bn_identity *out, bn_error *
     write_note(lock, &blank); /* what the last attempt left is no evidence of this one */
     fill_environment(launch->env, env);
     (void)sigfillset(&all);
-    (void)sigprocmask(SIG_SETMASK, &all, &before); /* no handler of ours runs in the shepherd */
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before); /* no handler of ours runs in the shepherd */
     pid_t pid = fork();
     if (pid == 0) become_shepherd(launch, env, lock);
-    (void)sigprocmask(SIG_SETMASK, &before, NULL);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     (void)close(lock); /* the shepherd's copy holds it */
     if (pid < 0) return bn_fail_errno(err, "start a process for %s", launch->dir);
     return identify(pid, out, err);
