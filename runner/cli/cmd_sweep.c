@@ -199,7 +199,33 @@ static void print_json(const session *s, const bn_sweep_look *look)
     bn_text_release(&text);
 }
 
-static void print_outcome(const session *s)
+/* Whether there is something to hold against something else. */
+static bool has_sides(const session *s)
+{
+    size_t count = 0, first = 0;
+    const bn_run *runs = bn_sweeper_runs(s->sweeper, &count);
+    for (size_t i = 0; i < count; i++) {
+        bool counts = runs[i].state == BN_RUN_FINISHED || runs[i].state == BN_RUN_SKIPPED;
+        if (!counts || !*runs[i].variant) continue;
+        if (first == 0) first = i + 1;
+        if (strcmp(runs[i].variant, runs[first - 1].variant) != 0) return true;
+    }
+    return false;
+}
+
+/* What bnexp compare says. */
+static void print_comparison(const session *s, const char *home)
+{
+    char command[] = "compare", at[] = "--home", of[] = "--sweep";
+    char place[BN_PATH_MAX], name[BN_NAME_MAX];
+    (void)snprintf(place, sizeof place, "%s", home);
+    (void)snprintf(name, sizeof name, "%s", s->spec->name);
+    char *argv[] = {command, at, place, of, name, NULL};
+    (void)printf("\n");
+    (void)bn_cmd_compare(5, argv);
+}
+
+static void print_outcome(const session *s, const char *home)
 {
     bn_sweep_look look;
     bn_sweeper_look(s->sweeper, &look);
@@ -221,6 +247,8 @@ static void print_outcome(const session *s)
     }
     if (s->signals) {
         (void)printf("go on with: bnexp sweep %s\n", s->options->file);
+    } else if (has_sides(s)) {
+        print_comparison(s, home);
     }
 }
 
@@ -302,7 +330,7 @@ static int run_sweep(const sweep_options *o, bn_spec *spec, int jobs, int thread
     if (status == BN_OK) status = drive(&s, &err);
     if (s.progress) bn_progress_clear(s.progress);
     if (status == BN_OK) {
-        print_outcome(&s);
+        print_outcome(&s, home);
         code = exit_code(&s);
     } else {
         code = bn_command_fail(&err);

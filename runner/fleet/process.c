@@ -104,9 +104,15 @@ bool bn_identity_alive(const bn_identity *identity)
 
 bn_status bn_identity_signal(const bn_identity *identity, int signo, bn_error *err)
 {
-    if (!bn_identity_alive(identity)) return BN_OK;
-    if (kill(-(pid_t)identity->pid, signo) == 0 || errno == ESRCH) return BN_OK;
-    return bn_fail_errno(err, "signal %d to process %" PRId64, signo, identity->pid);
+    enum { TRIES = 1000 }; /* of a millisecond: a shepherd being born has no group yet */
+    for (int i = 0; i < TRIES && bn_identity_alive(identity); i++) {
+        if (kill(-(pid_t)identity->pid, signo) == 0) return BN_OK;
+        if (errno != ESRCH) {
+            return bn_fail_errno(err, "signal %d to process %" PRId64, signo, identity->pid);
+        }
+        (void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    return BN_OK;
 }
 
 void bn_identity_text(const bn_identity *identity, bn_token *out)
@@ -121,8 +127,9 @@ bn_status bn_identity_parse(const char *text, bn_identity *out, bn_error *err)
     char *end = NULL;
     out->pid = strtoll(text, &end, 10);
     bool ok = out->pid > 0 && *end == ' ';
-    if (ok) out->start_ticks = strtoull(end, &end, 10);
-    ok = ok && *end == ' ' && strlen(end + 1) < sizeof out->boot;
+    const char *second = end;
+    if (ok) out->start_ticks = strtoull(second, &end, 10);
+    ok = ok && end > second && *end == ' ' && strlen(end + 1) < sizeof out->boot;
     if (ok) (void)snprintf(out->boot, sizeof out->boot, "%s", end + 1);
     if (ok) return BN_OK;
     return bn_fail(err, BN_EINVAL, "'%.60s' is no process identity", text);
@@ -246,6 +253,15 @@ static void become_program(const bn_launch *launch, const char *const *env, pid_
     _exit(EXIT_CANNOT_START);
 }
 
+/* A request to stop that came before there was a program to hear it. */
+static void pass_on(pid_t program)
+{
+    sigset_t pending;
+    if (sigpending(&pending) == 0 && sigismember(&pending, SIGTERM) == 1) {
+        (void)kill(program, SIGTERM);
+    }
+}
+
 /* The shepherd's whole life; never returns. */
 static void become_shepherd(const bn_launch *launch, const char *const *env, int lock)
 {
@@ -262,8 +278,8 @@ static void become_shepherd(const bn_launch *launch, const char *const *env, int
     pid_t self = getpid();
     pid_t program = fork();
     if (program == 0) become_program(launch, env, self);
-    while (program > 0 && waitpid(program, &status, 0) < 0 && errno == EINTR) {
-    }
+    if (program > 0) pass_on(program);
+    while (program > 0 && waitpid(program, &status, 0) < 0 && errno == EINTR) continue;
     bool signaled = program > 0 && WIFSIGNALED(status);
     note.how = (bn_exit){.known = true,
                          .code = program < 0 ? EXIT_CANNOT_START
