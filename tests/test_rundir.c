@@ -94,6 +94,27 @@ static void test_last_words_are_the_last_line_that_says_something(void **state)
     assert_string_equal(words, "no ");
 }
 
+static void test_a_half_line_is_cut_off_before_the_next_attempt(void **state)
+{
+    const char *dir = *state;
+    bn_error err = {0};
+    char long_line[10000];
+    ASSERT_OK(bn_rundir_mend_events(dir, &err));
+    memset(long_line, 'x', sizeof long_line - 1);
+    long_line[sizeof long_line - 1] = '\0';
+    long_line[20] = '\n';
+    lab_write(dir, "events.jsonl", long_line);
+    ASSERT_OK(bn_rundir_mend_events(dir, &err));
+    char *text = lab_read(dir, "events.jsonl");
+    assert_int_equal(strlen(text), 21);
+    free(text);
+    lab_write(dir, "events.jsonl", "half");
+    ASSERT_OK(bn_rundir_mend_events(dir, &err));
+    text = lab_read(dir, "events.jsonl");
+    assert_string_equal(text, "");
+    free(text);
+}
+
 static void test_a_lock_is_held_once_and_freed_with_its_descriptor(void **state)
 {
     bn_error err = {0};
@@ -120,6 +141,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_another_programs_run_is_not_trained_here, scratch_open,
                                         scratch_close),
         cmocka_unit_test_setup_teardown(test_last_words_are_the_last_line_that_says_something,
+                                        scratch_open, scratch_close),
+        cmocka_unit_test_setup_teardown(test_a_half_line_is_cut_off_before_the_next_attempt,
                                         scratch_open, scratch_close),
         cmocka_unit_test_setup_teardown(test_a_lock_is_held_once_and_freed_with_its_descriptor,
                                         scratch_open, scratch_close),

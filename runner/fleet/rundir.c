@@ -216,6 +216,39 @@ bn_status bn_rundir_lock(const char *dir, int *fd, bn_error *err)
     return bn_fail_errno(err, "lock %s", path);
 }
 
+/* Where the last complete line of a file ends: 0 when there is none. Looks backwards, piece by
+ * piece. */
+static off_t end_of_lines(int fd, off_t size)
+{
+    char piece[4096];
+    while (size > 0) {
+        size_t bytes = size < (off_t)sizeof piece ? (size_t)size : sizeof piece;
+        ssize_t got = pread(fd, piece, bytes, size - (off_t)bytes);
+        if (got != (ssize_t)bytes) return size; /* unreadable: leave it as it is */
+        for (size_t i = bytes; i > 0; i--) {
+            if (piece[i - 1] == '\n') return size - (off_t)(bytes - i);
+        }
+        size -= (off_t)bytes;
+    }
+    return 0;
+}
+
+bn_status bn_rundir_mend_events(const char *dir, bn_error *err)
+{
+    char path[BN_PATH_MAX];
+    struct stat info;
+    if (bn_path_join(path, dir, BN_RUNDIR_EVENTS, err) != BN_OK) return err->status;
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 && errno == ENOENT) return BN_OK;
+    if (fd < 0) return bn_fail_errno(err, "open %s", path);
+    bool ok = fstat(fd, &info) == 0;
+    off_t end = ok && S_ISREG(info.st_mode) ? end_of_lines(fd, info.st_size) : -1;
+    if (end >= 0 && end < info.st_size) ok = ftruncate(fd, end) == 0;
+    if (!ok) (void)bn_fail_errno(err, "mend %s", path);
+    (void)close(fd);
+    return ok ? BN_OK : err->status;
+}
+
 /* The last line of text that is not empty; NULL when there is none. Cuts text. */
 static char *last_line(char *text, size_t length)
 {

@@ -1,0 +1,305 @@
+#include <signal.h>
+
+#include "runner/sweep.h"
+#include "support/sweep_lab.h"
+
+#define TRAINER "\"sh\", \"" TRAINER_SH "\", \"${param:x}\""
+
+static int setup(void **state)
+{
+    static sweep_lab lab;
+    void *home = NULL;
+    if (scratch_open(&home) != 0) return 1;
+    lab = (sweep_lab){.home = home};
+    *state = &lab;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    sweep_lab *lab = *state;
+    void *home = lab->home;
+    lab_sweep_close(lab);
+    return scratch_close(&home);
+}
+
+static void test_every_run_of_the_file_is_run_once(void **state)
+{
+    sweep_lab *lab = *state;
+    lab_sweep(lab,
+              "name = \"s\"\nmethod = \"grid\"\ncommand = [" TRAINER "]\nreplicates = 2\n"
+              "[parameters]\nx = { values = [1, 2, 3] }\n",
+              4);
+    lab_sweep_run(lab);
+    assert_int_equal(lab_count(lab, BN_RUN_FINISHED), 6);
+    for (int i = 0; i < 6; i++) {
+        bn_run row = lab_row(lab, i);
+        assert_int_equal(row.attempt, 1);
+        assert_int_equal(row.next_seq, 6);
+    }
+}
+
+static void test_the_same_file_again_starts_nothing(void **state)
+{
+    sweep_lab *lab = *state;
+    static const char text[] = "name = \"s\"\nmethod = \"grid\"\ncommand = [" TRAINER "]\n"
+                               "[parameters]\nx = { values = [1, 2, 3] }\n";
+    lab_sweep(lab, text, 2);
+    lab_sweep_run(lab);
+    lab_sweep_close(lab);
+    lab_sweep(lab, text, 2);
+    bn_sweep_look look;
+    bn_sweeper_look(lab->sweeper, &look);
+    assert_true(look.found);
+    assert_true(lab_sweep_tick(lab));
+    bn_sweeper_look(lab->sweeper, &look);
+    assert_int_equal(look.attempts, 0);
+    assert_int_equal(look.counts[BN_RUN_FINISHED], 3);
+    assert_int_equal(look.state, BN_SWEEP_FINISHED);
+}
+
+static void test_a_raised_cap_adds_runs_and_keeps_the_rest(void **state)
+{
+    sweep_lab *lab = *state;
+    lab_sweep(lab,
+              "name = \"s\"\nmethod = \"random\"\nseed = 1\nrun_cap = 3\ncommand = [" TRAINER
+              "]\n[parameters]\nx = { min = 0, max = 1000000 }\n",
+              2);
+    lab_sweep_run(lab);
+    bn_run first = lab_row(lab, 0);
+    lab_sweep_close(lab);
+    lab_sweep(lab,
+              "name = \"s\"\nmethod = \"random\"\nseed = 1\nrun_cap = 5\ncommand = [" TRAINER
+              "]\n[parameters]\nx = { min = 0, max = 1000000 }\n",
+              2);
+    lab_sweep_run(lab);
+    assert_int_equal(lab_count(lab, BN_RUN_FINISHED), 5);
+    assert_string_equal(lab_row(lab, 0).key, first.key);
+    assert_int_equal(lab_row(lab, 0).attempt, 1);
+}
+
+static void test_crashes_are_repeated_as_often_as_allowed(void **state)
+{
+    sweep_lab *lab = *state;
+    lab_sweep(lab,
+              "name = \"s\"\nmethod = \"grid\"\n"
+              "command = [\"sh\", \"-c\", \"test $BNEXP_ATTEMPT = ${param:x} || kill -9 $$\"]\n"
+              "[parameters]\nx = { values = [1, 2, 9] }\n[resources]\nretries = 1\n",
+              3);
+    lab_sweep_run(lab);
+    assert_int_equal(lab_row(lab, 0).attempt, 1);
+    assert_int_equal(lab_row(lab, 1).attempt, 2);
+    assert_int_equal(lab_row(lab, 1).state, BN_RUN_FINISHED);
+    assert_int_equal(lab_row(lab, 2).attempt, 2);
+    assert_int_equal(lab_row(lab, 2).state, BN_RUN_CRASHED);
+    assert_string_equal(lab_row(lab, 2).reason, "signal 9");
+}
+
+static void test_what_fails_by_itself_is_not_repeated_unless_named(void **state)
+{
+    sweep_lab *lab = *state;
+    lab_sweep(lab,
+              "name = \"s\"\nmethod = \"grid\"\ncommand = [\"sh\", \"-c\", \"exit 3\"]\n"
+              "[parameters]\nx = { values = [1] }\n[resources]\nretries = 5\n",
+              1);
+    lab_sweep_run(lab);
+    assert_int_equal(lab_row(lab, 0).attempt, 1);
+    lab_sweep_close(lab);
+    lab_sweep(lab,
+              "name = \"t\"\nmethod = \"grid\"\ncommand = [\"sh\", \"-c\", \"exit 3\"]\n"
+              "[parameters]\nx = { values = [1] }\n[resources]\nretries = 1\n"
+              "retry_on = [\"failed\"]\n",
+              1);
+    lab_sweep_run(lab);
+    assert_int_equal(lab_row(lab, 0).attempt, 2);
+}
+
+static void test_too_many_first_failures_stop_the_sweep(void **state)
+{
+    sweep_lab *lab = *state;
+    lab_sweep(lab,
+              "name = \"s\"\nmethod = \"grid\"\ncommand = [\"sh\", \"-c\", \"exit 3\"]\n"
+              "[parameters]\nx = { values = [1, 2, 3, 4, 5, 6] }\n"
+              "[resources]\nmax_initial_failures = 2\n",
+              1);
+    lab_sweep_run(lab);
+    bn_sweep_look look;
+    bn_sweeper_look(lab->sweeper, &look);
+    assert_true(look.gave_up);
+    assert_int_equal(look.counts[BN_RUN_FAILED], 2);
+    assert_int_equal(look.counts[BN_RUN_PENDING], 4);
+}
+
+static void test_a_run_that_takes_too_long_is_stopped(void **state)
+{
+    sweep_lab *lab = *state;
+    lab_sweep(lab,
+              "name = \"s\"\nmethod = \"grid\"\ncommand = [\"sleep\", \"1000\"]\n"
+              "[parameters]\nx = { values = [1] }\n[resources]\ntimeout = 0.1\ngrace = 0.1\n",
+              1);
+    lab_sweep_run(lab);
+    assert_int_equal(lab_row(lab, 0).state, BN_RUN_FAILED);
+    assert_string_equal(lab_row(lab, 0).reason, "timeout: longer than 0.1 s");
+}
+
+static void test_a_run_that_goes_silent_is_stopped(void **state)
+{
+    sweep_lab *lab = *state;
+    lab_sweep(lab,
+              "name = \"s\"\nmethod = \"grid\"\n"
+              "command = [\"sh\", \"-c\", \"echo '{\\\"a\\\":1}' >> $BNEXP_EVENTS; sleep 1000\"]\n"
+              "[parameters]\nx = { values = [1] }\n[resources]\nstall_timeout = 0.2\ngrace = 0.1\n",
+              1);
+    lab_sweep_run(lab);
+    assert_int_equal(lab_row(lab, 0).state, BN_RUN_CRASHED);
+    assert_string_equal(lab_row(lab, 0).reason, "stalled: nothing heard for 0.2 s");
+    assert_int_equal(lab_row(lab, 0).next_seq, 1);
+}
+
+/* Until a run has made a file in its folder. */
+static void wait_for_file(const sweep_lab *lab, int number, const char *name)
+{
+    char dir[BN_PATH_MAX], path[BN_PATH_MAX];
+    bn_error err = {0};
+    double end_s = bn_clock_mono_s() + LAB_PATIENCE_S;
+    ASSERT_OK(bn_path_join(dir, lab->home, lab_row(lab, number).dir, &err));
+    ASSERT_OK(bn_path_join(path, dir, name, &err));
+    while (!bn_file_exists(path) && bn_clock_mono_s() < end_s) lab_pause();
+    assert_true(bn_file_exists(path));
+}
+
+static void test_a_drained_sweep_goes_on_where_it_was(void **state)
+{
+    sweep_lab *lab = *state;
+    static const char text[] =
+        "name = \"s\"\nmethod = \"grid\"\n"
+        "command = [\"sh\", \"-c\", \"trap 'exit 75' TERM; test -e $BNEXP_RUN_DIR/seen && exit 0;"
+        "touch $BNEXP_RUN_DIR/seen; while :; do sleep 0.01; done\"]\n"
+        "[parameters]\nx = { values = [1, 2, 3] }\n[resources]\ngrace = 5\n";
+    bn_error err = {0};
+    lab_sweep(lab, text, 2);
+    (void)lab_sweep_tick(lab);
+    assert_int_equal(lab_count(lab, BN_RUN_RUNNING), 2);
+    wait_for_file(lab, 0, "seen");
+    wait_for_file(lab, 1, "seen");
+    ASSERT_OK(bn_sweeper_drain(lab->sweeper, false, &err));
+    lab_sweep_run(lab);
+    assert_int_equal(lab_count(lab, BN_RUN_PREEMPTED), 2);
+    assert_int_equal(lab_count(lab, BN_RUN_PENDING), 1);
+    lab_sweep_close(lab);
+    lab_sweep(lab, text, 2);
+    double end_s = bn_clock_mono_s() + LAB_PATIENCE_S;
+    while (lab_count(lab, BN_RUN_FINISHED) < 2 && bn_clock_mono_s() < end_s) {
+        (void)lab_sweep_tick(lab);
+        lab_pause();
+    }
+    assert_int_equal(lab_row(lab, 0).attempt, 2);
+    assert_int_equal(lab_row(lab, 0).state, BN_RUN_FINISHED);
+    ASSERT_OK(bn_sweeper_drain(lab->sweeper, true, &err));
+    lab_sweep_run(lab);
+}
+
+static void test_a_canceled_sweep_ends_its_runs(void **state)
+{
+    sweep_lab *lab = *state;
+    bn_sweep_look look;
+    bn_error err = {0};
+    lab_sweep(lab,
+              "name = \"s\"\nmethod = \"grid\"\ncommand = [\"sleep\", \"1000\"]\n"
+              "[parameters]\nx = { values = [1, 2] }\n[resources]\ngrace = 5\n",
+              1);
+    (void)lab_sweep_tick(lab);
+    bn_sweeper_look(lab->sweeper, &look);
+    ASSERT_OK(bn_sweep_set_state(lab->store, look.sweep, BN_SWEEP_CANCELED, &err));
+    lab_sweep_run(lab);
+    assert_int_equal(lab_row(lab, 0).state, BN_RUN_KILLED);
+    assert_int_equal(lab_row(lab, 1).state, BN_RUN_PENDING);
+}
+
+static void test_what_has_finished_elsewhere_is_skipped(void **state)
+{
+    sweep_lab *lab = *state;
+    lab_sweep(lab,
+              "name = \"s\"\nmethod = \"grid\"\ncommand = [" TRAINER "]\n"
+              "[parameters]\nx = { values = [1, 2] }\n",
+              2);
+    lab_sweep_run(lab);
+    bn_run twin = lab_row(lab, 1);
+    lab_sweep_close(lab);
+    lab_sweep(lab,
+              "name = \"t\"\nmethod = \"grid\"\ncommand = [" TRAINER "]\n"
+              "[parameters]\nx = { values = [2, 3] }\n",
+              2);
+    lab_sweep_run(lab);
+    assert_int_equal(lab_row(lab, 0).state, BN_RUN_SKIPPED);
+    assert_non_null(strstr(lab_row(lab, 0).reason, twin.key));
+    assert_int_equal(lab_row(lab, 1).state, BN_RUN_FINISHED);
+}
+
+static void test_a_program_learns_its_place_from_its_environment(void **state)
+{
+    sweep_lab *lab = *state;
+    lab_sweep(lab,
+              "name = \"s\"\nmethod = \"grid\"\nreplicates = 2\n"
+              "command = [\"sh\", \"-c\", \"cat $BNEXP_CONFIG; echo $BNEXP_SEED $BNEXP_ATTEMPT; "
+              "echo $1 $2 $3\", \"sh\", \"${args}\", \"${run_id}\"]\n"
+              "[parameters]\nlr = { values = [0.1] }\n",
+              1);
+    lab_sweep_run(lab);
+    bn_run row = lab_row(lab, 1);
+    char dir[BN_PATH_MAX], wanted[256];
+    bn_error err = {0};
+    ASSERT_OK(bn_path_join(dir, lab->home, row.dir, &err));
+    char *out = lab_read(dir, "stdout.log");
+    (void)snprintf(wanted, sizeof wanted, "{\"lr\":0.1,\"seed\":1}\n1 1\n--lr=0.1 --seed=1 %s\n",
+                   row.key);
+    assert_string_equal(out, wanted);
+    free(out);
+}
+
+static void test_a_flooded_log_is_cut_and_the_sweep_goes_on(void **state)
+{
+    sweep_lab *lab = *state;
+    char path[BN_PATH_MAX], dir[BN_PATH_MAX];
+    struct stat info;
+    bn_error err = {0};
+    lab_sweep(lab,
+              "name = \"s\"\nmethod = \"grid\"\n"
+              "command = [\"sh\", \"-c\", \"head -c 90000000 /dev/zero >&2; sleep 1.2\"]\n"
+              "[parameters]\nx = { values = [1] }\n",
+              1);
+    lab_sweep_run(lab);
+    bn_run row = lab_row(lab, 0);
+    assert_int_equal(row.state, BN_RUN_FINISHED);
+    ASSERT_OK(bn_path_join(dir, lab->home, row.dir, &err));
+    ASSERT_OK(bn_path_join(path, dir, "stderr.log", &err));
+    assert_int_equal(stat(path, &info), 0);
+    assert_true(info.st_size < 64 << 20);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_every_run_of_the_file_is_run_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_same_file_again_starts_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_raised_cap_adds_runs_and_keeps_the_rest, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_crashes_are_repeated_as_often_as_allowed, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_what_fails_by_itself_is_not_repeated_unless_named,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(test_too_many_first_failures_stop_the_sweep, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_a_run_that_takes_too_long_is_stopped, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_run_that_goes_silent_is_stopped, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_drained_sweep_goes_on_where_it_was, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_canceled_sweep_ends_its_runs, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_has_finished_elsewhere_is_skipped, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_a_program_learns_its_place_from_its_environment, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_a_flooded_log_is_cut_and_the_sweep_goes_on, setup,
+                                        teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
