@@ -156,6 +156,52 @@ static void test_an_id_outside_the_vocabulary_has_no_text(void **state)
     bn_tokenizer_close(tokenizer);
 }
 
+static bn_status train(const char *folder, const char *text, size_t bytes, int vocab, bn_error *err)
+{
+    const char *input = scratch_write(folder, "in, with comma.txt", text, bytes);
+    const char *model = scratch_path(folder, "out.model");
+    const bn_tokenizer_training training = {&input, 1, "text", model, vocab};
+    return bn_tokenizer_train(&training, err);
+}
+
+static void test_a_trained_model_round_trips_and_is_the_same_again(void **state)
+{
+    bn_error err = {0};
+    char text[20000], hash[65];
+    bn_tokenizer *tokenizer;
+    size_t used = 0;
+    for (int i = 0; used < sizeof text - 64; i++) {
+        used += (size_t)snprintf(text + used, sizeof text - used,
+                                 "The %dth tale:  of \xc3\xa9 birds in %c%c%c houses\n", i,
+                                 'a' + i % 26, 'a' + i / 3 % 26, 'a' + i / 7 % 26);
+    }
+    bn_status status = train(*state, text, used, 400, &err);
+    if (status != BN_OK) print_message("%s\n", err.text);
+    assert_int_equal(status, BN_OK);
+    const char *model = scratch_path(*state, "out.model");
+    assert_int_equal(bn_tokenizer_open(&tokenizer, model, &err), BN_OK);
+    assert_int_equal(bn_tokenizer_vocab(tokenizer), 400);
+    expect_round_trip(tokenizer, text, used);
+    expect_round_trip(tokenizer, "\xff new \xf0\x9f\xa6\x99", 11);
+    (void)snprintf(hash, sizeof hash, "%s", bn_tokenizer_hash(tokenizer));
+    bn_tokenizer_close(tokenizer);
+    assert_int_equal(train(*state, text, used, 400, &err), BN_OK);
+    assert_int_equal(bn_tokenizer_open(&tokenizer, scratch_path(*state, "out.model"), &err), BN_OK);
+    assert_string_equal(bn_tokenizer_hash(tokenizer), hash);
+    bn_tokenizer_close(tokenizer);
+}
+
+static void test_a_vocabulary_that_the_text_cannot_fill_is_refused(void **state)
+{
+    bn_error err = {0};
+    bn_error small = {0};
+    assert_int_equal(train(*state, "one two three\n", 14, 60000, &err), BN_EINVAL);
+    assert_non_null(strstr(err.text, "no tokenizer of 60000 pieces"));
+    assert_int_equal(train(*state, "one two three\n", 14, 12, &small), BN_EINVAL);
+    assert_non_null(strstr(small.text, "not 12"));
+    assert_false(bn_file_exists(scratch_path(*state, "out.model")));
+}
+
 static void test_utf8_lengths_follow_the_standard(void **state)
 {
     (void)state;
@@ -181,6 +227,8 @@ int main(void)
         TEST(test_pieces_of_a_text_give_the_ids_of_the_whole),
         TEST(test_bytes_that_are_no_text_survive_a_model_with_byte_pieces),
         TEST(test_an_id_outside_the_vocabulary_has_no_text),
+        TEST(test_a_trained_model_round_trips_and_is_the_same_again),
+        TEST(test_a_vocabulary_that_the_text_cannot_fill_is_refused),
         TEST(test_utf8_lengths_follow_the_standard),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

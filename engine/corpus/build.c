@@ -1,6 +1,5 @@
 #include "engine/corpus/build.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -141,23 +140,6 @@ static bn_status write_all(bn_builder *builder, bn_error *err)
     return status;
 }
 
-/* Removes a folder that holds files only, as ours do. */
-static void remove_folder(const char *folder)
-{
-    char path[BN_PATH_MAX];
-    bn_error ignored = {0};
-    DIR *entries = opendir(folder);
-    if (!entries) return;
-    for (;;) {
-        const struct dirent *entry = readdir(entries); /* NOLINT(concurrency-mt-unsafe): own DIR */
-        if (!entry) break;
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
-        if (bn_path_join(path, folder, entry->d_name, &ignored) == BN_OK) (void)unlink(path);
-    }
-    (void)closedir(entries);
-    (void)rmdir(folder);
-}
-
 static bool is_built(const char *folder)
 {
     char path[BN_PATH_MAX];
@@ -173,14 +155,14 @@ static bn_status build_locked(bn_builder *builder, const char *folder, bn_error 
     if (length < 0 || (size_t)length >= sizeof builder->temporary) {
         return bn_fail(err, BN_EINVAL, "data.cache: path too long: %.80s...", folder);
     }
-    remove_folder(builder->temporary); /* of a builder that was killed */
+    bn_manifest_discard(builder->temporary); /* of a builder that was killed */
     bn_status status = bn_dir_make(builder->temporary, 0777, err);
     if (status == BN_OK) status = write_all(builder, err);
     if (status == BN_OK && rename(builder->temporary, folder) != 0) {
         status = bn_fail_errno(err, "rename %s to %s", builder->temporary, folder);
     }
     if (status == BN_OK) return bn_dir_sync(builder->request->cache, err);
-    remove_folder(builder->temporary);
+    bn_manifest_discard(builder->temporary);
     return status;
 }
 
@@ -206,7 +188,9 @@ bn_status bn_build(const bn_build_request *request, char folder[BN_PATH_MAX], bn
     if (!builder) return bn_fail(err, BN_ENOMEM, "no memory to read %s", request->paths);
     builder->request = request;
     bn_status status = bn_tokenizer_open(&builder->tokenizer, request->tokenizer, err);
-    if (status == BN_OK) status = bn_source_open(&builder->source, request->paths, err);
+    if (status == BN_OK && bn_source_open(&builder->source, request->paths, err) != BN_OK) {
+        status = bn_fail_in(err, "data.path");
+    }
     if (status == BN_OK) {
         builder->manifest.entropy_floor = floor_of(&builder->source);
         status = hash_all(builder, builder->manifest.hash, err);

@@ -1,10 +1,12 @@
 #include "engine/corpus/manifest.h"
 
+#include <dirent.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "engine/base/text.h"
 
@@ -137,4 +139,20 @@ bn_status bn_manifest_read(bn_manifest *out, const char *folder, bn_error *err)
     json_decref(root);
     free(text);
     return status;
+}
+
+void bn_manifest_discard(const char *folder)
+{
+    char path[BN_PATH_MAX];
+    bn_error ignored = {0};
+    DIR *entries = opendir(folder);
+    if (!entries) return;
+    for (;;) {
+        const struct dirent *entry = readdir(entries); /* NOLINT(concurrency-mt-unsafe): own DIR */
+        if (!entry) break;
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+        if (bn_path_join(path, folder, entry->d_name, &ignored) == BN_OK) (void)unlink(path);
+    }
+    (void)closedir(entries);
+    (void)rmdir(folder);
 }

@@ -34,4 +34,7 @@ BN_MUST_CHECK bn_status bn_manifest_read(bn_manifest *out, const char *folder, b
 BN_MUST_CHECK bn_status bn_manifest_shard_path(char out[BN_PATH_MAX], const char *folder,
                                                const char *part, int number, bn_error *err);
 
+/* Removes a folder that holds only files, as ours do; what cannot be removed stays. */
+void bn_manifest_discard(const char *folder);
+
 #endif

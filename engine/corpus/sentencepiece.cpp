@@ -2,9 +2,13 @@
 #include "engine/corpus/sentencepiece.h"
 
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <sentencepiece_processor.h>
+#include <sentencepiece_trainer.h>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 struct bn_pieces {
@@ -23,6 +27,40 @@ void explain(char *why, size_t size, const std::string &text)
     }
     (void)std::snprintf(why, size, "%s", line.c_str());
 }
+
+class Lines : public sentencepiece::SentenceIterator
+{
+  public:
+    Lines(bn_pieces_source *next, void *self) : next_(next), self_(self)
+    {
+        Next();
+    }
+    bool done() const override
+    {
+        return done_;
+    }
+    void Next() override
+    {
+        const char *line = nullptr;
+        size_t bytes = 0;
+        done_ = !next_(self_, &line, &bytes);
+        if (!done_) value_.assign(line, bytes);
+    }
+    const std::string &value() const override
+    {
+        return value_;
+    }
+    sentencepiece::util::Status status() const override
+    {
+        return {};
+    }
+
+  private:
+    bn_pieces_source *next_;
+    void *self_;
+    std::string value_;
+    bool done_ = false;
+};
 
 } // namespace
 
@@ -87,5 +125,47 @@ size_t bn_pieces_encode(const bn_pieces *pieces, const char *text, size_t bytes,
         return found.size();
     } catch (const std::exception &) {
         return SIZE_MAX;
+    }
+}
+
+bool bn_pieces_train(int vocab, bn_pieces_source *next, void *self, char **model, size_t *bytes,
+                     char why[160])
+{
+    const std::unordered_map<std::string, std::string> options = {
+        {"model_type", "bpe"},
+        {"vocab_size", std::to_string(vocab)},
+        {"byte_fallback", "true"},
+        {"split_digits", "true"},
+        {"character_coverage", "0.99995"},
+        {"normalization_rule_name", "identity"},
+        {"remove_extra_whitespaces", "false"},
+        {"allow_whitespace_only_pieces", "true"},
+        {"unk_id", "0"},
+        {"bos_id", "1"},
+        {"eos_id", "2"},
+        {"pad_id", "-1"},
+        {"max_sentence_length", "65536"},
+        {"num_threads", "4"},
+        {"minloglevel", "3"},
+    };
+    try {
+        Lines lines(next, self);
+        std::string proto;
+        const auto status = sentencepiece::SentencePieceTrainer::Train(options, &lines, &proto);
+        if (!status.ok()) {
+            explain(why, 160, status.ToString());
+            return false;
+        }
+        *model = static_cast<char *>(std::malloc(proto.size()));
+        if (*model == nullptr) {
+            explain(why, 160, "no memory");
+            return false;
+        }
+        std::memcpy(*model, proto.data(), proto.size());
+        *bytes = proto.size();
+        return true;
+    } catch (const std::exception &failure) {
+        explain(why, 160, failure.what());
+        return false;
     }
 }

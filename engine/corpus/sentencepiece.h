@@ -37,6 +37,14 @@ const char *bn_pieces_text(const bn_pieces *pieces, int id, bn_piece_kind *kind)
 size_t bn_pieces_encode(const bn_pieces *pieces, const char *text, size_t bytes, int32_t *ids,
                         size_t room);
 
+/* The next line of text to learn from; false: there are no more. Borrowed until the next call. */
+typedef bool bn_pieces_source(void *self, const char **line, size_t *bytes);
+
+/* Trains a BPE model of `vocab` pieces as Llama's was: byte fallback, digits apart, nothing
+ * normalized away. *model belongs to the caller (free). false: *why. */
+bool bn_pieces_train(int vocab, bn_pieces_source *next, void *self, char **model, size_t *bytes,
+                     char why[160]);
+
 #ifdef __cplusplus
 }
 #endif

@@ -18,44 +18,59 @@ static bn_status open_file(bn_source_file *file, bn_error *err)
     struct stat info;
     file->fd = open(file->path, O_RDONLY | O_CLOEXEC);
     if (file->fd < 0 && (errno == ENOENT || errno == ENOTDIR)) {
-        return bn_fail(err, BN_EINVAL, "data.path: %s: no such file, expected text", file->path);
+        return bn_fail(err, BN_EINVAL, "%s: no such file, expected text", file->path);
     }
-    if (file->fd < 0) return bn_fail_errno(err, "data.path: open %s", file->path);
+    if (file->fd < 0) return bn_fail_errno(err, "open %s", file->path);
     if (fstat(file->fd, &info) != 0) return bn_fail_errno(err, "stat %s", file->path);
     if (!S_ISREG(info.st_mode)) {
-        return bn_fail(err, BN_EINVAL, "data.path: %s is %s, expected a text file", file->path,
+        return bn_fail(err, BN_EINVAL, "%s is %s, expected a text file", file->path,
                        S_ISDIR(info.st_mode) ? "a folder among files" : "not a regular file");
     }
     if (info.st_size == 0) {
-        return bn_fail(err, BN_EINVAL, "data.path: %s is empty (0 bytes), expected text",
-                       file->path);
+        return bn_fail(err, BN_EINVAL, "%s is empty (0 bytes), expected text", file->path);
     }
     file->bytes = info.st_size;
     return BN_OK;
 }
 
+static bn_status add_file(bn_source *source, const char *path, size_t length, bn_error *err)
+{
+    bn_source_file *file = &source->files[source->count++];
+    file->fd = -1;
+    file->start = source->bytes;
+    (void)snprintf(file->path, sizeof file->path, "%.*s", (int)length, path);
+    if (open_file(file, err) != BN_OK) return err->status;
+    source->bytes += file->bytes;
+    return BN_OK;
+}
+
+static bn_status init(bn_source *source, bn_error *err)
+{
+    *source = (bn_source){0};
+    source->buffer = malloc(BN_SOURCE_PIECE_BYTES);
+    return source->buffer ? BN_OK : bn_fail(err, BN_ENOMEM, "no memory to read text");
+}
+
+bn_status bn_source_open_one(bn_source *out, const char *path, bn_error *err)
+{
+    if (init(out, err) != BN_OK) return err->status;
+    if (strlen(path) >= BN_PATH_MAX) return bn_fail(err, BN_EINVAL, "path too long: %.80s", path);
+    return add_file(out, path, strlen(path), err);
+}
+
 bn_status bn_source_open(bn_source *out, const char *paths, bn_error *err)
 {
-    *out = (bn_source){0};
-    out->buffer = malloc(BN_SOURCE_PIECE_BYTES);
-    if (!out->buffer) return bn_fail(err, BN_ENOMEM, "no memory to read text");
+    if (init(out, err) != BN_OK) return err->status;
     for (const char *rest = paths; *rest;) {
         size_t length = strcspn(rest, ":");
-        const char *next = rest + length + (rest[length] == ':');
         if (length == 0 || length >= BN_PATH_MAX || out->count == BN_SOURCE_FILES_MAX) {
-            return bn_fail(err, BN_EINVAL,
-                           "data.path '%.80s': expected 1 to %d file names with ':' between them",
+            return bn_fail(err, BN_EINVAL, "'%.80s': expected 1 to %d file names with ':' between",
                            paths, BN_SOURCE_FILES_MAX);
         }
-        bn_source_file *file = &out->files[out->count++];
-        file->fd = -1;
-        file->start = out->bytes;
-        (void)snprintf(file->path, sizeof file->path, "%.*s", (int)length, rest);
-        if (open_file(file, err) != BN_OK) return err->status;
-        out->bytes += file->bytes;
-        rest = next;
+        if (add_file(out, rest, length, err) != BN_OK) return err->status;
+        rest += length + (rest[length] == ':');
     }
-    if (out->count == 0) return bn_fail(err, BN_EINVAL, "data.path is empty, expected a text file");
+    if (out->count == 0) return bn_fail(err, BN_EINVAL, "no file is named, expected text");
     return BN_OK;
 }
 

@@ -39,6 +39,9 @@ typedef struct bn_source {
 /* Opens the files of `paths`, ':' between them. BN_EINVAL names the file that is missing, empty or
  * none; BN_EIO. Release with bn_source_release, also after a failure. */
 BN_MUST_CHECK bn_status bn_source_open(bn_source *out, const char *paths, bn_error *err);
+
+/* One file, whatever its name. */
+BN_MUST_CHECK bn_status bn_source_open_one(bn_source *out, const char *path, bn_error *err);
 void bn_source_release(bn_source *source); /* {0} is fine */
 
 /* The next piece of the text from *at on, not beyond `end`; moves *at. Borrowed until the next

@@ -61,4 +61,18 @@ BN_MUST_CHECK bn_status bn_tokenizer_piece(const bn_tokenizer *tokenizer, int32_
 BN_MUST_CHECK bn_status bn_tokenizer_decode(const bn_tokenizer *tokenizer, const int32_t *ids,
                                             size_t count, char **out, size_t *bytes, bn_error *err);
 
+enum { BN_TOKENIZER_TRAIN_BYTES = 64 << 20 }; /* of text that training looks at */
+
+/* Trains a BPE model with byte fallback on text (files, folders, .jsonl with the text in `column`)
+ * and writes out_path. Of more than BN_TOKENIZER_TRAIN_BYTES it takes an evenly spread share. The
+ * same text gives the same model. BN_EINVAL: bad input, or SentencePiece's reason (a vocabulary too
+ * large for so little text, ...). */
+typedef struct bn_tokenizer_training {
+    const char *const *paths;
+    size_t path_count;
+    const char *column, *out_path;
+    int vocab;
+} bn_tokenizer_training;
+BN_MUST_CHECK bn_status bn_tokenizer_train(const bn_tokenizer_training *training, bn_error *err);
+
 #endif

@@ -11,6 +11,7 @@
 #include "engine/corpus/synth.h"
 #include "runner/cli/command.h"
 #include "runner/cli/commands.h"
+#include "runner/cli/data_make.h"
 #include "runner/cli/options.h"
 
 typedef struct bn_data_numbers {
@@ -221,8 +222,11 @@ static int synth(int argc, char **argv)
 }
 
 static const bn_command SUBCOMMANDS[] = {
+    {"fetch", bn_data_fetch, "DATASET --out DIR", "rows of a Hugging Face dataset, resumable"},
     {"info", info, "[FILE]", "bytes, tokens, entropies: the bar for training"},
+    {"prepare", bn_data_prepare, "DIR|FILE... --out DIR", "documents to token shards"},
     {"synth", synth, "[--out FILE]", "write the built-in corpus, or another of its kind"},
+    {"tokenizer", bn_data_tokenizer, "--vocab N FILE...", "train a SentencePiece model"},
 };
 enum { SUBCOMMAND_COUNT = sizeof SUBCOMMANDS / sizeof SUBCOMMANDS[0] };
 
@@ -230,7 +234,7 @@ static void list(FILE *out)
 {
     (void)fprintf(out, "usage: bnexp data SUBCOMMAND [arguments]\n\n");
     for (size_t i = 0; i < SUBCOMMAND_COUNT; i++) {
-        (void)fprintf(out, "  %-10s %-20s %s\n", SUBCOMMANDS[i].name, SUBCOMMANDS[i].arguments,
+        (void)fprintf(out, "  %-10s %-22s %s\n", SUBCOMMANDS[i].name, SUBCOMMANDS[i].arguments,
                       SUBCOMMANDS[i].help);
     }
 }
