@@ -10,6 +10,7 @@
  * first time. A slot's content does not outlive the op. */
 typedef enum bn_cpu_slot {
     BN_CPU_SLOT_PANELS, /* packed operands of a product */
+    BN_CPU_SLOT_TILES,  /* unfinished sums, one block a thread */
     BN_CPU_SLOT_LINES,  /* units, factors and sums of their lines */
     BN_CPU_SLOT_OP,     /* of the op around the product */
     BN_CPU_SLOT_ROWS,   /* row buffers, one a thread */

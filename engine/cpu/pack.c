@@ -62,6 +62,26 @@ static const void *element(const bn_operand *a, int line, int k)
     return (const char *)a->data + at * dtype_bytes(a->dtype);
 }
 
+/* Neighbours as floats: where they lie when they are floats, else in `to`. */
+static const float *as_floats(const bn_rows *rows, bn_dtype dtype, const void *from, float *to,
+                              size_t count)
+{
+    switch (dtype) {
+    case BN_F32:
+        return from;
+    case BN_BF16:
+        rows->from_bf16(to, from, count);
+        break;
+    case BN_F16:
+        rows->from_f16(to, from, count);
+        break;
+    case BN_I8:
+        rows->from_i8(to, from, count);
+        break;
+    }
+    return to;
+}
+
 static void to_floats(const bn_rows *rows, bn_dtype dtype, const void *from, float factor,
                       float *to, size_t count)
 {
@@ -119,8 +139,8 @@ static int32_t to_codes(const packer *p, int line, int k, int8_t *to, size_t cou
     int32_t total = 0;
     if (p->panels->quantized) {
         float wide[CHUNK_WORDS * ELEMENTS_MAX];
-        to_floats(p->rows, p->operand->dtype, from, 1, wide, count);
-        total = p->rows->quantize(to, wide, p->panels->factor[line], 127, count);
+        const float *x = as_floats(p->rows, p->operand->dtype, from, wide, count);
+        total = p->rows->quantize(to, x, p->panels->factor[line], 127, count);
     } else {
         memcpy(to, from, count);
     }
@@ -143,8 +163,9 @@ static void line_unit(const packer *p, int line)
         int left = p->length - k;
         size_t count =
             left < CHUNK_WORDS * ELEMENTS_MAX ? (size_t)left : sizeof wide / sizeof *wide;
-        to_floats(p->rows, p->operand->dtype, element(p->operand, line, k), 1, wide, count);
-        uint32_t bits = p->rows->abs_max(wide, count);
+        const float *x =
+            as_floats(p->rows, p->operand->dtype, element(p->operand, line, k), wide, count);
+        uint32_t bits = p->rows->abs_max(x, count);
         if (bits > most) most = bits;
     }
     set_unit(p->panels, line, most);
@@ -173,6 +194,19 @@ static void chunk_of_line(const packer *p, int line, int first, uint32_t *to)
     }
 }
 
+/* Whether a line's elements are words already, to be turned over where they lie. */
+static bool is_plain(const packer *p)
+{
+    const bn_panels *out = p->panels;
+    size_t bytes = dtype_bytes(p->operand->dtype);
+    size_t per_word = sizeof(uint32_t) / bytes;
+    bool same = out->word == BN_WORD_F32    ? p->operand->dtype == BN_F32 && p->format == BN_F32
+                : out->word == BN_WORD_BF16 ? p->operand->dtype == BN_BF16
+                                            : p->operand->dtype == BN_I8 && !out->offset;
+    return same && p->operand->stride % per_word == 0 && (size_t)p->length % per_word == 0 &&
+           (uintptr_t)p->operand->data % sizeof(uint32_t) == 0;
+}
+
 /* Lines lie along memory: convert a chunk of every line, then turn it over. */
 static void pack_along(const packer *p, int panel)
 {
@@ -182,6 +216,12 @@ static void pack_along(const packer *p, int panel)
     int start = panel * out->block;
     int lines = p->operand->lines - start;
     if (lines > out->block) lines = out->block;
+    if (is_plain(p)) {
+        size_t per_word = sizeof(uint32_t) / dtype_bytes(p->operand->dtype);
+        p->rows->transpose(words, out->block, element(p->operand, start, 0),
+                           p->operand->stride / per_word, lines, out->word_count);
+        return;
+    }
     for (int l = 0; l < lines && out->quantized; l++) {
         line_unit(p, start + l);
         if (out->sum) out->sum[start + l] = 0;
@@ -211,8 +251,8 @@ static void gather_codes(const packer *p, group *g, int k, int8_t *to)
     size_t lines = (size_t)g->lines;
     if (out->quantized) {
         float factor = p->operand->k_scale ? p->operand->k_scale[k] : 1.0F;
-        to_floats(p->rows, p->operand->dtype, from, 1, g->wide, lines);
-        p->rows->quantize_lanes(to, g->wide, factor, out->factor + g->start, lines);
+        const float *x = as_floats(p->rows, p->operand->dtype, from, g->wide, lines);
+        p->rows->quantize_lanes(to, x, factor, out->factor + g->start, lines);
         if (out->sum) p->rows->add_codes(out->sum + g->start, to, lines);
     } else {
         memcpy(to, from, lines);
@@ -303,8 +343,9 @@ void bn_pack_unit_part(const bn_rows *rows, const bn_panels *panels, const bn_op
     memset(most, 0, (size_t)lines * sizeof *most);
     for (int k = 0; k < length; k++) {
         float factor = operand->k_scale ? operand->k_scale[k] : 1.0F;
-        to_floats(rows, operand->dtype, element(operand, start, k), 1, wide, (size_t)lines);
-        rows->abs_max_lanes(most, wide, factor, (size_t)lines);
+        const float *x =
+            as_floats(rows, operand->dtype, element(operand, start, k), wide, (size_t)lines);
+        rows->abs_max_lanes(most, x, factor, (size_t)lines);
     }
     for (int l = 0; l < lines; l++) set_unit(panels, start + l, most[l]);
 }

@@ -35,9 +35,15 @@ typedef struct bn_product_job {
     bn_dtype format; /* of the multiplication; I8 quantizes operands that are not codes yet */
     int length;      /* of the sum */
     bn_operand a, b;
+    const struct bn_panels *b_packed; /* NULL, or b as bn_product_pack left it */
     bn_result result;
 } bn_product_job;
 
 void bn_product_run(bn_cpu *cpu, const bn_product_job *job);
+
+/* B packed ahead, for jobs that share it: floats, or codes that are not to be quantized.
+ * bn_product_pack_bytes are needed at memory, 64-byte aligned. */
+size_t bn_product_pack_bytes(const bn_cpu *cpu, const bn_operand *b, bn_dtype format, int length);
+void bn_product_pack(bn_cpu *cpu, const bn_product_job *job, void *memory, struct bn_panels *out);
 
 #endif

@@ -279,16 +279,58 @@ static void rotate(float *x, const float *cosine, const float *sine, float direc
     }
 }
 
+/* Four words of four lines, turned over in registers. */
+typedef uint32_t quad __attribute__((vector_size(16)));
+
+static inline void turn_quad(uint32_t *to, size_t to_step, const uint32_t *from, size_t from_step)
+{
+    quad a;
+    quad b;
+    quad c;
+    quad d;
+    memcpy(&a, from, sizeof a);
+    memcpy(&b, from + from_step, sizeof b);
+    memcpy(&c, from + 2 * from_step, sizeof c);
+    memcpy(&d, from + 3 * from_step, sizeof d);
+    quad ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+    quad ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+    quad cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+    quad cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+    a = __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5);
+    b = __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7);
+    c = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
+    d = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
+    memcpy(to, &a, sizeof a);
+    memcpy(to + to_step, &b, sizeof b);
+    memcpy(to + 2 * to_step, &c, sizeof c);
+    memcpy(to + 3 * to_step, &d, sizeof d);
+}
+
+static void turn_line(uint32_t *to, size_t to_step, const uint32_t *from, int words)
+{
+    for (int w = 0; w < words; w++) to[(size_t)w * to_step] = from[w];
+}
+
 static void transpose(uint32_t *to, int to_block, const uint32_t *from, size_t from_stride,
                       int lines, int words)
 {
-    for (int l = 0; l < lines; l++) {
-        const uint32_t *line = from + (size_t)l * from_stride;
-        uint32_t *column = to + l;
-        for (int w = 0; w < words; w++) column[(size_t)w * (size_t)to_block] = line[w];
+    size_t block = (size_t)to_block;
+    int quads = lines / 4 * 4;
+    int l = 0;
+    for (int w = 0; w + 4 <= words; w += 4) {
+        for (l = 0; l < quads; l += 4) {
+            turn_quad(to + (size_t)w * block + (size_t)l, block,
+                      from + (size_t)l * from_stride + (size_t)w, from_stride);
+        }
     }
-    for (int l = lines; l < to_block; l++) {
-        for (int w = 0; w < words; w++) to[(size_t)w * (size_t)to_block + (size_t)l] = 0;
+    int turned = words / 4 * 4;
+    for (l = 0; l < lines; l++) {
+        const uint32_t *line = from + (size_t)l * from_stride;
+        int start = l < quads ? turned : 0;
+        turn_line(to + (size_t)start * block + (size_t)l, block, line + start, words - start);
+    }
+    for (int w = 0; w < words && lines < to_block; w++) {
+        memset(to + (size_t)w * block + (size_t)lines, 0, (block - (size_t)lines) * sizeof *to);
     }
 }
 
@@ -316,36 +358,43 @@ static void shift_codes(uint8_t *restrict to, const int8_t *restrict from, int o
     for (size_t i = 0; i < count; i++) to[i] = (uint8_t)(from[i] + offset);
 }
 
-/* One row of a tile as floats with every scale applied. */
-static void finish_row(const bn_tile *t, int r, float *restrict value)
+/* One row of a tile on its way to memory; base NULL: zero. Inlined with a constant lane count for
+ * the whole tiles, which are almost all. */
+static inline __attribute__((always_inline)) void finish_row(const bn_tile *t, int r, int lanes,
+                                                             const float *base, float *c)
 {
+    float value[BN_KERNEL_NR_MAX];
     float factor = t->scale * (t->row_scale ? t->row_scale[r] : 1.0F);
     if (t->integer) {
         const int32_t *from = (const int32_t *)t->tile + r * t->tile_lanes;
         uint32_t offset = (uint32_t)t->offset * (uint32_t)t->row_sum[r];
-        for (int l = 0; l < t->lanes; l++) {
+        for (int l = 0; l < lanes; l++) {
             value[l] = (float)(int32_t)((uint32_t)from[l] - offset) * factor;
         }
     } else {
         const float *from = (const float *)t->tile + r * t->tile_lanes;
-        for (int l = 0; l < t->lanes; l++) value[l] = from[l] * factor;
+        for (int l = 0; l < lanes; l++) value[l] = from[l] * factor;
     }
-    if (!t->lane_scale) return;
-    for (int l = 0; l < t->lanes; l++) value[l] *= t->lane_scale[l];
+    if (t->lane_scale) {
+        for (int l = 0; l < lanes; l++) value[l] *= t->lane_scale[l];
+    }
+    if (base) {
+        for (int l = 0; l < lanes; l++) c[l] = base[l] + value[l];
+    } else {
+        for (int l = 0; l < lanes; l++) c[l] = value[l];
+    }
 }
 
 static void finish_tile(const bn_tile *t)
 {
-    float value[BN_KERNEL_NR_MAX];
     for (int r = 0; r < t->rows; r++) {
-        finish_row(t, r, value);
         float *c = t->c + (size_t)r * t->stride;
         const float *base = t->accumulate ? c : NULL;
         if (t->residual) base = t->residual + (size_t)r * t->stride;
-        if (base) {
-            for (int l = 0; l < t->lanes; l++) c[l] = base[l] + value[l];
+        if (t->lanes == BN_KERNEL_NR_MAX) {
+            finish_row(t, r, BN_KERNEL_NR_MAX, base, c);
         } else {
-            memcpy(c, value, (size_t)t->lanes * sizeof *c);
+            finish_row(t, r, t->lanes, base, c);
         }
     }
 }
