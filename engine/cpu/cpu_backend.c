@@ -1,10 +1,11 @@
-#define _GNU_SOURCE /* sched_getaffinity */
+#define _GNU_SOURCE /* sched_getaffinity, madvise */
 
 #include "engine/cpu/cpu_backend.h"
 
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "engine/cpu/cpu.h"
 #include "engine/cpu/isa.h"
@@ -16,7 +17,8 @@ static size_t round_up(size_t bytes, size_t unit)
     return (bytes + unit - 1) / unit * unit;
 }
 
-/* Large blocks begin on a large page, so that the system can back them with large pages. */
+/* Large blocks begin on a large page and ask for such pages: panels are read faster than a table of
+ * small pages can be walked. A system that has none to give is no worse off. */
 static void *allocate_raw(bn_cpu *cpu, size_t bytes)
 {
     size_t unit = bytes >= LARGE_PAGE ? LARGE_PAGE : ALIGNMENT;
@@ -26,6 +28,7 @@ static void *allocate_raw(bn_cpu *cpu, size_t bytes)
         (void)bn_fail(&cpu->failure, BN_ENOMEM, "no memory for %zu bytes", bytes);
         return NULL;
     }
+    if (unit == LARGE_PAGE) (void)madvise(memory, rounded, MADV_HUGEPAGE);
     return memory;
 }
 

@@ -2,6 +2,7 @@
 #include "engine/cpu/cpu.h"
 #include "engine/cpu/product.h"
 #include "engine/cpu/quantize.h"
+#include "engine/cpu/ternary.h"
 
 static bool is_float_kind(bn_weight_kind kind)
 {
@@ -73,6 +74,11 @@ void bn_cpu_linear_forward(void *self, bn_mat out, const float *residual, bn_act
                              .residual = residual,
                              .row_scale = x.dtype == BN_I8 ? x.scale : NULL,
                              .scale = bn_cpu_weight_scale(weight)};
+    bn_panels panels;
+    if (x.dtype == BN_I8 && bn_ternary_fits(weight->format.kind)) {
+        panels = bn_ternary_panels(self, weight->rows, weight->cols, bn_cpu_weight_panels(weight));
+        job.b_packed = &panels;
+    }
     bn_product_run(self, &job);
 }
 

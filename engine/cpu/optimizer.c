@@ -2,9 +2,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "engine/cpu/cpu.h"
+#include "engine/cpu/quantize.h"
 
-enum { PIECE = 1 << 14 };
+enum { PIECE = BN_CPU_PIECE };
 
 typedef struct sweep {
     bn_cpu *cpu;
@@ -12,7 +12,7 @@ typedef struct sweep {
     bn_adamw_step step;
     const float *x;
     size_t count;
-    double *sums; /* one a piece */
+    double *sums; /* one a piece: of squares, or of the new |p| */
 } sweep;
 
 static size_t piece_length(const sweep *s, int part)
@@ -43,12 +43,12 @@ void bn_cpu_sum_squares(void *self, double *out, const float *x, size_t count)
 
 static void step_part(void *context, int part, int thread)
 {
-    const sweep *s = context;
+    sweep *s = context;
     (void)thread;
     size_t start = (size_t)part * PIECE;
     const bn_adamw_args *a = s->args;
-    s->cpu->isa->rows->adamw(&s->step, a->param + start, a->grad + start, a->m + start,
-                             a->v + start, piece_length(s, part));
+    s->sums[part] = s->cpu->isa->rows->adamw(&s->step, a->param + start, a->grad + start,
+                                             a->m + start, a->v + start, piece_length(s, part));
 }
 
 static bn_adamw_step step_of(const bn_adamw_args *args)
@@ -75,6 +75,9 @@ void bn_cpu_adamw(void *self, const bn_adamw_args *args)
         return;
     }
     sweep s = {.cpu = self, .args = args, .count = args->count, .step = step_of(args)};
-    bn_pool_run(s.cpu->pool, (int)((args->count + PIECE - 1) / PIECE), step_part, &s);
-    if (args->weight) bn_cpu_weight_prepare(self, args->weight);
+    int parts = (int)((args->count + PIECE - 1) / PIECE);
+    s.sums = bn_cpu_scratch(self, BN_CPU_SLOT_LINES, (size_t)parts * sizeof *s.sums);
+    if (!s.sums) return;
+    bn_pool_run(s.cpu->pool, parts, step_part, &s);
+    if (args->weight) bn_cpu_weight_refresh(self, args->weight, s.sums);
 }

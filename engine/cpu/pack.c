@@ -171,7 +171,7 @@ static void line_unit(const packer *p, int line)
     set_unit(p->panels, line, most);
 }
 
-/* Words first ... first + CHUNK_WORDS - 1 of one line; elements past the length are zero codes. */
+/* Words first ... first + CHUNK_WORDS - 1 of one line; elements past the length are zero. */
 static void chunk_of_line(const packer *p, int line, int first, uint32_t *to)
 {
     int elements = bn_word_elements(p->panels->word);
@@ -216,18 +216,21 @@ static void pack_along(const packer *p, int panel)
     int start = panel * out->block;
     int lines = p->operand->lines - start;
     if (lines > out->block) lines = out->block;
+    int used = bn_cpu_blocks(p->length, bn_word_elements(out->word));
+    size_t padding = (size_t)(out->word_count - used) * (size_t)out->block;
+    memset(words + (size_t)used * (size_t)out->block, 0, padding * sizeof *words);
     if (is_plain(p)) {
         size_t per_word = sizeof(uint32_t) / dtype_bytes(p->operand->dtype);
         p->rows->transpose(words, out->block, element(p->operand, start, 0),
-                           p->operand->stride / per_word, lines, out->word_count);
+                           p->operand->stride / per_word, lines, used);
         return;
     }
     for (int l = 0; l < lines && out->quantized; l++) {
         line_unit(p, start + l);
         if (out->sum) out->sum[start + l] = 0;
     }
-    for (int first = 0; first < out->word_count; first += CHUNK_WORDS) {
-        int count = out->word_count - first;
+    for (int first = 0; first < used; first += CHUNK_WORDS) {
+        int count = used - first;
         if (count > CHUNK_WORDS) count = CHUNK_WORDS;
         for (int l = 0; l < lines; l++) chunk_of_line(p, start + l, first, tile[l]);
         p->rows->transpose(words + (size_t)first * (size_t)out->block, out->block, tile[0],

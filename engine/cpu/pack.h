@@ -12,6 +12,7 @@ typedef struct bn_panels {
     int block, count; /* lines a panel, panels */
     int word_count;
     bn_word word;
+    bool two_bit;   /* I8 in 2 bits: words as the U2 kernel reads them, a quarter of word_count */
     int offset;     /* I8, the unsigned operand: added to each code */
     bool quantized; /* I8 from floats: line l is code * unit[l] */
     uint32_t *most; /* [lines] quantized across: max |a| of each line, as bits */

@@ -25,8 +25,9 @@ typedef struct plan {
     size_t tile_stride;
 } plan;
 
-static const bn_kernel *kernel_of(const bn_isa *isa, bn_dtype format)
+static const bn_kernel *kernel_of(const bn_isa *isa, bn_dtype format, const bn_panels *b_packed)
 {
+    if (b_packed && b_packed->two_bit) return &isa->kernels[BN_PRODUCT_KIND_U2];
     switch (format) {
     case BN_BF16:
         return &isa->kernels[BN_PRODUCT_KIND_BF16];
@@ -45,9 +46,10 @@ static bn_panels panels_of(const bn_operand *operand, const bn_kernel *kernel, i
     bn_word word = kernel->group == 4   ? BN_WORD_I8
                    : kernel->group == 2 ? BN_WORD_BF16
                                         : BN_WORD_F32;
+    int words = bn_cpu_blocks(length, kernel->group * kernel->step_multiple);
     return (bn_panels){.block = block,
                        .count = bn_cpu_blocks(operand->lines, block),
-                       .word_count = bn_cpu_blocks(length, kernel->group),
+                       .word_count = words * kernel->step_multiple,
                        .word = word,
                        .quantized = word == BN_WORD_I8 && operand->dtype != BN_I8};
 }
@@ -149,6 +151,7 @@ static void add_words(const plan *p, spot s, int first, int count)
 {
     size_t a_at = (size_t)s.a * (size_t)p->a.word_count + (size_t)first;
     size_t b_at = (size_t)s.b * (size_t)p->b.word_count + (size_t)first;
+    if (p->b.two_bit) b_at /= 4;
     p->kernel->run(count, p->a.words + a_at * (size_t)p->a.block,
                    p->b.words + b_at * (size_t)p->b.block, s.sums, first > 0);
 }
@@ -206,7 +209,8 @@ static void block_part(void *context, int part, int thread)
 static void cut(plan *p)
 {
     int passes = bn_cpu_blocks(p->a.word_count, SUM_WORDS);
-    p->sum_words = bn_cpu_blocks(p->a.word_count, passes);
+    p->sum_words = bn_cpu_blocks(p->a.word_count, passes * p->kernel->step_multiple) *
+                   p->kernel->step_multiple;
     p->a_step = least(A_PANELS, p->a.count);
     p->b_step = least(B_PANELS, p->b.count);
     int wanted = PARTS_A_THREAD * bn_pool_threads(p->cpu->pool);
@@ -225,7 +229,7 @@ static void cut(plan *p)
 
 static plan plan_of(bn_cpu *cpu, const bn_product_job *job)
 {
-    const bn_kernel *kernel = kernel_of(cpu->isa, job->format);
+    const bn_kernel *kernel = kernel_of(cpu->isa, job->format, job->b_packed);
     plan p = {.cpu = cpu, .job = job, .kernel = kernel};
     p.a = panels_of(&job->a, kernel, kernel->mr, job->length);
     p.b = panels_of(&job->b, kernel, kernel->nr, job->length);
@@ -236,7 +240,7 @@ static plan plan_of(bn_cpu *cpu, const bn_product_job *job)
 
 size_t bn_product_pack_bytes(const bn_cpu *cpu, const bn_operand *b, bn_dtype format, int length)
 {
-    const bn_kernel *kernel = kernel_of(cpu->isa, format);
+    const bn_kernel *kernel = kernel_of(cpu->isa, format, NULL);
     bn_panels panels = panels_of(b, kernel, kernel->nr, length);
     return panel_words(&panels) * sizeof(uint32_t);
 }

@@ -3,13 +3,15 @@
 #include <string.h>
 
 #include "engine/base/half.h"
+#include "engine/cpu/ternary.h"
 
 static const float scale_floor = 1e-5F;
 
-/* Elements that one part reduces or converts: fixed, so that sums do not depend on threads. */
-enum { PIECE = 1 << 15 };
+/* What one part reduces or converts: fixed, so that sums do not depend on threads. */
+enum { PIECE = BN_CPU_PIECE };
 
-/* bn_weight.form: values follow the header. F32 has none: the master is its own form. */
+/* bn_weight.form: values follow the header, then the 2-bit panels where there are such. F32 has
+ * none: the master is its own form. */
 typedef struct form {
     _Alignas(64) float scale;
     float middle; /* binary: the mean */
@@ -63,10 +65,21 @@ float bn_cpu_weight_scale(const bn_weight *weight)
     return ((const form *)weight->form)->scale;
 }
 
+static size_t panels_start(int rows, int cols, bn_weight_kind kind)
+{
+    size_t bytes = sizeof(form) + (size_t)rows * (size_t)cols * value_bytes(kind);
+    return (bytes + 63) / 64 * 64;
+}
+
+void *bn_cpu_weight_panels(const bn_weight *weight)
+{
+    return (char *)weight->form + panels_start(weight->rows, weight->cols, weight->format.kind);
+}
+
 size_t bn_cpu_weight_form_bytes(void *self, int rows, int cols, bn_weight_format format)
 {
-    (void)self;
-    return sizeof(form) + (size_t)rows * (size_t)cols * value_bytes(format.kind);
+    size_t bytes = panels_start(rows, cols, format.kind);
+    return bn_ternary_fits(format.kind) ? bytes + bn_ternary_bytes(self, rows, cols) : bytes;
 }
 
 typedef struct pieces {
@@ -209,22 +222,43 @@ static void convert_part(void *context, int part, int thread)
 void bn_cpu_weight_prepare(void *self, const bn_weight *weight)
 {
     if (bn_cpu_failed(self)) return;
-    pieces p = {.cpu = self, .weight = weight};
+    bn_cpu_weight_refresh(self, weight, NULL);
+}
+
+/* Sums and maxima that the scale needs and that nobody knows yet. */
+static void reduce(pieces *p, int parts, double *known)
+{
+    bn_weight_format format = p->weight->format;
+    if (known) p->sum_abs = known;
+    bool wanted = bn_cpu_weight_dtype(format.kind) == BN_I8 && !format.median;
+    if (format.kind == BN_WEIGHT_TERNARY && known) wanted = false;
+    if (wanted) bn_pool_run(p->cpu->pool, parts, reduce_part, p);
+}
+
+void bn_cpu_weight_refresh(bn_cpu *cpu, const bn_weight *weight, double *sum_abs)
+{
+    pieces p = {.cpu = cpu, .weight = weight};
     p.count = (size_t)weight->rows * (size_t)weight->cols;
     int parts = (int)((p.count + PIECE - 1) / PIECE);
-    double *memory = bn_cpu_scratch(self, BN_CPU_SLOT_LINES, 4 * (size_t)parts * sizeof *memory);
+    double *memory = bn_cpu_scratch(cpu, BN_CPU_SLOT_OP, 4 * (size_t)parts * sizeof *memory);
     if (!memory) return;
     p.sum = memory;
     p.sum_abs = memory + parts;
     p.most = (uint32_t *)(memory + 2 * (size_t)parts);
     p.below = (int64_t *)(memory + 3 * (size_t)parts);
-    if (bn_cpu_weight_dtype(weight->format.kind) == BN_I8) {
-        bn_pool_run(p.cpu->pool, parts, reduce_part, &p);
-    }
+    reduce(&p, parts, sum_abs);
     form *head = weight->form;
     head->scale = find_scale(&p, parts);
-    head->middle = weight->format.kind == BN_WEIGHT_BINARY ? mean_of(p.sum, parts, p.count) : 0.0F;
-    bn_pool_run(p.cpu->pool, weight->format.kind == BN_WEIGHT_F32 ? 0 : parts, convert_part, &p);
+    bool binary = weight->format.kind == BN_WEIGHT_BINARY;
+    head->middle = binary ? mean_of(p.sum, parts, p.count) : 0.0F;
+    if (weight->format.kind == BN_WEIGHT_F32) return;
+    bn_pool_run(cpu->pool, parts, convert_part, &p);
+    if (!bn_ternary_fits(weight->format.kind)) return;
+    bn_operand codes = {.data = bn_cpu_weight_values(weight),
+                        .dtype = BN_I8,
+                        .stride = (size_t)weight->cols,
+                        .lines = weight->rows};
+    bn_ternary_pack(cpu, &codes, weight->cols, bn_cpu_weight_panels(weight));
 }
 
 void bn_cpu_weight_codes(void *self, const bn_weight *weight, int8_t *codes, float *scale)

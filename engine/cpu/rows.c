@@ -353,6 +353,16 @@ static void interleave4(uint32_t *restrict to, const uint8_t *restrict from, siz
     }
 }
 
+static void squeeze(uint32_t *restrict to, const uint32_t *restrict from, int block, int quads)
+{
+    for (int q = 0; q < quads; q++, to += block, from += 4 * block) {
+        for (int i = 0; i < block; i++) {
+            to[i] = from[i] | from[block + i] << 2 | from[2 * block + i] << 4 |
+                    from[3 * block + i] << 6;
+        }
+    }
+}
+
 static void shift_codes(uint8_t *restrict to, const int8_t *restrict from, int offset, size_t count)
 {
     for (size_t i = 0; i < count; i++) to[i] = (uint8_t)(from[i] + offset);
@@ -399,19 +409,23 @@ static void finish_tile(const bn_tile *t)
     }
 }
 
-static void adamw(const bn_adamw_step *step, float *restrict p, float *restrict g,
-                  float *restrict m, float *restrict v, size_t count)
+static double adamw(const bn_adamw_step *step, float *restrict p, float *restrict g,
+                    float *restrict m, float *restrict v, size_t count)
 {
     bn_adamw_step s = *step;
+    double total = 0;
     for (size_t i = 0; i < count; i++) {
         float gradient = g[i] * s.factor;
         float mean = s.beta1 * m[i] + (1.0F - s.beta1) * gradient;
         float square = s.beta2 * v[i] + (1.0F - s.beta2) * gradient * gradient;
+        float value = p[i] * s.keep - s.rate * mean / (sqrtf(square) * s.root + s.eps);
         m[i] = mean;
         v[i] = square;
-        p[i] = p[i] * s.keep - s.rate * mean / (sqrtf(square) * s.root + s.eps);
+        p[i] = value;
         g[i] = 0;
+        total += (double)fabsf(value);
     }
+    return total;
 }
 
 const bn_rows BN_ROWS_NAME = {
@@ -449,6 +463,7 @@ const bn_rows BN_ROWS_NAME = {
     .transpose = transpose,
     .interleave2 = interleave2,
     .interleave4 = interleave4,
+    .squeeze = squeeze,
     .shift_codes = shift_codes,
     .finish_tile = finish_tile,
     .adamw = adamw,

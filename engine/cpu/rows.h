@@ -91,10 +91,15 @@ typedef struct bn_rows {
     /* Word `lane` of `to` holds element `lane` of `count` = 2 or 4 rows that follow each other. */
     void (*interleave2)(uint32_t *to, const uint16_t *from, size_t from_stride, int lanes);
     void (*interleave4)(uint32_t *to, const uint8_t *from, size_t from_stride, int lanes);
+    /* Four steps of `block` words of bytes 0 ... 3 into one: byte i of step s to bits 2s of byte i.
+     */
+    void (*squeeze)(uint32_t *to, const uint32_t *from, int block, int quads);
     void (*shift_codes)(uint8_t *to, const int8_t *from, int offset, size_t count);
 
     void (*finish_tile)(const bn_tile *tile);
-    void (*adamw)(const bn_adamw_step *step, float *p, float *g, float *m, float *v, size_t count);
+    /* One step on `count` parameters, g = 0; returns the sum of the new |p|. */
+    double (*adamw)(const bn_adamw_step *step, float *p, float *g, float *m, float *v,
+                    size_t count);
 } bn_rows;
 
 /* By instruction set; one that this machine lacks must not be run. */
