@@ -72,9 +72,11 @@ static void check_killed_and_resumed(const char *folder, const char *variant)
     char row[64], name[64], mark[32];
     bn_config config = run_lab_config(folder);
     (void)snprintf(row, sizeof row, "quant.variant=%s", variant);
-    run_lab_set(&config, row, "train.checkpoint_every=2", NULL);
+    run_lab_set(&config, row, "train.checkpoint_every=2", "train.device=cpu", "train.threads=1",
+                NULL);
     (void)snprintf(name, sizeof name, "%s-whole", variant);
     (void)run_lab_train(&config, folder, name);
+    run_lab_set(&config, "train.threads=3", NULL);
     for (int seq = 0; seq < STEPS; seq += 3) {
         char killed[64];
         (void)snprintf(killed, sizeof killed, "%s-killed-%d", variant, seq);
@@ -87,8 +89,8 @@ static void check_killed_and_resumed(const char *folder, const char *variant)
 
 static void test_killed_runs_go_on_to_the_same_last_bit(void **state)
 {
-    static const char *const variants[] = {"ternary", "fp16", "fp32"};
-    for (size_t i = 0; i < 3; i++) check_killed_and_resumed(*state, variants[i]);
+    static const char *const variants[] = {"ternary", "binary", "int8", "bf16", "fp16", "fp32"};
+    for (size_t i = 0; i < 6; i++) check_killed_and_resumed(*state, variants[i]);
 }
 
 /* Every step, without chance: a run of k steps' checkpoint, made by stopping there. */
