@@ -4,6 +4,7 @@
  * twins when they agree in everything that was varied but the side. Knobs of the optimizer (those
  * that begin with "optim.") each side may choose for itself: it is judged at its own best setting,
  * the one whose mean over replicates is best. What else was varied is the shape (model.width, ...).
+ * With `pair` given, the shape is the knobs it lists and each side chooses all others for itself.
  * Only finished runs count; a skipped run stands for the finished one of its configuration. */
 #ifndef BN_REPORTERS_COMPARISON_H
 #define BN_REPORTERS_COMPARISON_H
@@ -20,6 +21,7 @@ typedef struct bn_comparison_ask {
     const char *by;       /* "quant.variant" */
     const char *baseline; /* "fp16": a side that the others are measured against */
     const char *metric;   /* "val/loss" */
+    const char *pair;     /* "model.width,model.layers": what twins share; NULL: see above */
     bool maximize;
 } bn_comparison_ask;
 

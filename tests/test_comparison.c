@@ -1,4 +1,5 @@
 #include "reporters/comparison.h"
+#include "reporters/insight.h"
 #include "support/demo_home.h"
 #include "support/store_home.h"
 
@@ -32,7 +33,8 @@ static bn_comparison_ask fill(fixture *at, int widths, int seeds, bool pending)
     bn_error err = {0};
     ASSERT_OK(demo_home_fill(at->store, &plan, &err));
     ASSERT_OK(bn_sweep_find(at->store, "demo", &sweep, &err));
-    return (bn_comparison_ask){sweep.id, "quant.variant", "fp16", "val/loss", false};
+    return (bn_comparison_ask){
+        .sweep = sweep.id, .by = "quant.variant", .baseline = "fp16", .metric = "val/loss"};
 }
 
 static bn_comparison make(fixture *at, const bn_comparison_ask *ask)
@@ -143,6 +145,62 @@ static void test_without_the_baseline_there_are_cells_but_no_pairs(void **state)
     bn_comparison_release(&made);
 }
 
+static void test_pair_says_what_twins_share(void **state)
+{
+    fixture *at = *state;
+    bn_comparison_ask ask = fill(at, 2, 2, false);
+    ask.pair = "optim.lr,train.seed"; /* the width is each side's own choice */
+    bn_comparison made = make(at, &ask);
+    assert_int_equal(made.shape_count, 4);
+    assert_string_equal(made.settings[bn_comparison_at(&made, 0, 0)->setting], "model.width=128");
+    bn_comparison_release(&made);
+    bn_error err = {0};
+    ask.pair = "optim.lr,modle.width";
+    assert_int_equal(bn_comparison_make(&made, at->store, &ask, &err), BN_EINVAL);
+    assert_non_null(strstr(err.text, "did you mean 'model.width'?"));
+}
+
+static void test_a_grid_tells_which_knobs_matter(void **state)
+{
+    fixture *at = *state;
+    bn_comparison_ask ask = fill(at, 2, 3, false);
+    bn_comparison made = make(at, &ask);
+    bn_insight insight;
+    bn_error err = {0};
+    ASSERT_OK(bn_insight_make(&insight, at->store, &ask, &made, &err));
+    assert_true(insight.full_grid);
+    assert_false(insight.searched);
+    assert_int_equal(insight.knob_count, 3);
+    assert_string_equal(insight.knobs[0], "model.width");
+    double shares = insight.anova.higher_share + insight.anova.residual_share;
+    for (int i = 0; i < insight.anova.effect_count; i++) shares += insight.anova.effects[i].share;
+    assert_true(fabs(shares - 1) < 1e-9);
+    assert_true(insight.anova.effects[0].p < 1e-6);     /* width: 0.25 between the two */
+    assert_true(insight.anova.effects[3].share < 1e-9); /* width x rate: none was put in */
+    assert_int_equal(insight.scaling_count, 0);         /* two sizes make no law */
+    bn_insight_release(&insight);
+    bn_comparison_release(&made);
+}
+
+static void test_a_sweep_over_sizes_has_a_scaling_law_a_side(void **state)
+{
+    fixture *at = *state;
+    bn_comparison_ask ask = fill(at, 5, 1, false);
+    bn_comparison made = make(at, &ask);
+    bn_insight insight;
+    bn_error err = {0};
+    ASSERT_OK(bn_insight_make(&insight, at->store, &ask, &made, &err));
+    assert_int_equal(insight.scaling_count, 1);
+    const bn_scaling_twins *twins = &insight.scaling[0].twins;
+    assert_true(twins->base.fitted && twins->side.fitted);
+    assert_true(fabs(twins->base.e - 2.0) < 1e-4); /* 2 + 0.5 / 2^i, sizes grow by 4: alpha 1/2 */
+    assert_true(fabs(twins->base.alpha - 0.5) < 1e-4);
+    assert_true(fabs(twins->side.e - 2.07) < 1e-4);
+    assert_int_equal(twins->meeting, BN_MEETING_BEYOND);
+    bn_insight_release(&insight);
+    bn_comparison_release(&made);
+}
+
 #define WITH_HOME(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -154,6 +212,9 @@ int main(void)
         WITH_HOME(test_unfinished_runs_are_left_out_and_counted),
         WITH_HOME(test_a_metric_nobody_recorded_leaves_runs_without_a_value),
         WITH_HOME(test_a_misspelt_knob_names_the_nearest),
+        WITH_HOME(test_pair_says_what_twins_share),
+        WITH_HOME(test_a_grid_tells_which_knobs_matter),
+        WITH_HOME(test_a_sweep_over_sizes_has_a_scaling_law_a_side),
         WITH_HOME(test_without_the_baseline_there_are_cells_but_no_pairs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

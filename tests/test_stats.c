@@ -1,7 +1,10 @@
 #include <stdlib.h>
 
 #include "engine/base/rng.h"
+#include "reporters/stats/anova.h"
+#include "reporters/stats/importance.h"
 #include "reporters/stats/paired.h"
+#include "reporters/stats/scaling.h"
 #include "reporters/stats/special.h"
 #include "support/cmocka_all.h"
 
@@ -128,6 +131,166 @@ static void test_holm_corrects_step_by_step(void **state)
     assert_true(isnan(p[2]));
 }
 
+static void test_anova_splits_a_full_grid_exactly(void **state)
+{
+    (void)state;
+    /* y = 10 + 3 (a) + 1 (b) + 0.5 (a b), levels -1 and 1: contrasts are orthogonal. */
+    const int levels[] = {0, 0, 0, 1, 1, 0, 1, 1}, counts[] = {2, 2};
+    const double values[] = {10 - 3 - 1 + 0.5, 10 - 3 + 1 - 0.5, 10 + 3 - 1 - 0.5,
+                             10 + 3 + 1 + 0.5};
+    bn_anova_data data = {levels, counts, 2, values, 4};
+    bn_anova out;
+    bool full = false;
+    bn_error err = {0};
+    assert_int_equal(bn_anova_make(&data, &out, &full, &err), BN_OK);
+    assert_true(full);
+    assert_int_equal(out.effect_count, 3);
+    double total = 9 + 1 + 0.25;
+    assert_near(out.effects[0].share, 9 / total, 1e-12);
+    assert_near(out.effects[1].share, 1 / total, 1e-12);
+    assert_near(out.effects[2].share, 0.25 / total, 1e-12);
+    assert_true(isnan(out.effects[0].p)); /* no replicates, nothing to hold it against */
+}
+
+static void test_anova_with_replicates_gives_the_textbook_f(void **state)
+{
+    (void)state;
+    /* One factor, three levels, three values each: means 2, 3, 7; SSB 42, SSW 6, F = 21. */
+    const int levels[] = {0, 0, 0, 1, 1, 1, 2, 2, 2}, counts[] = {3};
+    const double values[] = {1, 2, 3, 2, 3, 4, 6, 7, 8};
+    bn_anova_data data = {levels, counts, 1, values, 9};
+    bn_anova out;
+    bool full = false;
+    bn_error err = {0};
+    assert_int_equal(bn_anova_make(&data, &out, &full, &err), BN_OK);
+    assert_near(out.effects[0].f, 21, 1e-12);
+    assert_near(out.effects[0].p, pow(1 + 21.0 * 2 / 6, -3), 1e-12);
+    assert_near(out.effects[0].share, 42.0 / 48, 1e-12);
+    assert_near(out.residual_share, 6.0 / 48, 1e-12);
+}
+
+static void test_anova_says_when_a_grid_has_holes(void **state)
+{
+    (void)state;
+    const int levels[] = {0, 0, 0, 1, 1, 0}, counts[] = {2, 2};
+    const double values[] = {1, 2, 3};
+    bn_anova_data data = {levels, counts, 2, values, 3};
+    bn_anova out;
+    bool full = true;
+    bn_error err = {0};
+    assert_int_equal(bn_anova_make(&data, &out, &full, &err), BN_OK);
+    assert_false(full);
+}
+
+static void test_importance_finds_the_knob_that_matters(void **state)
+{
+    (void)state;
+    enum { N = 200 };
+    static double lr[N], width[N], variant[N], loss[N];
+    for (uint64_t i = 0; i < N; i++) {
+        lr[i] = pow(10, -4 + 3 * bn_rng_uniform(1, i));
+        width[i] = 64 + 64 * (double)bn_rng_below(2, i, 8);
+        variant[i] = (double)bn_rng_below(3, i, 3);
+        double off = log10(lr[i]) + 2.5;
+        loss[i] = off * off + 0.01 * variant[i] + 1e-5 * width[i];
+    }
+    const bn_importance_knob knobs[] = {
+        {false, true, lr}, {false, false, width}, {true, false, variant}};
+    bn_importance_data data = {knobs, 3, loss, N};
+    bn_importance out[3];
+    size_t top = 0;
+    bn_error err = {0};
+    assert_int_equal(bn_importance_make(&data, out, &top, &err), BN_OK);
+    assert_int_equal(top, 20);
+    assert_true(out[0].share > 0.7);
+    assert_near(out[0].share + out[1].share + out[2].share, 1, 1e-12);
+    assert_true(isnan(out[2].spearman));
+    data.count = 40; /* four in the best tenth are too few to speak of */
+    assert_int_equal(bn_importance_make(&data, out, &top, &err), BN_OK);
+    assert_int_equal(top, 4);
+    assert_true(isnan(out[0].share));
+}
+
+static const double SIZES[] = {99e6, 190e6, 390e6, 560e6, 830e6, 1.1e9, 1.5e9, 2.4e9, 3.9e9};
+enum { SIZE_COUNT = sizeof SIZES / sizeof SIZES[0] };
+
+static void make_law(bn_scaling_point *points, double e, double a, double alpha, double noise)
+{
+    for (uint64_t i = 0; i < SIZE_COUNT; i++) {
+        double loss = e + a * pow(SIZES[i], -alpha);
+        points[i] = (bn_scaling_point){SIZES[i], loss * (1 + noise * bn_rng_normal(5, i))};
+    }
+}
+
+static void test_a_scaling_law_without_noise_is_found_exactly(void **state)
+{
+    (void)state; /* the published sizes and law of TriLM: 1.76 + 185 N^-0.26 */
+    bn_scaling_point points[SIZE_COUNT];
+    bn_scaling law;
+    bn_error err = {0};
+    make_law(points, 1.76, 185, 0.26, 0);
+    assert_int_equal(bn_scaling_fit(points, SIZE_COUNT, 1, &law, &err), BN_OK);
+    assert_true(law.fitted);
+    assert_near(law.e, 1.76, 1e-7);
+    assert_near(law.alpha, 0.26, 1e-8);
+    assert_near(law.a, 185, 1e-4);
+    assert_near(law.e_low, 1.76, 1e-3);
+    assert_near(law.alpha_high, 0.26, 1e-3);
+}
+
+static void test_one_outlier_does_not_move_a_scaling_law(void **state)
+{
+    (void)state;
+    bn_scaling_point points[SIZE_COUNT];
+    bn_scaling law;
+    bn_error err = {0};
+    make_law(points, 1.76, 185, 0.26, 0.0005);
+    points[4].loss *= 1.03;
+    assert_int_equal(bn_scaling_fit(points, SIZE_COUNT, 1, &law, &err), BN_OK);
+    assert_near(law.e, 1.76, 0.03); /* least squares without weights ends near 1.54 */
+    assert_near(law.alpha, 0.26, 0.01);
+    assert_true(law.e_low <= law.e && law.e <= law.e_high);
+}
+
+static void test_too_few_sizes_make_no_law(void **state)
+{
+    (void)state;
+    bn_scaling_point points[SIZE_COUNT];
+    bn_scaling law;
+    bn_error err = {0};
+    make_law(points, 1.76, 185, 0.26, 0);
+    for (int i = 3; i < SIZE_COUNT; i++) points[i].size = points[0].size;
+    assert_int_equal(bn_scaling_fit(points, SIZE_COUNT, 1, &law, &err), BN_OK);
+    assert_int_equal(law.sizes, 3);
+    assert_false(law.fitted);
+    assert_true(isnan(law.e));
+}
+
+static void test_twins_meet_where_their_laws_cross(void **state)
+{
+    (void)state;
+    bn_scaling_point side[SIZE_COUNT], base[SIZE_COUNT];
+    bn_scaling_twins out;
+    bn_error err = {0};
+    make_law(side, 1.63, 185, 0.26, 0); /* worse while small, better in the end */
+    make_law(base, 1.70, 159, 0.26, 0);
+    bn_scaling_data data = {side, base, SIZE_COUNT, SIZE_COUNT, 1};
+    assert_int_equal(bn_scaling_compare(&data, &out, &err), BN_OK);
+    double crossing = pow((185.0 - 159.0) / 0.07, 1 / 0.26);
+    assert_int_equal(out.meeting, BN_MEETING_AHEAD);
+    assert_near(out.size / crossing, 1, 0.01);
+    make_law(side, 1.76, 185, 0.26, 0); /* the published pair: never */
+    make_law(base, 1.67, 159, 0.26, 0);
+    assert_int_equal(bn_scaling_compare(&data, &out, &err), BN_OK);
+    assert_int_equal(out.meeting, BN_MEETING_BEYOND);
+    assert_true(isnan(out.size));
+    double loss = 1.76 + 185 * pow(3.9e9, -0.26);
+    assert_near(out.ratio, pow((loss - 1.67) / 159, -1 / 0.26) / 3.9e9, 1e-5);
+    assert_true(out.ratio < 1);
+    assert_near(out.ratio_low, out.ratio, 1e-3); /* without noise resampling moves nothing */
+    assert_near(out.ratio_high, out.ratio, 1e-3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -139,6 +302,14 @@ int main(void)
         cmocka_unit_test(test_seeds_inside_configurations_widen_the_interval),
         cmocka_unit_test(test_equal_pairs_give_a_point_and_no_surprise),
         cmocka_unit_test(test_holm_corrects_step_by_step),
+        cmocka_unit_test(test_anova_splits_a_full_grid_exactly),
+        cmocka_unit_test(test_anova_with_replicates_gives_the_textbook_f),
+        cmocka_unit_test(test_anova_says_when_a_grid_has_holes),
+        cmocka_unit_test(test_importance_finds_the_knob_that_matters),
+        cmocka_unit_test(test_a_scaling_law_without_noise_is_found_exactly),
+        cmocka_unit_test(test_one_outlier_does_not_move_a_scaling_law),
+        cmocka_unit_test(test_too_few_sizes_make_no_law),
+        cmocka_unit_test(test_twins_meet_where_their_laws_cross),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
