@@ -48,7 +48,7 @@ static knob *find_knob(making *make, const char *name)
     return NULL;
 }
 
-static bn_status add_knob(making *make, const char *name, bn_error *err)
+static bn_status add_knob(making *make, const char *name, knob **out, bn_error *err)
 {
     size_t runs = make->from->run_count + 1;
     knob *more = realloc(make->knobs, (make->knob_count + 1) * sizeof *more);
@@ -59,6 +59,7 @@ static bn_status add_knob(making *make, const char *name, bn_error *err)
                         .levels = calloc(runs, sizeof *added->levels),
                         .numbers = calloc(runs, sizeof *added->numbers)};
         (void)snprintf(added->name, sizeof added->name, "%s", name);
+        *out = added;
         if (added->words && added->levels && added->numbers) return BN_OK;
     }
     return bn_fail(err, BN_ENOMEM, "knobs of a sweep: out of memory");
@@ -82,10 +83,9 @@ static bn_status gather(making *make, bn_error *err)
         if (i == 0 || row->run != run) place = place_of_run(make->from, row->run);
         run = row->run;
         if (place < 0 || strcmp(row->param.name, "train.seed") == 0) continue;
-        if (!find_knob(make, row->param.name) && add_knob(make, row->param.name, err) != BN_OK) {
-            return err->status;
-        }
-        find_knob(make, row->param.name)->words[place] = row->param.value;
+        knob *of = find_knob(make, row->param.name);
+        if (!of && add_knob(make, row->param.name, &of, err) != BN_OK) return err->status;
+        of->words[place] = row->param.value;
     }
     return BN_OK;
 }

@@ -354,6 +354,8 @@ int bn_cmd_sweep(int argc, char **argv)
     bn_status status = parse(argc, argv, &o, &help, &err);
     if (status != BN_OK || help) goto done;
     status = bn_spec_read(spec, o.file, o.sets.items, o.sets.count, &err);
+    /* A sweep file that is not there is a wrong argument, not a run that was not found. */
+    if (status == BN_ENOENT) err.status = status = BN_EINVAL;
     if (status != BN_OK) goto done;
     share_cores(spec, o.jobs, 0, &jobs, &threads);
     if (o.dry) {
