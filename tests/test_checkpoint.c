@@ -67,6 +67,22 @@ static void train_and_kill(const bn_config *config, const char *folder, const ch
     (void)waitpid(child, &status, 0);
 }
 
+/* Whenever the kill came: the next seq that the newest checkpoint names has all before it said. */
+static void assert_events_are_ahead(const char *folder, const char *name)
+{
+    char dir[BN_PATH_MAX], path[BN_PATH_MAX];
+    bn_error err = {0};
+    bn_st_reader *file = NULL;
+    (void)snprintf(dir, sizeof dir, "%s/%s/checkpoint", folder, name);
+    if (bn_checkpoint_dir_path(path, dir, false, &err) != BN_OK) return; /* killed before one */
+    assert_int_equal(bn_st_open(&file, path, &err), BN_OK);
+    int64_t next = strtoll(bn_st_meta_of(file, "progress.seq"), NULL, 10);
+    json_t *events = run_lab_events(folder, name);
+    for (int64_t seq = 0; seq < next; seq++) assert_non_null(run_lab_record(events, seq));
+    json_decref(events);
+    bn_st_close(file);
+}
+
 static void check_killed_and_resumed(const char *folder, const char *variant)
 {
     char row[64], name[64], mark[32];
@@ -82,6 +98,7 @@ static void check_killed_and_resumed(const char *folder, const char *variant)
         (void)snprintf(killed, sizeof killed, "%s-killed-%d", variant, seq);
         (void)snprintf(mark, sizeof mark, "\"seq\":%d,", seq);
         train_and_kill(&config, folder, killed, mark);
+        assert_events_are_ahead(folder, killed);
         assert_int_equal(run_lab_train(&config, folder, killed), BN_TRAIN_FINISHED);
         assert_same_history(folder, name, killed);
     }
