@@ -35,22 +35,5 @@ if(BN_PYTHON)
     endif()
 endif()
 
-# Fuzz targets: only where clang is found and BN_FUZZ asks for them. They are built by clang itself,
-# whatever compiler builds the rest.
-option(BN_FUZZ "Build and run the libFuzzer targets (needs clang)" OFF)
-set(BN_FUZZ_SECONDS 60 CACHE STRING "How long each fuzz target runs in ctest")
-find_program(BN_CLANG clang)
-if(BN_FUZZ AND BN_CLANG)
-    set(fuzz ${CMAKE_CURRENT_BINARY_DIR}/fuzz_safetensors)
-    set(fuzz_sources ${CMAKE_CURRENT_SOURCE_DIR}/fuzz_safetensors.c
-        ${PROJECT_SOURCE_DIR}/engine/formats/safetensors.c ${PROJECT_SOURCE_DIR}/engine/base/file.c
-        ${PROJECT_SOURCE_DIR}/engine/base/status.c)
-    add_custom_command(OUTPUT ${fuzz} VERBATIM DEPENDS ${fuzz_sources}
-        COMMAND ${BN_CLANG} -g -O1 -std=c11 -D_POSIX_C_SOURCE=200809L -I${PROJECT_SOURCE_DIR}
-                -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
-                ${fuzz_sources} -ljansson -lz -o ${fuzz})
-    add_custom_target(build_fuzz_safetensors ALL DEPENDS ${fuzz})
-    add_test(NAME fuzz_safetensors
-             COMMAND ${fuzz} -max_total_time=${BN_FUZZ_SECONDS} -max_len=4096 -rss_limit_mb=1024)
-    set_tests_properties(fuzz_safetensors PROPERTIES TIMEOUT 300)
-endif()
+bn_fuzz(safetensors 4096 LIBRARIES jansson z
+        SOURCES engine/formats/safetensors.c engine/base/file.c engine/base/status.c)
