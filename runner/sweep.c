@@ -12,7 +12,7 @@
 #include "runner/sweep_plan.h"
 
 static const double CONTROL_EVERY_S = 0.5; /* looks at what other commands wrote about the sweep */
-static const double BACK_OFF_FIRST_S = 0.5, BACK_OFF_MAX_S = 60;
+static const double BACK_OFF_FIRST_S = 0.1, BACK_OFF_MAX_S = 60;
 
 /* What only this process knows of a run. */
 typedef struct memo {

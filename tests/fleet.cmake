@@ -6,3 +6,10 @@ bn_test(rundir bn_fleet)
 bn_test(fleet bn_fleet)
 bn_test(sweep bn_sweep)
 target_compile_definitions(test_sweep PRIVATE TRAINER_SH="${CMAKE_CURRENT_SOURCE_DIR}/support/trainer.sh")
+
+# The linker puts a counter in front of every step that changes a manager's world.
+bn_test(kills bn_sweep)
+target_compile_definitions(test_kills PRIVATE TRAINER_SH="${CMAKE_CURRENT_SOURCE_DIR}/support/trainer.sh")
+target_link_options(test_kills PRIVATE -Wl,--wrap=bn_history_append,--wrap=bn_run_move_all
+    -Wl,--wrap=bn_process_start,--wrap=bn_run_add_all,--wrap=bn_rundir_lock)
+set_tests_properties(kills PROPERTIES TIMEOUT 300)
