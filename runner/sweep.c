@@ -54,17 +54,32 @@ static bn_status grow(bn_sweeper *s, size_t room, bn_error *err)
     return BN_OK;
 }
 
-static bn_status keep(bn_sweeper *s, const bn_run *run, bn_error *err)
+static bn_status push(bn_sweeper *s, const bn_run *run, bn_error *err)
 {
-    if (run->number != (int)s->count) {
-        return bn_fail(err, BN_ECORRUPT, "sweep '%s' has no run number %zu", s->sweep.name,
-                       s->count);
-    }
     if (s->count == s->room && grow(s, s->room ? s->room * 2 : 256, err) != BN_OK) {
         return err->status;
     }
     s->runs[s->count] = *run;
     s->memos[s->count++] = (memo){.not_before_s = -INFINITY};
+    return BN_OK;
+}
+
+/* Numbers up to `number` that have no row any more: somebody removed the run, so it is not wanted.
+ */
+static bn_status push_removed(bn_sweeper *s, size_t number, bn_error *err)
+{
+    while (s->count < number) {
+        bn_run gone = {.number = (int)s->count, .sweep = s->sweep.id, .state = BN_RUN_SKIPPED};
+        gone.id = s->count ? s->runs[s->count - 1].id : 0; /* ids never fall */
+        if (push(s, &gone, err) != BN_OK) return err->status;
+    }
+    return BN_OK;
+}
+
+static bn_status keep(bn_sweeper *s, const bn_run *run, bn_error *err)
+{
+    if (push_removed(s, (size_t)run->number, err) != BN_OK) return err->status;
+    if (push(s, run, err) != BN_OK) return err->status;
     bn_plan_know(s->plan, run);
     if (run->state == BN_RUN_FINISHED) {
         s->finished++;
@@ -113,7 +128,22 @@ static bn_status add_rows(bn_sweeper *s, bn_error *err)
         s->sweep.planned = s->planned;
         status = bn_sweep_set_planned(s->options.store, s->sweep.id, s->planned, err);
     }
-    return status == BN_OK ? load(s, err) : status;
+    if (status == BN_OK) status = load(s, err);
+    return status == BN_OK ? push_removed(s, (size_t)s->planned, err) : status;
+}
+
+/* Before the end: has somebody put runs back into the queue? */
+static bn_status refresh(bn_sweeper *s, bn_error *err)
+{
+    bn_run *all = NULL;
+    size_t count = 0;
+    bn_status status = bn_run_list(s->options.store, s->sweep.id, &all, &count, err);
+    for (size_t i = 0; status == BN_OK && i < count; i++) {
+        if ((size_t)all[i].number < s->count) s->runs[all[i].number] = all[i];
+    }
+    s->cursor = 0;
+    free(all);
+    return status;
 }
 
 /* Runs of the whole home whose rows say running: ours are adopted, alive or dead. Of other sweeps
@@ -421,8 +451,10 @@ bn_status bn_sweeper_tick(bn_sweeper *s, double wall_s, double mono_s, bool *don
     if (status == BN_OK) status = bn_fleet_commit(s->fleet, wall_s, err);
     if (status != BN_OK) return status;
     launch_begun(s, mono_s);
-    *done = is_done(s);
-    return *done ? finish(s, err) : BN_OK;
+    if (!is_done(s)) return BN_OK;
+    status = refresh(s, err);
+    *done = status == BN_OK && is_done(s);
+    return *done ? finish(s, err) : status;
 }
 
 bn_status bn_sweeper_drain(bn_sweeper *s, bool kill, bn_error *err)

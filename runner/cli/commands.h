@@ -3,6 +3,7 @@
 #define BN_RUNNER_CLI_COMMANDS_H
 
 int bn_cmd_bench(int argc, char **argv);
+int bn_cmd_cancel(int argc, char **argv);
 int bn_cmd_compare(int argc, char **argv);
 int bn_cmd_completion(int argc, char **argv);
 int bn_cmd_dashboard(int argc, char **argv);
@@ -15,12 +16,17 @@ int bn_cmd_logs(int argc, char **argv);
 int bn_cmd_ls(int argc, char **argv);
 int bn_cmd_man(int argc, char **argv);
 int bn_cmd_note(int argc, char **argv);
+int bn_cmd_pause(int argc, char **argv);
+int bn_cmd_resume(int argc, char **argv);
+int bn_cmd_retry(int argc, char **argv);
 int bn_cmd_rm(int argc, char **argv);
 int bn_cmd_show(int argc, char **argv);
 int bn_cmd_sql(int argc, char **argv);
+int bn_cmd_stop(int argc, char **argv);
 int bn_cmd_sweep(int argc, char **argv);
 int bn_cmd_sync(int argc, char **argv);
 int bn_cmd_tag(int argc, char **argv);
 int bn_cmd_train(int argc, char **argv);
+int bn_cmd_watch(int argc, char **argv);
 
 #endif

@@ -12,6 +12,7 @@ static int version(int argc, char **argv);
 
 static const bn_command COMMANDS[] = {
     {"bench", bn_cmd_bench, "[--json]", "how fast this machine trains, beside its own peak"},
+    {"cancel", bn_cmd_cancel, "SWEEP|RUN", "ends a sweep and its runs now, or one run"},
     {"compare", bn_cmd_compare, "[--sweep NAME] [--by KNOB]", "the sides of a sweep, twin by twin"},
     {"completion", bn_cmd_completion, "bash|zsh|fish", "a completion script"},
     {"dashboard", bn_cmd_dashboard, "--out DIR", "the home as a page that opens anywhere"},
@@ -26,15 +27,20 @@ static const bn_command COMMANDS[] = {
     {"ls", bn_cmd_ls, "[runs|sweeps|metrics]", "what the home holds"},
     {"man", bn_cmd_man, "", "the manual page"},
     {"note", bn_cmd_note, "RUN TEXT", "a sentence kept with a run"},
+    {"pause", bn_cmd_pause, "SWEEP", "starts no new runs of a sweep"},
+    {"resume", bn_cmd_resume, "SWEEP", "lets a paused sweep go on"},
+    {"retry", bn_cmd_retry, "SWEEP|RUN [--failed ...]", "failed runs wait for another attempt"},
     {"rm", bn_cmd_rm, "RUN... | --sweep NAME", "runs into the trash"},
     {"show", bn_cmd_show, "RUN", "everything known of one run"},
     {"sql", bn_cmd_sql, "\"SELECT ...\"", "the database itself, read-only"},
+    {"stop", bn_cmd_stop, "SWEEP|RUN", "active runs finish, then the sweep ends; or one run"},
     {"sweep", bn_cmd_sweep, "FILE [--dry-run] [--jobs N]",
      "the runs of a sweep file, to their end"},
     {"sync", bn_cmd_sync, "wandb [SWEEP...]", "send what a reporter has not heard yet"},
     {"tag", bn_cmd_tag, "RUN TAG...", "words to find a run by"},
     {"train", bn_cmd_train, "PRESET|FILE|RUN-FOLDER", "one run; --help lists every knob"},
     {"version", version, "", "the version"},
+    {"watch", bn_cmd_watch, "[SWEEP]", "how a sweep is doing"},
 };
 enum { COMMAND_COUNT = sizeof COMMANDS / sizeof COMMANDS[0] };
 
