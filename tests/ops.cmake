@@ -1,6 +1,5 @@
 bn_test(half bn_base)
-bn_test(ops_quantize bn_ops)
-foreach(name ops_gradients cpu)
+foreach(name ops_quantize ops_gradients ops_formulas cpu)
     bn_test(${name} bn_ops bn_cpu)
     target_sources(test_${name} PRIVATE support/ops_lab.c)
 endforeach()

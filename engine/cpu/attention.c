@@ -178,7 +178,7 @@ static void attend(const pass *p, const head_memory *m, where at, int t, int lin
     multiply_keys(p, m->left, m->key_rows, m->scores, end);
     for (int r = 0; r < lines; r++) {
         float *s = m->scores + area(r, p->keys_padded);
-        size_t seen = (size_t)(t + r + 1);
+        size_t seen = (size_t)t + (size_t)r + 1;
         float most = p->rows->max(s, seen) * p->factor;
         float sum = p->rows->exp_shifted(s, p->factor, most, seen);
         memset(s + seen, 0, ((size_t)end - seen) * sizeof *s);
@@ -235,7 +235,7 @@ static void slopes_of(const pass *p, const head_memory *m, where at, int t, int 
     turn(p, m->left, g->dout.data + q, at.q_step, lines, a->dim);
     multiply_keys(p, m->left, m->value_rows, slopes, end);
     for (int r = 0; r < lines; r++) {
-        size_t seen = (size_t)(t + r + 1);
+        size_t seen = (size_t)t + (size_t)r + 1;
         float *w = weights + area(r, p->keys_padded);
         float *s = slopes + area(r, p->keys_padded);
         size_t row_at = q + (size_t)r * at.q_step;
@@ -250,22 +250,27 @@ static void slopes_of(const pass *p, const head_memory *m, where at, int t, int 
     multiply_dim(p, m->left, m->across, end, a->seq, to);
 }
 
-/* c[j, :] += sum over the strip's rows of strip[row, j] * B[row, :], for keys before `end`. */
-static void add_keys(const pass *p, const head_memory *m, const float *strip, const float *panels,
-                     int rows, int end, target to)
+/* A strip's weights or slopes [rows, padded keys], and the B panels of its queries over dim. */
+typedef struct strip {
+    const float *values, *panels;
+    int rows, end; /* keys before `end` are seen by some row */
+} strip;
+
+/* c[j, :] += sum over the strip's rows of values[row, j] * B[row, :]. */
+static void add_keys(const pass *p, const head_memory *m, strip s, target to)
 {
     int block = p->kernel->mr;
     float *c = to.c;
-    for (int j = 0; j < end; j += block) {
-        to.rows = end - j < block ? end - j : block;
-        for (int r = 0; r < rows; r++) {
+    for (int j = 0; j < s.end; j += block) {
+        to.rows = s.end - j < block ? s.end - j : block;
+        for (int r = 0; r < s.rows; r++) {
             float *left = m->left + area(r, block);
-            const float *from = strip + area(r, p->keys_padded) + j;
+            const float *from = s.values + area(r, p->keys_padded) + j;
             memcpy(left, from, (size_t)to.rows * sizeof *left);
             memset(left + to.rows, 0, (size_t)(block - to.rows) * sizeof *left);
         }
         to.c = c + (size_t)j * to.step;
-        multiply_dim(p, m->left, panels, rows, rows, to);
+        multiply_dim(p, m->left, s.panels, s.rows, s.rows, to);
     }
 }
 
@@ -283,8 +288,8 @@ static void backward_strip(const pass *p, const head_memory *m, where at, int t)
     pack_dim(p, m->dout_strip, g->dout.data + q, at.q_step, rows);
     target dk = {.c = g->dk.data + at.k, .step = at.k_step, .accumulate = true};
     target dv = {.c = g->dv.data + at.k, .step = at.k_step, .accumulate = true};
-    add_keys(p, m, m->slopes, m->query_strip, rows, t + rows, dk);
-    add_keys(p, m, m->scores, m->dout_strip, rows, t + rows, dv);
+    add_keys(p, m, (strip){m->slopes, m->query_strip, rows, t + rows}, dk);
+    add_keys(p, m, (strip){m->scores, m->dout_strip, rows, t + rows}, dv);
 }
 
 static void backward_part(void *context, int part, int thread)

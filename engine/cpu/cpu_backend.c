@@ -1,5 +1,3 @@
-#define _GNU_SOURCE /* sched_getaffinity, madvise */
-
 #include "engine/cpu/cpu_backend.h"
 
 #include <sched.h>
@@ -141,7 +139,7 @@ static int usable_processors(void)
 
 static bool wants_pinning(void)
 {
-    const char *pin = getenv("BNEXP_PIN");
+    const char *pin = getenv("BNEXP_PIN"); /* NOLINT(concurrency-mt-unsafe): nobody calls setenv */
     return pin && strcmp(pin, "1") == 0;
 }
 
@@ -153,7 +151,8 @@ bn_status bn_cpu_open(bn_backend *out, int threads, bn_error *err)
                        threads);
     }
     const bn_isa *isa = NULL;
-    bn_status status = bn_isa_choose(&isa, getenv("BNEXP_ISA"), err);
+    const char *wanted = getenv("BNEXP_ISA"); /* NOLINT(concurrency-mt-unsafe): as above */
+    bn_status status = bn_isa_choose(&isa, wanted, err);
     if (status != BN_OK) return status;
     bn_cpu *cpu = calloc(1, sizeof *cpu);
     if (!cpu) return bn_fail(err, BN_ENOMEM, "no memory for the cpu backend");

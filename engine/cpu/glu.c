@@ -49,8 +49,12 @@ static void backward_part(void *context, int part, int thread)
         const float *up = a->up.data + start;
         if (a->site.outer || a->site.inner) {
             rows->glu(h, gate, up, a->relu2, cols);
-            bn_site_slope s = bn_cpu_site_backward(
-                rows, &a->site, (int)cols, h, a->stats + (size_t)r * BN_NORM_STATS, dh, dgain, z);
+            bn_site_row row = {.x = h,
+                               .stats = a->stats + (size_t)r * BN_NORM_STATS,
+                               .dy = dh,
+                               .dgain = dgain,
+                               .z = z};
+            bn_site_slope s = bn_cpu_site_backward(rows, &a->site, (int)cols, row);
             rows->combine(dh, dh, s.a, h, s.b, cols);
         }
         (a->relu2 ? rows->glu_backward_relu2 : rows->glu_backward)(

@@ -37,26 +37,25 @@ static bn_site_slope slope_of(const bn_rows *rows, int cols, const float *dn, co
 }
 
 bn_site_slope bn_cpu_site_backward(const bn_rows *rows, const bn_norm_site *site, int cols,
-                                   const float *x, const float *stats, float *dy, float *dgain,
-                                   float *z)
+                                   bn_site_row row)
 {
     size_t count = (size_t)cols;
     if (site->inner) {
-        const float *inner_input = x;
+        const float *inner_input = row.x;
         if (site->outer) {
-            rows->scale(z, x, stats[0], site->gain, count);
-            inner_input = z;
+            rows->scale(row.z, row.x, row.stats[0], site->gain, count);
+            inner_input = row.z;
         }
-        bn_site_slope s = slope_of(rows, cols, dy, inner_input, stats[1]);
-        rows->combine(dy, dy, s.a, inner_input, s.b, count);
+        bn_site_slope s = slope_of(rows, cols, row.dy, inner_input, row.stats[1]);
+        rows->combine(row.dy, row.dy, s.a, inner_input, s.b, count);
     }
     if (!site->outer) return (bn_site_slope){.a = 1, .b = 0};
     if (site->gain) {
-        rows->scale(z, x, stats[0], NULL, count);
-        rows->add_product(dgain, dy, z, count);
-        rows->scale(dy, dy, 1, site->gain, count);
+        rows->scale(row.z, row.x, row.stats[0], NULL, count);
+        rows->add_product(row.dgain, row.dy, row.z, count);
+        rows->scale(row.dy, row.dy, 1, site->gain, count);
     }
-    return slope_of(rows, cols, dy, x, stats[0]);
+    return slope_of(rows, cols, row.dy, row.x, row.stats[0]);
 }
 
 float *bn_cpu_gain_parts(bn_cpu *cpu, int parts, int cols)
@@ -113,9 +112,12 @@ static void backward_part(void *context, int part, int thread)
     for (int r = part * BN_CPU_ROWS_A_PART; r < last_row(p, part); r++) {
         const float *x = p->args->x.data + (size_t)r * cols;
         float *dy = p->grads->dy.data + (size_t)r * cols;
-        bn_site_slope s =
-            bn_cpu_site_backward(rows, &p->args->site, (int)cols, x,
-                                 p->args->stats + (size_t)r * BN_NORM_STATS, dy, dgain, z);
+        bn_site_row row = {.x = x,
+                           .stats = p->args->stats + (size_t)r * BN_NORM_STATS,
+                           .dy = dy,
+                           .dgain = dgain,
+                           .z = z};
+        bn_site_slope s = bn_cpu_site_backward(rows, &p->args->site, (int)cols, row);
         rows->add_combined(p->grads->dx.data + (size_t)r * cols, dy, s.a, x, s.b, cols);
     }
 }

@@ -11,14 +11,22 @@ enum { BN_CPU_ROWS_A_PART = 16 };
 void bn_cpu_site_forward(const bn_rows *rows, const bn_norm_site *site, int cols, const float *x,
                          float *y, float *stats);
 
-/* dy becomes the gradient at the outer norm's result times its gain; *a, *b are left such that
- * dx = dy * *a + x * *b. dgain += where it is not NULL; z is scratch for one row. */
+/* One row on its way back. */
+typedef struct bn_site_row {
+    const float *x, *stats;
+    float *dy;
+    float *dgain; /* += ; NULL without gain */
+    float *z;     /* scratch */
+} bn_site_row;
+
 typedef struct bn_site_slope {
     float a, b;
 } bn_site_slope;
+
+/* dy becomes the gradient at the outer norm's result times its gain, and what is returned says what
+ * is left to do: dx = dy * a + x * b. */
 bn_site_slope bn_cpu_site_backward(const bn_rows *rows, const bn_norm_site *site, int cols,
-                                   const float *x, const float *stats, float *dy, float *dgain,
-                                   float *z);
+                                   bn_site_row row);
 
 /* Gains' gradients of each part [parts, cols] (zeroed here), and their sum onto dgain. */
 float *bn_cpu_gain_parts(bn_cpu *cpu, int parts, int cols);

@@ -1,5 +1,3 @@
-#define _GNU_SOURCE /* pthread_setaffinity_np */
-
 #include "engine/cpu/pool.h"
 
 #include <assert.h>

@@ -262,7 +262,7 @@ void bn_product_run(bn_cpu *cpu, const bn_product_job *job)
     if (!place(&p)) return;
     pack(&p);
     cut(&p);
-    p.tile_stride = (size_t)(p.a_step * p.b_step * p.a.block * p.b.block);
+    p.tile_stride = (size_t)p.a_step * (size_t)p.b_step * (size_t)p.a.block * (size_t)p.b.block;
     p.tiles = bn_cpu_scratch(cpu, BN_CPU_SLOT_TILES,
                              p.tile_stride * sizeof *p.tiles * (size_t)bn_pool_threads(cpu->pool));
     if (!p.tiles) return;

@@ -399,8 +399,9 @@ static void finish_tile(const bn_tile *t)
 {
     for (int r = 0; r < t->rows; r++) {
         float *c = t->c + (size_t)r * t->stride;
-        const float *base = t->accumulate ? c : NULL;
-        if (t->residual) base = t->residual + (size_t)r * t->stride;
+        const float *base = t->residual;
+        if (base) base += (size_t)r * t->stride;
+        if (t->accumulate) base = c;
         if (t->lanes == BN_KERNEL_NR_MAX) {
             finish_row(t, r, BN_KERNEL_NR_MAX, base, c);
         } else {
