@@ -26,6 +26,8 @@ typedef struct bn_sweeper_options {
     int jobs, threads;    /* resolved: at least 1 each */
     const char *const *gpu_ids;
     int gpu_count;
+    const bn_run_fact *origin; /* what every run is made from */
+    size_t origin_count;
     bool force; /* run what has finished elsewhere in this home already */
 } bn_sweeper_options;
 

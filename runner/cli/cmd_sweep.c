@@ -9,8 +9,11 @@
 #include "engine/corpus/dataset.h"
 #include "runner/cli/command.h"
 #include "runner/cli/commands.h"
+#include "runner/cli/detach.h"
+#include "runner/cli/gpus.h"
 #include "runner/cli/manager.h"
 #include "runner/cli/options.h"
+#include "runner/cli/origin.h"
 #include "runner/cli/progress.h"
 #include "runner/cli/report.h"
 #include "runner/cli/sweep_plan_print.h"
@@ -25,7 +28,7 @@ typedef struct sweep_options {
     const char *file, *home;
     bn_option_list sets;
     int64_t jobs;
-    bool dry, json, force, fresh;
+    bool dry, json, force, fresh, detach;
     const char *report;
 } sweep_options;
 
@@ -43,6 +46,8 @@ static bn_status parse(int argc, char **argv, sweep_options *o, bool *help, bn_e
         {"--new", 0, BN_OPTION_FLAG, &o->fresh, NULL, "a sweep of its own, beside an earlier one"},
         {"--report", 0, BN_OPTION_TEXT, &o->report, "wandb",
          "follow the sweep there, from a process of its own"},
+        {"--detach", 0, BN_OPTION_FLAG, &o->detach, NULL,
+         "go on in the background; see bnexp watch"},
         {"--json", 0, BN_OPTION_FLAG, &o->json, NULL, "the outcome as JSON on standard output"},
     };
     const bn_options options = {
@@ -73,21 +78,20 @@ static bn_status parse(int argc, char **argv, sweep_options *o, bool *help, bn_e
 }
 
 /* How many runs at a time and threads for each: what the file says, the rest from the cores. */
-static void share_cores(const bn_spec *spec, int64_t asked, int64_t planned, int *jobs,
-                        int *threads)
+static void share_cores(const bn_spec *spec, int64_t asked, int *jobs, int *threads)
 {
     int cores = bn_cores();
     *threads = spec->resources.threads;
     *jobs = asked > 0 ? (int)asked : spec->resources.jobs;
     if (*jobs == 0) *jobs = *threads > 0 ? cores / *threads : cores;
-    if (planned > 0 && *jobs > planned) *jobs = (int)planned;
     if (*jobs < 1) *jobs = 1;
     if (*threads == 0) *threads = cores / *jobs;
     if (*threads < 1) *threads = 1;
 }
 
 /* Text is tokenized once, before the first run, and what is wrong with it is said once. */
-static bn_status prepare_data(const bn_spec *spec, const char *home, bn_error *err)
+static bn_status prepare_data(const bn_spec *spec, const char *home, bn_origin *origin,
+                              bn_error *err)
 {
     char cache[BN_PATH_MAX];
     bn_dataset *dataset = NULL;
@@ -103,12 +107,15 @@ static bn_status prepare_data(const bn_spec *spec, const char *home, bn_error *e
                             .cache = *config->data.cache ? config->data.cache : cache,
                             .val_fraction = config->data.val_fraction};
     bn_status status = bn_dataset_open(&dataset, &data, (int)config->model.context, err);
+    if (status == BN_OK) bn_origin_add(origin, "data.hash", bn_dataset_info_of(dataset)->hash);
     bn_dataset_close(dataset);
     return status;
 }
 
 typedef struct session {
     const sweep_options *options;
+    bn_origin origin;
+    bn_gpus gpus;
     bn_spec *spec;
     bn_store *store;
     bn_sweeper *sweeper;
@@ -288,6 +295,10 @@ static bn_status open_session(session *s, const char *home, int jobs, int thread
                                   .launcher = bn_launch_local(),
                                   .jobs = jobs,
                                   .threads = threads,
+                                  .gpu_ids = s->gpus.ids,
+                                  .gpu_count = s->gpus.count,
+                                  .origin = s->origin.facts,
+                                  .origin_count = s->origin.count,
                                   .force = s->options->force};
     return bn_sweeper_open(&s->sweeper, &options, err);
 }
@@ -314,32 +325,80 @@ static void end_report(session *s)
     (void)fprintf(stderr, "%s: %s; its log is %s\n", s->report.name, how, s->report.log);
 }
 
-static int run_sweep(const sweep_options *o, bn_spec *spec, int jobs, int threads)
+/* The file by which a home's manager speaks when nobody looks. */
+static bn_status into_background(const char *home, int begun, bn_error *err)
 {
-    session s = {.options = o, .spec = spec, .trouble_s = -1};
+    char log[BN_PATH_MAX];
+    if (begun < 0) return BN_OK;
+    if (bn_path_join(log, home, "manager.log", err) != BN_OK) return err->status;
+    return bn_detach_begun(begun, log, err);
+}
+
+static bn_status check_gpus(const session *s, int jobs, bn_error *err)
+{
+    int gpus = s->spec->resources.gpus;
+    if (gpus == 0 || gpus * jobs <= s->gpus.count) return BN_OK;
+    return bn_fail(err, BN_EINVAL,
+                   "%s: %d runs at a time with %d GPU%s each need %d, there %s %d; lower 'jobs'",
+                   s->options->file, jobs, gpus, gpus == 1 ? "" : "s", gpus * jobs,
+                   s->gpus.count == 1 ? "is" : "are", s->gpus.count);
+}
+
+/* begun: of bn_detach, or -1 in the foreground. */
+static int run_sweep(session *s, int jobs, int threads, int begun)
+{
     bn_error err = {0};
     char home[BN_PATH_MAX], what[160];
     int lock = -1, code = BN_EXIT_ERROR;
-    (void)snprintf(what, sizeof what, "sweep %s", o->file);
-    bn_status status = bn_path_absolute(home, bn_command_home(o->home), &err);
+    (void)snprintf(what, sizeof what, "sweep %s", s->options->file);
+    bn_status status = bn_path_absolute(home, bn_command_home(s->options->home), &err);
+    if (status == BN_OK && s->spec->resources.gpus > 0) bn_gpus_find(&s->gpus);
+    if (status == BN_OK) status = check_gpus(s, jobs, &err);
     if (status == BN_OK) status = bn_manager_lock(home, what, &lock, &err);
-    if (status == BN_OK) status = prepare_data(spec, home, &err);
+    if (status == BN_OK) bn_origin_gather(&s->origin);
+    if (status == BN_OK) status = prepare_data(s->spec, home, &s->origin, &err);
     if (status == BN_OK) bn_signals_hold();
-    if (status == BN_OK) status = open_session(&s, home, jobs, threads, &err);
-    if (status == BN_OK) start_report(&s, home);
-    if (status == BN_OK) status = drive(&s, &err);
-    if (s.progress) bn_progress_clear(s.progress);
+    if (status == BN_OK) status = open_session(s, home, jobs, threads, &err);
+    if (status == BN_OK) status = into_background(home, begun, &err);
+    if (status == BN_OK) start_report(s, home);
+    if (status == BN_OK) status = drive(s, &err);
+    if (s->progress) bn_progress_clear(s->progress);
     if (status == BN_OK) {
-        print_outcome(&s, home);
-        code = exit_code(&s);
+        print_outcome(s, home);
+        code = exit_code(s);
     } else {
         code = bn_command_fail(&err);
     }
-    bn_sweeper_close(s.sweeper);
-    bn_progress_close(s.progress);
-    bn_store_close(s.store);
-    end_report(&s);
+    bn_sweeper_close(s->sweeper);
+    bn_progress_close(s->progress);
+    bn_store_close(s->store);
+    end_report(s);
     if (lock >= 0) (void)close(lock);
+    return code;
+}
+
+/* In the foreground, or in a child that goes on when we return. */
+static int run_or_detach(const sweep_options *o, bn_spec *spec)
+{
+    session *s = calloc(1, sizeof *s);
+    bn_error err = {0};
+    bool parent = false;
+    int jobs = 1, threads = 1, code = BN_EXIT_ERROR, begun = -1;
+    if (!s) return BN_EXIT_ERROR;
+    s->options = o;
+    s->spec = spec;
+    s->trouble_s = -1;
+    share_cores(spec, o->jobs, &jobs, &threads);
+    if (o->detach && bn_detach(&parent, &code, &begun, &err) != BN_OK) {
+        code = bn_command_fail(&err);
+    } else if (parent) {
+        if (code == 0) {
+            (void)printf("sweep '%s' goes on in the background; see: bnexp watch\n", spec->name);
+        }
+    } else {
+        code = run_sweep(s, jobs, threads, begun);
+    }
+    free(s);
     return code;
 }
 
@@ -357,12 +416,12 @@ int bn_cmd_sweep(int argc, char **argv)
     /* A sweep file that is not there is a wrong argument, not a run that was not found. */
     if (status == BN_ENOENT) err.status = status = BN_EINVAL;
     if (status != BN_OK) goto done;
-    share_cores(spec, o.jobs, 0, &jobs, &threads);
     if (o.dry) {
+        share_cores(spec, o.jobs, &jobs, &threads);
         bn_plan_print how = {.jobs = jobs, .threads = threads, .json = o.json};
         status = bn_plan_print_to(stdout, spec, &how, &err);
     } else {
-        code = run_sweep(&o, spec, jobs, threads);
+        code = run_or_detach(&o, spec);
     }
 done:
     bn_spec_release(spec);

@@ -127,7 +127,7 @@ int bn_cmd_watch(int argc, char **argv)
     watch_flags flags = {0};
     bn_error err = {0};
     bn_store *store = NULL;
-    bn_sweep sweep;
+    bn_sweep sweep = {.id = 0};
     char home[BN_PATH_MAX];
     bool help = false;
     const bn_option table[] = {

@@ -10,30 +10,13 @@
 #include <unistd.h>
 
 #include "engine/base/clock.h"
+#include "runner/fleet/fleet_inside.h"
 #include "runner/fleet/rundir.h"
 
 enum { LOG_BYTES_MAX = 64 << 20 };       /* of stdout.log and stderr.log each */
 static const double LOOK_EVERY_S = 0.05; /* at living runs' events: the group commit */
 static const double LOGS_EVERY_S = 1.0;
 static const double BEGIN_TO_START_S = 60; /* more than a manager takes from the row to the deed */
-
-/* A change with the texts it points to. */
-typedef struct move {
-    int64_t run;
-    bn_run_change change;
-    char reason[240], token[96], host[64], device[128];
-} move;
-
-struct bn_fleet {
-    bn_fleet_options options;
-    bn_ingest *ingest;
-    bn_member **members;
-    size_t count, room;
-    move *moves;
-    size_t move_count, move_room;
-    double looked_s, logs_s;
-    int64_t records;
-};
 
 bn_status bn_fleet_open(bn_fleet **out, const bn_fleet_options *options, bn_error *err)
 {
@@ -141,30 +124,6 @@ static bn_member *own(bn_fleet *fleet, const bn_member *member)
     return NULL;
 }
 
-static void copy_text(char *out, size_t size, const char *text)
-{
-    (void)snprintf(out, size, "%s", text ? text : "");
-}
-
-bn_status bn_fleet_move(bn_fleet *fleet, int64_t run, const bn_run_change *change, bn_error *err)
-{
-    if (fleet->move_count == fleet->move_room) {
-        size_t room = fleet->move_room ? fleet->move_room * 2 : 64;
-        move *moves = realloc(fleet->moves, room * sizeof *moves);
-        if (!moves) return bn_fail(err, BN_ENOMEM, "no memory for %zu changes", room);
-        fleet->moves = moves;
-        fleet->move_room = room;
-    }
-    move *m = &fleet->moves[fleet->move_count++];
-    m->run = run;
-    m->change = *change;
-    copy_text(m->reason, sizeof m->reason, change->reason);
-    copy_text(m->token, sizeof m->token, change->token);
-    copy_text(m->host, sizeof m->host, change->host);
-    copy_text(m->device, sizeof m->device, change->device);
-    return BN_OK;
-}
-
 bn_status bn_fleet_adopt(bn_fleet *fleet, const bn_run *run, bool *taken, bn_error *err)
 {
     const char *why = NULL;
@@ -227,90 +186,6 @@ bn_status bn_fleet_plan(bn_fleet *fleet, const bn_run *run, bn_error *err)
                            .exit_code = -1,
                            .begins_attempt = true};
     return bn_fleet_move(fleet, run->id, &begin, err);
-}
-
-/* Ended runs leave, planned ones have begun; those of `dropped` leave too. */
-static void after_commit(bn_fleet *fleet)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < fleet->count; i++) {
-        bn_member *m = fleet->members[i];
-        if (m->phase == BN_PHASE_ENDED) {
-            free(m);
-            continue;
-        }
-        if (m->phase == BN_PHASE_PLANNED) {
-            m->phase = BN_PHASE_BEGUN;
-            m->run.state = BN_RUN_RUNNING;
-            m->run.attempt++;
-        }
-        fleet->members[kept++] = m;
-    }
-    fleet->count = kept;
-    fleet->move_count = 0;
-}
-
-/* Somebody else moved this run: it is no longer ours to hold. */
-static void drop(bn_fleet *fleet, int64_t run)
-{
-    for (size_t i = 0; i < fleet->count; i++) {
-        if (fleet->members[i]->run.id == run && fleet->members[i]->phase == BN_PHASE_PLANNED) {
-            fleet->members[i]->phase = BN_PHASE_ENDED;
-        }
-    }
-}
-
-/* One by one, past those that are stale: together they were refused. */
-static bn_status commit_each(bn_fleet *fleet, bn_error *err)
-{
-    for (size_t i = 0; i < fleet->move_count; i++) {
-        move *m = &fleet->moves[i];
-        bn_error why = {0};
-        bn_status status = bn_run_move(fleet->options.store, m->run, &m->change, &why);
-        if (status == BN_OK) continue;
-        if (status != BN_ESTALE && status != BN_ENOENT) {
-            fleet->move_count -= i;
-            memmove(fleet->moves, m, fleet->move_count * sizeof *m);
-            return bn_fail(err, status, "%s", why.text);
-        }
-        drop(fleet, m->run);
-    }
-    return BN_OK;
-}
-
-bn_status bn_fleet_commit(bn_fleet *fleet, double wall_s, bn_error *err)
-{
-    size_t count = fleet->move_count;
-    if (count == 0) return BN_OK;
-    int64_t *runs = calloc(count, sizeof *runs);
-    bn_run_change *changes = calloc(count, sizeof *changes);
-    bn_error why = {0};
-    bn_status status = BN_OK;
-    if (!runs || !changes) {
-        status = bn_fail(err, BN_ENOMEM, "no memory for %zu changes", count);
-        goto done;
-    }
-    for (size_t i = 0; i < count; i++) {
-        move *m = &fleet->moves[i];
-        m->change.reason = m->reason;
-        m->change.token = m->token;
-        m->change.host = m->host;
-        m->change.device = m->device;
-        m->change.now_s = wall_s;
-        runs[i] = m->run;
-        changes[i] = m->change;
-    }
-    status = bn_run_move_all(fleet->options.store, runs, changes, count, &why);
-    if (status == BN_ESTALE || status == BN_ENOENT) {
-        status = commit_each(fleet, err);
-    } else if (status != BN_OK) {
-        (void)bn_fail(err, status, "%s", why.text);
-    }
-    if (status == BN_OK) after_commit(fleet);
-done:
-    free(runs);
-    free(changes);
-    return status;
 }
 
 /* The end of a member, into its row. */
@@ -425,7 +300,7 @@ static void look(bn_fleet *fleet, bn_member *m, double wall_s, double mono_s)
     int64_t before = m->source.ahead_bytes;
     if (bn_ingest_look(fleet->ingest, &m->source, wall_s, &err) != BN_OK &&
         m->source.bad_lines++ == 0) {
-        copy_text(m->source.bad_first, sizeof m->source.bad_first, err.text);
+        (void)snprintf(m->source.bad_first, sizeof m->source.bad_first, "%s", err.text);
     }
     if (m->source.ahead_bytes != before) m->heard_s = mono_s;
 }

@@ -44,8 +44,8 @@ BN_MUST_CHECK bn_status bn_rundir_read(const char *dir, bn_rundir *out, bn_error
  * long as *fd or a fork's copy of it. BN_EAGAIN: somebody has it. */
 BN_MUST_CHECK bn_status bn_rundir_lock(const char *dir, int *fd, bn_error *err);
 
-/* Cuts off a last line of events.jsonl that has no newline, a crash's: what the next attempt appends
- * must not be glued to it. A missing file is fine. BN_EIO. */
+/* Cuts off a last line of events.jsonl that has no newline, a crash's: what the next attempt
+ * appends must not be glued to it. A missing file is fine. BN_EIO. */
 BN_MUST_CHECK bn_status bn_rundir_mend_events(const char *dir, bn_error *err);
 
 /* The last line of stderr.log that is not empty, printable, cut to fit; "" when there is none. */
