@@ -71,6 +71,7 @@ static bn_status open_data(trainer *t, bn_error *err)
 static bn_status check_memory(const trainer *t, bn_error *err)
 {
     bn_model_bytes bytes;
+    assert(t->be.ops);
     if (bn_model_measure(&bytes, t->be, &t->config, err) != BN_OK) return err->status;
     double need = (double)(bytes.weights + bytes.grads + bytes.optimizer + bytes.activations);
     bool on_host = strcmp(t->be.ops->name, "cuda") != 0;
