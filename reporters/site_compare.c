@@ -1,279 +1,358 @@
 #include "reporters/site_compare.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* One finished run of the sweep with a finite metric. */
-typedef struct trial {
-    size_t run;  /* index in the table */
-    size_t cell; /* number of its cell */
-    double rate; /* optim.lr; NaN: it has none */
-    double seed; /* train.seed; NaN: it has none */
-    double loss; /* the sweep's metric at its best */
-    const char *variant;
-} trial;
+#include "reporters/comparison.h"
 
-typedef struct comparison {
-    const bn_site_table *table;
-    size_t sweep;
-    trial *trials; /* sorted by cell, variant, rate, seed */
-    size_t count;
-    size_t *cell_runs; /* [cells] a run that shows the cell's knobs */
-    size_t cells;
-} comparison;
+static const char VARIANT[] = "quant.variant";
 
-/* What a side is measured by beside its loss: the mean of each run's last value. */
-static const char *const SIDE_METRICS[] = {
-    "tokens_per_s",         "step_ms",          "mem/engine_bytes", "mem/rss_bytes",
-    "mem/peak_rss_bytes",   "mem/device_bytes", "model/params",     "model/ternary_params",
-    "model/deployed_bytes", "model/fp16_bytes", "energy_j",         "tokens"};
+/* What a side is measured by beside its loss: the mean of its best runs' last values. */
+static const char *const SIDE_METRICS[] = {"tokens_per_s",
+                                           "step_ms",
+                                           "tokens",
+                                           "mem/engine_bytes",
+                                           "mem/weights_bytes",
+                                           "mem/grads_bytes",
+                                           "mem/optimizer_bytes",
+                                           "mem/activations_bytes",
+                                           "mem/peak_rss_bytes",
+                                           "mem/device_bytes",
+                                           "model/params",
+                                           "model/ternary_params",
+                                           "model/deployed_bytes",
+                                           "model/fp16_bytes",
+                                           "energy_j",
+                                           "energy/estimate_j_per_token"};
 enum { SIDE_METRIC_COUNT = sizeof SIDE_METRICS / sizeof SIDE_METRICS[0] };
 
-static double number_or_nan(const char *json)
+typedef struct context {
+    const bn_site_table *table;
+    const bn_comparison *made;
+    bn_json *out;
+} context;
+
+static void add_text(bn_json *out, const char *key, const char *words)
 {
-    if (!json) return NAN;
-    char *end = NULL;
-    double number = strtod(json, &end);
-    return end != json && *end == '\0' ? number : (double)NAN;
+    bn_json_key(out, key);
+    bn_json_string(out, words);
 }
 
-static bool stays_in_cell(const char *name)
+static void add_real(bn_json *out, const char *key, double number)
 {
-    return strcmp(name, "quant.variant") == 0 || strcmp(name, "optim.lr") == 0 ||
-           strcmp(name, "train.seed") == 0;
+    bn_json_key(out, key);
+    bn_json_real(out, number);
 }
 
-static bool same_cell(const comparison *all, size_t a, size_t b)
+static void add_int(bn_json *out, const char *key, int64_t number)
 {
-    const bn_site_table *table = all->table;
-    for (size_t c = 0; c < table->column_count; c++) {
-        const bn_site_column *column = &table->columns[c];
-        if (!table->varied[all->sweep * table->column_count + c]) continue;
-        if (stays_in_cell(column->name) || column->at[a] == column->at[b]) continue;
-        if (column->at[a] < 0 || column->at[b] < 0) return false;
-        if (strcmp(column->distinct[column->at[a]], column->distinct[column->at[b]]) != 0) {
-            return false;
+    bn_json_key(out, key);
+    bn_json_int(out, number);
+}
+
+static const bn_run *find_run(const bn_site_table *table, int64_t id, size_t *index)
+{
+    for (*index = 0; *index < table->run_count; (*index)++) {
+        if (table->runs[*index].id == id) return &table->runs[*index];
+    }
+    return NULL;
+}
+
+/* The learning rate among the tuned knobs of a setting; NaN when it is not one of them. */
+static double rate_of(const char *setting)
+{
+    static const char key[] = "optim.lr=";
+    const char *at = strstr(setting, key);
+    if (!at || (at != setting && at[-1] != ' ')) return (double)NAN;
+    return strtod(at + sizeof key - 1, NULL);
+}
+
+static bool belongs(const bn_comparison_run *run, const bn_comparison_cell *cell, int setting)
+{
+    return run->shape == cell->shape && run->side == cell->side && run->setting == setting;
+}
+
+/* One setting of a cell: its runs, their values, mean and deviation. */
+static void add_group(const context *at, const bn_comparison_cell *cell, int setting)
+{
+    const bn_comparison *made = at->made;
+    bn_json *out = at->out;
+    double sum = 0, squares = 0;
+    int count = 0;
+    bn_json_object(out);
+    add_text(out, "setting", made->settings[setting]);
+    add_real(out, "rate", rate_of(made->settings[setting]));
+    bn_json_key(out, "runs");
+    bn_json_array(out);
+    for (size_t i = 0; i < made->run_count; i++) {
+        size_t index = 0;
+        if (!belongs(&made->runs[i], cell, setting)) continue;
+        if (!find_run(at->table, made->runs[i].run, &index)) continue; /* finished just now */
+        bn_json_int(out, (int64_t)index);
+        sum += made->runs[i].value;
+        count++;
+    }
+    bn_json_end_array(out);
+    double mean = count ? sum / count : (double)NAN;
+    bn_json_key(out, "losses");
+    bn_json_array(out);
+    for (size_t i = 0; i < made->run_count; i++) {
+        size_t index = 0;
+        if (!belongs(&made->runs[i], cell, setting)) continue;
+        if (!find_run(at->table, made->runs[i].run, &index)) continue;
+        bn_json_real(out, made->runs[i].value);
+        squares += (made->runs[i].value - mean) * (made->runs[i].value - mean);
+    }
+    bn_json_end_array(out);
+    add_real(out, "mean", mean);
+    add_real(out, "sd", count > 1 ? sqrt(squares / (count - 1)) : (double)NAN);
+    bn_json_end_object(out);
+}
+
+static void add_settings(const context *at, const bn_comparison_cell *cell)
+{
+    const bn_comparison *made = at->made;
+    bn_json_key(at->out, "rates");
+    bn_json_array(at->out);
+    for (int setting = 0; setting < (int)made->setting_count; setting++) {
+        bool tried = false;
+        for (size_t i = 0; i < made->run_count && !tried; i++) {
+            tried = belongs(&made->runs[i], cell, setting);
         }
+        if (tried) add_group(at, cell, setting);
     }
-    return true;
+    bn_json_end_array(at->out);
 }
 
-static size_t cell_of(comparison *all, size_t run)
+/* Mean of a metric's last value over the runs behind the cell; NaN when none measured it. */
+static double side_metric(const context *at, const bn_comparison_cell *cell, const char *name)
 {
-    for (size_t c = 0; c < all->cells; c++) {
-        if (same_cell(all, all->cell_runs[c], run)) return c;
+    const bn_site_metric *metric = bn_site_table_metric(at->table, name);
+    double sum = 0;
+    int count = 0;
+    for (size_t i = 0; metric && i < at->made->run_count; i++) {
+        size_t index = 0;
+        if (!belongs(&at->made->runs[i], cell, cell->setting)) continue;
+        if (!find_run(at->table, at->made->runs[i].run, &index)) continue;
+        if (!metric->measured[index] || !isfinite(metric->last[index])) continue;
+        sum += metric->last[index];
+        count++;
     }
-    all->cell_runs[all->cells] = run;
-    return all->cells++;
+    return count ? sum / count : (double)NAN;
 }
 
-static int by_number(double a, double b)
+static void add_metrics(const context *at, const bn_comparison_cell *cell)
 {
-    if (isnan(a) || isnan(b)) return (int)isnan(a) - (int)isnan(b);
-    return (a > b) - (a < b);
+    bn_json_key(at->out, "metrics");
+    bn_json_array(at->out);
+    for (size_t m = 0; m < SIDE_METRIC_COUNT; m++) {
+        double value = side_metric(at, cell, SIDE_METRICS[m]);
+        if (strcmp(SIDE_METRICS[m], "tokens_per_s") == 0 && isfinite(cell->tokens_per_s)) {
+            value = cell->tokens_per_s; /* the comparison knows which part of the run counts */
+        }
+        if (!isfinite(value)) continue;
+        bn_json_object(at->out);
+        add_text(at->out, "name", SIDE_METRICS[m]);
+        add_real(at->out, "mean", value);
+        bn_json_end_object(at->out);
+    }
+    bn_json_end_array(at->out);
 }
 
-static int by_place(const void *left, const void *right)
+static void add_side(const context *at, const bn_comparison_cell *cell)
 {
-    const trial *a = left;
-    const trial *b = right;
-    if (a->cell != b->cell) return a->cell < b->cell ? -1 : 1;
-    int order = strcmp(a->variant, b->variant);
-    if (!order) order = by_number(a->rate, b->rate);
-    if (!order) order = by_number(a->seed, b->seed);
-    if (!order) order = (a->run > b->run) - (a->run < b->run);
-    return order;
+    bn_json_object(at->out);
+    add_text(at->out, "variant", at->made->sides[cell->side]);
+    bn_json_key(at->out, "edge");
+    bn_json_bool(at->out, cell->edge);
+    bn_json_key(at->out, "best");
+    add_group(at, cell, cell->setting);
+    add_settings(at, cell);
+    add_metrics(at, cell);
+    bn_json_end_object(at->out);
 }
 
-static bn_status gather(comparison *all, bn_error *err)
+static void add_paired(const context *at, const char *side, const bn_paired *loss)
 {
-    const bn_site_table *table = all->table;
-    const bn_sweep *sweep = &table->sweeps[all->sweep];
-    const bn_site_metric *metric = bn_site_table_metric(table, sweep->metric);
-    all->trials = calloc(table->run_count + 1, sizeof *all->trials);
-    all->cell_runs = calloc(table->run_count + 1, sizeof *all->cell_runs);
-    if (!all->trials || !all->cell_runs) {
-        return bn_fail(err, BN_ENOMEM, "no memory to compare %s", sweep->name);
+    static const char *const intervals[] = {"none", "student", "bca"};
+    bn_json *out = at->out;
+    add_text(out, "a", side);
+    add_text(out, "b", at->made->sides[at->made->baseline]);
+    add_int(out, "count", (int64_t)loss->count);
+    add_real(out, "mean", loss->mean);
+    add_text(out, "interval", intervals[loss->interval]);
+    add_real(out, "low", loss->low);
+    add_real(out, "high", loss->high);
+    add_real(out, "p", loss->p);
+    add_int(out, "above", (int64_t)loss->above);
+    add_int(out, "ties", (int64_t)loss->ties);
+    add_int(out, "below", (int64_t)loss->below);
+}
+
+/* The baseline's run with the same seed in the same shape, at the baseline's own best. */
+static const bn_comparison_run *twin_of(const bn_comparison *made, const bn_comparison_run *run,
+                                        const bn_comparison_cell *base)
+{
+    for (size_t i = 0; i < made->run_count; i++) {
+        const bn_comparison_run *other = &made->runs[i];
+        bool twin = belongs(other, base, base->setting) && strcmp(other->seed, run->seed) == 0;
+        if (twin) return other;
     }
-    for (size_t r = 0; metric && r < table->run_count; r++) {
-        const bn_run *run = &table->runs[r];
-        if (table->sweep_of[r] != all->sweep || run->state != BN_RUN_FINISHED) continue;
-        double loss = sweep->maximize ? metric->max[r] : metric->min[r];
-        if (!metric->measured[r] || !isfinite(loss) || !*run->variant) continue;
-        all->trials[all->count++] =
-            (trial){.run = r,
-                    .cell = cell_of(all, r),
-                    .rate = number_or_nan(bn_site_table_knob(table, r, "optim.lr")),
-                    .seed = number_or_nan(bn_site_table_knob(table, r, "train.seed")),
-                    .loss = loss,
-                    .variant = run->variant};
+    return NULL;
+}
+
+/* Side minus baseline within one shape, each at its own best: the pairs by seed and their mean. */
+static bn_status add_shape_pairs(const context *at, const bn_comparison_cell *cell,
+                                 const bn_comparison_cell *base, bn_error *err)
+{
+    const bn_comparison *made = at->made;
+    bn_pair_difference *differences = calloc(made->run_count + 1, sizeof *differences);
+    if (!differences) return bn_fail(err, BN_ENOMEM, "no memory to compare twins");
+    bn_json_object(at->out);
+    bn_json_key(at->out, "differences");
+    bn_json_array(at->out);
+    size_t count = 0;
+    for (size_t i = 0; i < made->run_count; i++) {
+        const bn_comparison_run *run = &made->runs[i];
+        if (!belongs(run, cell, cell->setting)) continue;
+        const bn_comparison_run *twin = twin_of(made, run, base);
+        if (!twin) continue;
+        /* Within one shape every seed is its own: nothing is nested. */
+        differences[count] = (bn_pair_difference){run->value - twin->value, (int)count};
+        bn_json_object(at->out);
+        add_text(at->out, "seed", run->seed);
+        add_real(at->out, "value", differences[count].value);
+        add_text(at->out, "a", run->key);
+        add_text(at->out, "b", twin->key);
+        bn_json_end_object(at->out);
+        count++;
     }
-    qsort(all->trials, all->count, sizeof *all->trials, by_place);
+    bn_json_end_array(at->out);
+    bn_paired loss = {0};
+    bn_status status = bn_paired_compare(differences, count, (uint64_t)cell->shape, &loss, err);
+    add_paired(at, made->sides[cell->side], &loss);
+    bn_json_end_object(at->out);
+    free(differences);
+    return status;
+}
+
+/* "model.width=64 model.layers=2" -> [{"name":"model.width","value":"64"},...]. */
+static void add_where(const context *at, const char *shape)
+{
+    bn_json_key(at->out, "where");
+    bn_json_array(at->out);
+    while (*shape) {
+        char name[BN_SETTING_MAX], value[BN_SETTING_MAX];
+        size_t length = strcspn(shape, " ");
+        size_t equals = strcspn(shape, "=");
+        if (equals > length) equals = length;
+        (void)snprintf(name, sizeof name, "%.*s", (int)equals, shape);
+        size_t rest = equals < length ? equals + 1 : length;
+        (void)snprintf(value, sizeof value, "%.*s", (int)(length - rest), shape + rest);
+        bn_json_object(at->out);
+        add_text(at->out, "name", name);
+        add_text(at->out, "value", value);
+        bn_json_end_object(at->out);
+        shape += length + strspn(shape + length, " ");
+    }
+    bn_json_end_array(at->out);
+}
+
+static bn_status add_shape(const context *at, int shape, bn_error *err)
+{
+    const bn_comparison *made = at->made;
+    bn_json_object(at->out);
+    add_where(at, made->shapes[shape]);
+    bn_json_key(at->out, "sides");
+    bn_json_array(at->out);
+    for (int side = 0; side < (int)made->side_count; side++) {
+        const bn_comparison_cell *cell = bn_comparison_at(made, shape, side);
+        if (cell) add_side(at, cell);
+    }
+    bn_json_end_array(at->out);
+    bn_json_key(at->out, "pairs");
+    bn_json_array(at->out);
+    const bn_comparison_cell *base =
+        made->baseline >= 0 ? bn_comparison_at(made, shape, made->baseline) : NULL;
+    for (int side = 0; base && side < (int)made->side_count; side++) {
+        const bn_comparison_cell *cell = bn_comparison_at(made, shape, side);
+        if (!cell || cell == base) continue;
+        if (add_shape_pairs(at, cell, base, err) != BN_OK) return err->status;
+    }
+    bn_json_end_array(at->out);
+    bn_json_end_object(at->out);
     return BN_OK;
 }
 
-/* A run of neighbouring trials. */
-typedef struct span {
-    size_t first, end;
-} span;
-
-static span same_rate(const comparison *all, size_t first, size_t end)
+static bn_status add_all(const context *at, bn_error *err)
 {
-    size_t at = first + 1;
-    while (at < end && by_number(all->trials[at].rate, all->trials[first].rate) == 0) at++;
-    return (span){first, at};
-}
-
-static span same_variant(const comparison *all, size_t first, size_t end)
-{
-    size_t at = first + 1;
-    while (at < end && strcmp(all->trials[at].variant, all->trials[first].variant) == 0) at++;
-    return (span){first, at};
-}
-
-static double mean_loss(const comparison *all, span group)
-{
-    double sum = 0;
-    for (size_t i = group.first; i < group.end; i++) sum += all->trials[i].loss;
-    return sum / (double)(group.end - group.first);
-}
-
-static double deviation(const comparison *all, span group, double mean)
-{
-    if (group.end - group.first < 2) return NAN;
-    double sum = 0;
-    for (size_t i = group.first; i < group.end; i++) {
-        sum += (all->trials[i].loss - mean) * (all->trials[i].loss - mean);
-    }
-    return sqrt(sum / (double)(group.end - group.first - 1));
-}
-
-static span best_rate(const comparison *all, span side)
-{
-    bool maximize = all->table->sweeps[all->sweep].maximize;
-    span best = same_rate(all, side.first, side.end);
-    for (size_t at = best.end; at < side.end;) {
-        span group = same_rate(all, at, side.end);
-        double gain = mean_loss(all, best) - mean_loss(all, group);
-        if (maximize ? gain < 0 : gain > 0) best = group;
-        at = group.end;
-    }
-    return best;
-}
-
-static double side_metric(const comparison *all, span runs, const char *name)
-{
-    const bn_site_metric *metric = bn_site_table_metric(all->table, name);
-    double sum = 0;
-    size_t count = 0;
-    for (size_t i = runs.first; metric && i < runs.end; i++) {
-        size_t run = all->trials[i].run;
-        if (!metric->measured[run] || !isfinite(metric->last[run])) continue;
-        sum += metric->last[run];
-        count++;
-    }
-    return count ? sum / (double)count : (double)NAN;
-}
-
-static void add_group(const comparison *all, span group, bn_json *out)
-{
-    double mean = mean_loss(all, group);
+    const bn_comparison *made = at->made;
+    bn_json *out = at->out;
     bn_json_object(out);
-    bn_json_key(out, "rate");
-    bn_json_real(out, all->trials[group.first].rate);
-    bn_json_key(out, "mean");
-    bn_json_real(out, mean);
-    bn_json_key(out, "sd");
-    bn_json_real(out, deviation(all, group, mean));
-    bn_json_key(out, "runs");
+    add_text(out, "baseline", made->baseline >= 0 ? made->sides[made->baseline] : "");
+    add_int(out, "unfinished", (int64_t)made->unfinished);
+    add_int(out, "without_value", (int64_t)made->without_value);
+    bn_json_key(out, "cells");
     bn_json_array(out);
-    for (size_t i = group.first; i < group.end; i++) bn_json_int(out, (int64_t)all->trials[i].run);
-    bn_json_end_array(out);
-    bn_json_key(out, "losses");
-    bn_json_array(out);
-    for (size_t i = group.first; i < group.end; i++) bn_json_real(out, all->trials[i].loss);
-    bn_json_end_array(out);
-    bn_json_end_object(out);
-}
-
-static void add_side(const comparison *all, span side, bn_json *out)
-{
-    span best = best_rate(all, side);
-    bn_json_object(out);
-    bn_json_key(out, "variant");
-    bn_json_string(out, all->trials[side.first].variant);
-    bn_json_key(out, "best");
-    add_group(all, best, out);
-    bn_json_key(out, "rates");
-    bn_json_array(out);
-    for (size_t at = side.first; at < side.end;) {
-        span group = same_rate(all, at, side.end);
-        add_group(all, group, out);
-        at = group.end;
+    for (int shape = 0; shape < (int)made->shape_count; shape++) {
+        if (add_shape(at, shape, err) != BN_OK) return err->status;
     }
     bn_json_end_array(out);
-    bn_json_key(out, "metrics");
+    bn_json_key(out, "pairs");
     bn_json_array(out);
-    for (size_t m = 0; m < SIDE_METRIC_COUNT; m++) {
-        double value = side_metric(all, best, SIDE_METRICS[m]);
-        if (!isfinite(value)) continue;
+    for (size_t i = 0; i < made->pair_count; i++) {
         bn_json_object(out);
-        bn_json_key(out, "name");
-        bn_json_string(out, SIDE_METRICS[m]);
-        bn_json_key(out, "mean");
-        bn_json_real(out, value);
+        bn_json_key(out, "own_best");
+        bn_json_bool(out, made->pairs[i].own_best);
+        add_paired(at, made->sides[made->pairs[i].side], &made->pairs[i].loss);
         bn_json_end_object(out);
     }
     bn_json_end_array(out);
     bn_json_end_object(out);
+    return BN_OK;
 }
 
-static void add_cell(const comparison *all, size_t first, size_t end, bn_json *out)
+/* The float variant that the others stand against: the paper's first, then what is nearest. */
+static const char *baseline_of(const bn_site_table *table, size_t sweep)
 {
-    const bn_site_table *table = all->table;
-    size_t run = all->trials[first].run;
-    bn_json_object(out);
-    bn_json_key(out, "where");
-    bn_json_array(out);
-    for (size_t c = 0; c < table->column_count; c++) {
-        const bn_site_column *column = &table->columns[c];
-        bool told = table->varied[all->sweep * table->column_count + c] &&
-                    !stays_in_cell(column->name) && column->at[run] >= 0;
-        if (!told) continue;
-        bn_json_object(out);
-        bn_json_key(out, "name");
-        bn_json_string(out, column->name);
-        bn_json_key(out, "value");
-        bn_json_raw(out, column->distinct[column->at[run]]);
-        bn_json_end_object(out);
+    static const char *const floats[] = {"fp16", "bf16", "fp32"};
+    for (size_t f = 0; f < sizeof floats / sizeof floats[0]; f++) {
+        for (size_t r = 0; r < table->run_count; r++) {
+            bool has = table->sweep_of[r] == sweep && table->runs[r].state == BN_RUN_FINISHED;
+            if (has && strcmp(table->runs[r].variant, floats[f]) == 0) return floats[f];
+        }
     }
-    bn_json_end_array(out);
-    bn_json_key(out, "sides");
-    bn_json_array(out);
-    for (size_t at = first; at < end;) {
-        span side = same_variant(all, at, end);
-        add_side(all, side, out);
-        at = side.end;
-    }
-    bn_json_end_array(out);
-    bn_json_end_object(out);
+    return floats[0];
 }
 
-bn_status bn_site_compare(const bn_site_table *table, size_t sweep, bn_json *out, bn_error *err)
+/* Whether any run of the sweep has a variant at all. */
+static bool has_variants(const bn_site_table *table, size_t sweep)
 {
-    comparison all = {.table = table, .sweep = sweep};
-    if (gather(&all, err) != BN_OK) goto done;
-    bn_json_array(out);
-    for (size_t at = 0; at < all.count;) {
-        size_t end = at + 1;
-        while (end < all.count && all.trials[end].cell == all.trials[at].cell) end++;
-        add_cell(&all, at, end, out);
-        at = end;
+    for (size_t r = 0; r < table->run_count; r++) {
+        if (table->sweep_of[r] == sweep && bn_site_table_knob(table, r, VARIANT)) return true;
     }
-    bn_json_end_array(out);
-done:
-    free(all.trials);
-    free(all.cell_runs);
-    return err->status;
+    return false;
+}
+
+bn_status bn_site_compare(bn_store *store, const bn_site_table *table, size_t sweep, bn_json *out,
+                          bn_error *err)
+{
+    const bn_sweep *of = &table->sweeps[sweep];
+    if (!*of->metric || !has_variants(table, sweep)) {
+        bn_json_raw(out, "null");
+        return BN_OK;
+    }
+    const bn_comparison_ask ask = {.sweep = of->id,
+                                   .by = VARIANT,
+                                   .baseline = baseline_of(table, sweep),
+                                   .metric = of->metric,
+                                   .maximize = of->maximize};
+    bn_comparison made = {0};
+    if (bn_comparison_make(&made, store, &ask, err) != BN_OK) return err->status;
+    const context at = {table, &made, out};
+    bn_status status = add_all(&at, err);
+    bn_comparison_release(&made);
+    return status;
 }

@@ -231,7 +231,7 @@ static bn_status add_sweep(bn_store *store, const bn_site_table *table, size_t s
     }
     bn_json_end_array(json);
     bn_json_key(json, "comparison");
-    if (bn_site_compare(table, s, json, err) != BN_OK) return err->status;
+    if (bn_site_compare(store, table, s, json, err) != BN_OK) return err->status;
     bn_json_end_object(json);
     return BN_OK;
 }

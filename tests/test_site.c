@@ -387,10 +387,10 @@ static void test_each_side_stands_with_its_own_best_rate(void **state)
     ASSERT_OK(write_page(at, &summary, &err));
     json_t *index = read_data(at, "index.js");
     json_t *told = json_array_get(json_object_get(index, "sweeps"), 0);
-    json_t *cells = json_object_get(told, "comparison");
+    json_t *cells = json_object_get(json_object_get(told, "comparison"), "cells");
     assert_int_equal(json_array_size(cells), 1);
     json_t *sides = json_object_get(json_array_get(cells, 0), "sides");
-    static const double rates[] = {0.001, 0.01};
+    static const double rates[] = {0.001, 0.01}; /* the baseline, fp16, comes first */
     static const double losses[] = {2.0, 2.2};
     for (size_t s = 0; s < 2; s++) {
         json_t *best = json_object_get(json_array_get(sides, s), "best");

@@ -2,6 +2,9 @@
 bn_test(site bn_site bn_store PkgConfig::jansson)
 target_compile_definitions(test_site PRIVATE _GNU_SOURCE) # mkdtemp
 
+bn_test(serve bn_site bn_store)
+target_compile_definitions(test_serve PRIVATE _GNU_SOURCE) # mkdtemp
+
 add_executable(page_home support/page_home.c)
 target_link_libraries(page_home PRIVATE bn_store bn_config m)
 target_compile_definitions(page_home PRIVATE _GNU_SOURCE) # M_PI
@@ -13,7 +16,7 @@ set_tests_properties(page_units PROPERTIES TIMEOUT 120)
 # The page in Debian's Chromium. Node looks for modules beside a script, so scripts and modules meet
 # in the build folder.
 set(e2e ${PROJECT_BINARY_DIR}/e2e)
-set(scripts browser.mjs claims.mjs dashboard.mjs)
+set(scripts browser.mjs claims.mjs dashboard.mjs live.mjs)
 list(TRANSFORM scripts PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/ OUTPUT_VARIABLE script_files)
 set(manifest ${CMAKE_CURRENT_SOURCE_DIR}/e2e/package.json ${CMAKE_CURRENT_SOURCE_DIR}/e2e/package-lock.json)
 add_custom_command(
@@ -38,7 +41,9 @@ find_program(SQLITE3_EXECUTABLE sqlite3)
 if(CHROMIUM_EXECUTABLE AND SQLITE3_EXECUTABLE)
     add_test(NAME page_browser COMMAND ${CMAKE_COMMAND} -E env BN_CHROMIUM=${CHROMIUM_EXECUTABLE}
              ${NODE_EXECUTABLE} ${e2e}/dashboard.mjs $<TARGET_FILE:bnexp> $<TARGET_FILE:page_home> ${e2e}/scratch)
-    set_tests_properties(page_browser PROPERTIES TIMEOUT 180)
+    add_test(NAME page_live COMMAND ${CMAKE_COMMAND} -E env BN_CHROMIUM=${CHROMIUM_EXECUTABLE}
+             ${NODE_EXECUTABLE} ${e2e}/live.mjs $<TARGET_FILE:bnexp> $<TARGET_FILE:page_home> ${e2e}/scratch-live)
+    set_tests_properties(page_browser page_live PROPERTIES TIMEOUT 300)
 else()
     message(STATUS "the page is not tested in a browser: install chromium and sqlite3")
 endif()

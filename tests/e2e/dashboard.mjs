@@ -3,7 +3,8 @@
 // Every claim is a check of its own; the exit status says whether all held.
 
 import { execFileSync } from "node:child_process";
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { openBrowser, openPage, settled } from "./browser.mjs";
@@ -74,9 +75,13 @@ await claim("a mistake in the filter is named and hides nothing", () => at("demo
 }));
 
 await claim("keys choose runs for the overlay, and the address holds it", () => at("demo", "#runs?sort=name", {}, async (page) => {
-  for (const key of ["j", "p", "j", "p"]) await page.keyboard.press(key);
-  await page.waitForFunction(() => document.querySelectorAll(".runs canvas").length === 1 || !location.hash.includes("sel="));
-  equal((await page.evaluate(() => location.hash)).includes("sel="), true, "address");
+  for (let i = 1; i <= 3; i++) {
+    await page.keyboard.press("j");
+    await page.keyboard.press("p");
+    await page.waitForFunction((n) => document.querySelectorAll(".run-row.chosen").length === n, i);
+  }
+  await page.waitForFunction(() => document.querySelectorAll(".runs canvas").length === 1);
+  equal((await page.evaluate(() => location.hash)).split("sel=")[1].split(",").length, 3, "runs in the address");
 }));
 
 await claim("groups hold the runs that differ in the seed alone", () => at("demo", "#runs?group=seed&q=sweep+%3D+lr+and+state+%3D+finished", {}, async (page) => {
@@ -130,14 +135,78 @@ for (const place of ["", "#runs?sel=x", "#run/zzzzzzzz", "#nonsense/%E0%A4%A"]) 
   await claim(`the address "${place}" opens`, () => at("hostile", place, {}, async () => {}));
 }
 
-for (const width of [320, 1280, 2560]) {
-  for (const dark of [false, true]) {
-    for (const [name, place] of [["compare", ""], ["runs", "#runs"]]) {
-      await claim(`${name} fits ${width} px, ${dark ? "dark" : "light"}`, () => at("demo", place, { width, dark, height: 1000 }, async (page) => {
-        equal(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), true, "no sideways scrolling");
-        if (pictures) await page.screenshot({ path: join(pictures, `${name}-${width}-${dark ? "dark" : "light"}.png`) });
-      }));
-    }
+const run = query(home("demo"), "SELECT key FROM run WHERE name = 'w128-ternary-lr3e-03-s1' LIMIT 1");
+const VIEWS = [["compare", "#compare/lr"], ["scaling", "#compare/width"], ["sweep", "#sweep/width"], ["runs", "#runs"], ["overlay", `#runs?sel=${run}`], ["run", `#run/${run}`], ["pareto", "#pareto/width"]];
+
+await claim("the sweep's counts are the database's", () => at("demo", "#sweep/lr", {}, async (page) => {
+  const counts = query(home("demo"), "SELECT r.state, count(*) FROM run r JOIN sweep s ON s.id = r.sweep_id WHERE s.name = 'lr' GROUP BY r.state").split("\n").map((row) => row.split("|"));
+  const words = await text(page, ".progress p");
+  for (const [state, count] of counts) equal(words.includes(`${count} ${state}`), true, `${count} ${state} in "${words}"`);
+}));
+
+await claim("brushing an axis keeps the runs that pass there", () => at("demo", "#sweep/lr", { height: 1600 }, async (page) => {
+  const box = await page.locator(".parallel .brush").first().boundingBox();
+  await page.mouse.move(box.x + box.width / 2, box.y + box.height - 4);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width / 2, box.y + box.height * 0.7, { steps: 3 });
+  await page.mouse.up();
+  equal(/^\d+ of 60 runs$/.test(await text(page, ".chart:has(.parallel) .soft")), true, "count");
+  equal(Number.parseInt(await text(page, ".chart:has(.parallel) .soft"), 10), 30, "the half with that variant");
+}));
+
+await claim("a chart's CSV holds the database's numbers", () => at("demo", "#compare/lr", {}, async (page) => {
+  await page.locator(".chart", { hasText: "of the twins" }).first().locator("summary").click();
+  const [download] = await Promise.all([page.waitForEvent("download"), page.locator(".menu[open] button", { hasText: "CSV" }).click()]);
+  const rows = readFileSync(await download.path(), "utf8").trim().split("\r\n").slice(1).map((row) => row.split(","));
+  const known = Number(query(home("demo"), `SELECT count(*) FROM value v JOIN metric_key k ON k.id = v.key_id JOIN run r ON r.id = v.run_id JOIN sweep s ON s.id = r.sweep_id
+    JOIN param p ON p.run_id = r.id AND p.name = 'optim.lr' WHERE s.name = 'lr' AND k.name = 'val/loss' AND p.value = '0.003' AND r.state = 'finished'`));
+  equal(rows.length, known, "rows");
+  const [name, , , step, value] = rows[7];
+  const stored = query(home("demo"), `SELECT printf('%.17g', v.number) FROM value v JOIN metric_key k ON k.id = v.key_id JOIN run r ON r.id = v.run_id JOIN sweep s ON s.id = r.sweep_id
+    JOIN record c ON c.run_id = r.id AND c.seq = v.seq WHERE s.name = 'lr' AND r.name = '${name}' AND k.name = 'val/loss' AND c.step = ${step}`);
+  near(Number(value), Number(stored), 1e-15 * Number(stored) + 1e-15, "a number, to the digits that sqlite3 prints");
+}));
+
+for (const kind of ["SVG", "PNG"]) {
+  await claim(`a chart is saved as ${kind}`, () => at("demo", "#compare/lr", {}, async (page) => {
+    await page.locator(".chart", { hasText: "learning rate" }).locator("summary").first().click();
+    const [download] = await Promise.all([page.waitForEvent("download"), page.locator(".menu[open] button", { hasText: kind }).click()]);
+    const bytes = readFileSync(await download.path());
+    equal(kind === "SVG" ? bytes.toString("utf8").startsWith("<svg") && !bytes.includes("var(") : bytes.subarray(1, 4).toString() === "PNG", true, "content");
+    equal(bytes.length > 2000, true, "size");
+  }));
+}
+
+await claim("keys turn dark, group, and tell of themselves", () => at("demo", "#runs?sort=name", {}, async (page) => {
+  await page.keyboard.press("d");
+  equal(await page.evaluate(() => document.documentElement.dataset.theme), "dark", "theme");
+  await page.keyboard.press("g");
+  await page.waitForFunction(() => location.hash.includes("group=seed"));
+  await page.keyboard.press("?");
+  equal(await page.locator("dialog.help kbd").count() >= 8, true, "help");
+  await page.keyboard.press("Escape");
+  equal(await page.locator("dialog.help").count(), 0, "closed");
+}));
+
+await claim("a baseline shows what others differ by", () => at("demo", "#runs?sort=name", {}, async (page) => {
+  await page.keyboard.press("j");
+  await page.keyboard.press("b");
+  await page.waitForFunction(() => location.hash.includes("base="));
+  equal(await page.locator("td.differs").count() > 0, true, "marked cells");
+}));
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+for (const [width, dark] of [[320, false], [1280, true], [2560, false], ...(pictures ? [[320, true], [1280, false], [2560, true]] : [])]) {
+  for (const [name, place] of VIEWS) {
+    await claim(`${name} fits ${width} px, ${dark ? "dark" : "light"}, and axe finds nothing`, () => at("demo", place, { width, dark, height: 1000 }, async (page) => {
+      equal(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth <= 0), true, "no sideways scrolling");
+      if (pictures) await page.screenshot({ path: join(pictures, `${name}-${width}-${dark ? "dark" : "light"}.png`) });
+      if (width === 2560) return;
+      await page.evaluate(axe);
+      const found = await page.evaluate(() => window.axe.run({ preload: false, runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"] }));
+      equal(found.violations.map((v) => `${v.id}: ${v.nodes.slice(0, 3).map((n) => n.html.slice(0, 120)).join(" | ")}`), [], "violations");
+    }));
   }
 }
 

@@ -1,6 +1,7 @@
 /* page_home.c - homes for the page's tests, written through the store as a manager would:
  *     page_home KIND DIR [RUNS METRICS RECORDS]
- * KIND: empty, one, nan, hostile, demo (two sweeps that look like real ones), big. */
+ * KIND: empty, one, nan, hostile, demo (two sweeps that look like real ones), big; more: another 20
+ * records for the run that the demo left running. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,7 +60,7 @@ static void put(bn_value *values, size_t *count, const char *key, double number)
 
 static const char *histogram_key(int bin)
 {
-    static char keys[32][24];
+    static char keys[16][24];
     (void)snprintf(keys[bin], sizeof keys[bin], "quant/hist_%02d", bin);
     return keys[bin];
 }
@@ -69,15 +70,14 @@ static void put_quant(bn_value *values, size_t *count, double part)
     put(values, count, "quant/zero_frac", 0.31 + 0.07 * part);
     put(values, count, "quant/flip_rate", 0.06 * exp(-4 * part) + 0.002);
     double sum = 0;
-    double weight[32];
-    for (int bin = 0; bin < 32; bin++) {
-        double x = (bin - 15.5) / 8;
+    double weight[16];
+    for (int bin = 0; bin < 16; bin++) {
+        double x = (bin + 0.5) * 0.25;
         double wide = 0.5 + 0.25 * part;
-        weight[bin] = exp(-x * x / (2 * wide * wide)) +
-                      part * 0.5 * exp(-(fabs(x) - 1) * (fabs(x) - 1) / 0.02);
+        weight[bin] = exp(-x * x / (2 * wide * wide)) + part * 0.5 * exp(-(x - 1) * (x - 1) / 0.02);
         sum += weight[bin];
     }
-    for (int bin = 0; bin < 32; bin++) put(values, count, histogram_key(bin), weight[bin] / sum);
+    for (int bin = 0; bin < 16; bin++) put(values, count, histogram_key(bin), weight[bin] / sum);
 }
 
 static void put_memory(bn_value *values, size_t *count, const run_plan *run)
@@ -124,13 +124,13 @@ static size_t measure(const run_plan *run, int i, bn_value *values)
     return count;
 }
 
-static void append_all(bn_store *store, int64_t id, const run_plan *run, int records)
+static void append_part(bn_store *store, int64_t id, const run_plan *run, int from, int records)
 {
     static bn_value values[BATCH * 80];
     static bn_record batch[BATCH];
     bn_error err = {0};
     double speed = strcmp(run->variant, "ternary") == 0 ? 0.34 : 0.39;
-    for (int first = 0; first < records; first += BATCH) {
+    for (int first = from; first < records; first += BATCH) {
         size_t used = 0;
         size_t count = 0;
         for (int i = first; i < records && i < first + BATCH; i++) {
@@ -145,6 +145,11 @@ static void append_all(bn_store *store, int64_t id, const run_plan *run, int rec
         bn_history_batch one = {id, batch, count, 100 * (int64_t)(first + (int)count)};
         check(bn_history_append(store, &one, 1, &err), &err);
     }
+}
+
+static void append_all(bn_store *store, int64_t id, const run_plan *run, int records)
+{
+    append_part(store, id, run, 0, records);
 }
 
 static void move(bn_store *store, int64_t id, const bn_run_change *change)
@@ -306,6 +311,23 @@ static void make_demo(bn_store *store, const char *home)
     make_grid(store, home, "lr", two, one_width, 6);
 }
 
+static void make_more(bn_store *store)
+{
+    bn_sweep sweep;
+    bn_run *runs = NULL;
+    size_t count = 0;
+    bn_error err = {0};
+    check(bn_sweep_find(store, "lr", &sweep, &err), &err);
+    check(bn_run_list(store, sweep.id, &runs, &count, &err), &err);
+    for (size_t i = 0; i < count; i++) {
+        const bn_run run = runs[i];
+        if (run.state != BN_RUN_RUNNING) continue;
+        run_plan plan = {"lr", "ternary", run.name, run.number, 128, RECORDS, 2e-3, 9, false};
+        append_part(store, run.id, &plan, (int)run.next_seq, (int)run.next_seq + 20);
+    }
+    free(runs);
+}
+
 static void make_nan(bn_store *store)
 {
     bn_sweep sweep = add_sweep(store, "nan", 1, "");
@@ -416,6 +438,8 @@ int main(int argc, char **argv)
         make_hostile(store, argv[2]);
     } else if (strcmp(kind, "demo") == 0) {
         make_demo(store, argv[2]);
+    } else if (strcmp(kind, "more") == 0) {
+        make_more(store);
     } else if (strcmp(kind, "big") == 0 && argc == 6) {
         make_big(store, (int)strtol(argv[3], NULL, 10), (int)strtol(argv[4], NULL, 10),
                  (int)strtol(argv[5], NULL, 10));

@@ -22,7 +22,8 @@ const asked = new Map();
 /** @type {(() => void)[]} */
 const waiting = [];
 let running = 0;
-let fresh = "";
+/** What is asked for beside a file's name, so that what has grown is read again. @type {(name: string) => string} */
+let ageOf = () => "";
 
 /** @param {any} object */
 function put(object) {
@@ -42,17 +43,16 @@ export function listen(place) {
   place.bnexp = Object.freeze({ put });
 }
 
-/** The next loads pass by what is known and by the browser's cache. @param {string} mark */
-export function forget(mark) {
-  fresh = mark;
-  asked.clear();
+/** Files whose age has changed are read again; "" is a file that never changes. @param {(name: string) => string} age */
+export function ageBy(age) {
+  ageOf = age;
 }
 
-/** @param {string} name @returns {Promise<any>} */
-function inject(name) {
+/** @param {string} name @param {string} age @returns {Promise<any>} */
+function inject(name, age) {
   return new Promise((resolve, reject) => {
     const script = document.createElement("script");
-    script.src = `data/${encodeURIComponent(name)}.js` + (fresh ? `?${fresh}` : "");
+    script.src = `data/${encodeURIComponent(name)}.js` + (age ? `?${age}` : "");
     const leave = () => {
       script.remove();
       running--;
@@ -83,15 +83,17 @@ function inject(name) {
 
 /** @param {string} name @param {(object: any) => any} decode */
 function load(name, decode) {
-  const known = asked.get(name);
+  const age = ageOf(name);
+  const id = `${name}?${age}`;
+  const known = asked.get(id);
   if (known) {
-    asked.delete(name); // to the end: the first of the map is the one unused for longest
-    asked.set(name, known);
+    asked.delete(id); // to the end: the first of the map is the one unused for longest
+    asked.set(id, known);
     return known;
   }
-  const promise = inject(name).then(decode);
-  promise.catch(() => asked.delete(name));
-  asked.set(name, promise);
+  const promise = inject(name, age).then(decode);
+  promise.catch(() => asked.delete(id));
+  asked.set(id, promise);
   if (asked.size > CACHE_MAX) asked.delete(asked.keys().next().value ?? "");
   return promise;
 }

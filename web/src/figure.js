@@ -3,11 +3,12 @@
 
 import { button, h, replace } from "./dom.js";
 import { CurveChart, xRange } from "./curves.js";
+import { lookOf } from "./colors.js";
 import { draw, pointAt } from "./plot.js";
 import * as exporting from "./export.js";
 
 /**
- * @typedef {{title: string, note?: string, wide?: boolean, height?: number, controls?: Node[],
+ * @typedef {{title: string, note?: string, wide?: boolean, whole?: boolean, height?: number, controls?: Node[], variants?: string[],
  *   table: () => string[][] | Promise<string[][]>}} Frame  table: the exact data, head first
  */
 
@@ -30,7 +31,7 @@ function exports(frame, picture) {
 
 /** @param {Frame} frame @param {Node} body @param {() => import("./plot.js").Chart} picture */
 function framed(frame, body, picture) {
-  return h(frame.wide ? "figure.chart.wide" : "figure.chart", {},
+  return h(frame.whole ? "figure.chart.whole" : frame.wide ? "figure.chart.wide" : "figure.chart", {},
     h("figcaption.chart-head", {}, h("h3", {}, frame.title), h("div.chart-tools", {}, ...(frame.controls ?? []), exports(frame, picture))),
     body, frame.note ? h("p.chart-note", {}, frame.note) : null);
 }
@@ -61,10 +62,10 @@ export function plotFigure(frame, make) {
     const box = body.getBoundingClientRect();
     const mark = pointAt(chart, drawn, event.clientX - box.left, event.clientY - box.top);
     tip.hidden = !mark;
-    body.classList.toggle("on-point", Boolean(mark && mark.open));
+    body.classList.toggle("on-point", Boolean(mark && mark.type === "point" && mark.open));
     if (!mark) return;
     replace(tip, (mark.tip ?? []).map((line, i) => h(i ? "div.tip-row" : "div.tip-head", {}, line)));
-    const x = drawn.px(mark.x);
+    const x = mark.type === "bar" ? drawn.px(Math.max(mark.from, mark.to)) : drawn.px(mark.x);
     const width = tip.getBoundingClientRect().width;
     tip.style.setProperty("left", `${x + 14 + width > box.width ? Math.max(0, x - width - 12) : x + 12}px`);
     tip.style.setProperty("top", `${Math.max(0, drawn.py(mark.y) - 20)}px`);
@@ -73,9 +74,33 @@ export function plotFigure(frame, make) {
   body.addEventListener("click", (/** @type {MouseEvent} */ event) => {
     const box = body.getBoundingClientRect();
     const mark = drawn && pointAt(chart, drawn, event.clientX - box.left, event.clientY - box.top);
-    mark?.open?.();
+    if (mark?.type === "point") mark.open?.();
   });
   return framed(frame, body, () => chart);
+}
+
+/** @typedef {{canvas: HTMLElement, chart: CurveChart | null}} Kept */
+
+/** Curve charts of this picture and of the one before: the same place drawn again takes them over. @type {Map<string, Kept>} */
+let now = new Map();
+/** @type {Map<string, Kept>} */
+let past = new Map();
+
+/** Before a place is drawn. same: it is the place on screen, with newer data or other options. @param {boolean} same */
+export function keepFigures(same) {
+  for (const old of past.values()) if (![...now.values()].includes(old)) old.chart?.destroy();
+  past = same ? now : new Map();
+  if (!same) for (const old of now.values()) old.chart?.destroy();
+  now = new Map();
+}
+
+/** @param {string} title @returns {Kept} */
+function takeOver(title) {
+  let name = title;
+  while (now.has(name)) name += "'";
+  const kept = past.get(name) ?? { canvas: h("div.chart-canvas", {}), chart: null };
+  now.set(name, kept);
+  return kept;
 }
 
 /**
@@ -87,11 +112,11 @@ export function curveFigure(frame) {
   const height = frame.height ?? HEIGHT;
   const wait = h("p.waiting", {}, "Reading …");
   const legend = h("div.legend", {});
-  const canvas = h("div.chart-canvas", {});
+  const kept = takeOver(frame.title);
+  const { canvas } = kept;
+  wait.hidden = kept.chart !== null;
   const body = h("div.chart-body", { style: { height: `${height}px` }, role: "img", "aria-label": frame.title }, canvas, wait);
-  const reset = button("whole range", () => chart?.zoomTo(null), { hidden: true });
-  /** @type {CurveChart | null} */
-  let chart = null;
+  const reset = button("whole range", () => kept.chart?.zoomTo(null), { hidden: true });
   const set = (/** @type {import("./curves.js").Picture} */ picture) => {
     wait.hidden = picture.curves.length > 0;
     wait.textContent = "Nothing measured to draw here.";
@@ -101,27 +126,31 @@ export function curveFigure(frame) {
       picture.zoomed(range);
     } };
     reset.hidden = picture.zoom === null;
-    fillLegend(legend, picture, (id) => chart?.emphasize(id));
+    if (frame.variants) replace(legend, frame.variants.map((variant) => legendItem(variant, lookOf(variant))));
+    else fillLegend(legend, picture, (id) => kept.chart?.emphasize(id));
     if (!picture.curves.length) {
-      chart?.destroy();
-      chart = null;
+      kept.chart?.destroy();
+      kept.chart = null;
       replace(canvas);
-    } else if (chart) chart.update(inner);
-    else chart = new CurveChart(canvas, inner, height);
+    } else if (kept.chart) kept.chart.update(inner);
+    else kept.chart = new CurveChart(canvas, inner, height);
   };
   const element = framed({ ...frame, controls: [reset, ...(frame.controls ?? [])] }, h("div", {}, legend, body),
-    () => asPlot(frame.title, /** @type {CurveChart} */ (chart)));
-  return { element, set, say: (text) => { wait.hidden = false; wait.textContent = text; }, chart: () => chart };
+    () => asPlot(frame.title, /** @type {CurveChart} */ (kept.chart)));
+  return { element, set, say: (text) => { wait.hidden = false; wait.textContent = text; }, chart: () => kept.chart };
 }
 
 const LEGEND_MAX = 16;
 
+/** @param {string} label @param {{color: string, dash: number[]}} look @param {Record<string, any>} [props] */
+const legendItem = (label, look, props = {}) => h("span.legend-item", props,
+  h("span.swatch", { class: look.dash.length ? "swatch dashed" : "swatch", style: { color: `var(${look.color})` } }), label);
+
 /** @param {HTMLElement} legend @param {import("./curves.js").Picture} picture @param {(id: string) => void} point */
 function fillLegend(legend, picture, point) {
   const named = picture.curves.filter((curve) => !curve.quiet);
-  replace(legend, named.slice(0, LEGEND_MAX).map((curve) => h("span.legend-item", {
-    onpointerenter: () => point(curve.id), onpointerleave: () => point("") },
-  h("span.swatch", { class: curve.dash.length ? "swatch dashed" : "swatch", style: { color: `var(${curve.color})` } }), curve.label)),
+  replace(legend, named.slice(0, LEGEND_MAX).map((curve) => legendItem(curve.label, curve,
+    { onpointerenter: () => point(curve.id), onpointerleave: () => point("") })),
   named.length > LEGEND_MAX ? h("span.legend-item", {}, `and ${named.length - LEGEND_MAX} more`) : null);
 }
 

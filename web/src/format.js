@@ -123,9 +123,11 @@ export function duration(value) {
   const s = /** @type {number} */ (value);
   if (s < 1) return number(s * 1000, 2) + NARROW + "ms";
   if (s < 60) return number(s, s < 10 ? 2 : 3) + NARROW + "s";
-  if (s < 3600) return Math.floor(s / 60) + NARROW + "min " + Math.floor(s % 60) + NARROW + "s";
-  if (s < 86400) return Math.floor(s / 3600) + NARROW + "h " + Math.floor((s % 3600) / 60) + NARROW + "min";
-  return Math.floor(s / 86400) + NARROW + "d " + Math.floor((s % 86400) / 3600) + NARROW + "h";
+  const two = (/** @type {number} */ a, /** @type {string} */ big, /** @type {number} */ b, /** @type {string} */ small) =>
+    a + NARROW + big + (b ? " " + b + NARROW + small : "");
+  if (s < 3600) return two(Math.floor(s / 60), "min", Math.floor(s % 60), "s");
+  if (s < 86400) return two(Math.floor(s / 3600), "h", Math.floor((s % 3600) / 60), "min");
+  return two(Math.floor(s / 86400), "d", Math.floor((s % 86400) / 3600), "h");
 }
 
 /** 2026-11-22 18:17, in the reader's time zone. @param {unknown} value seconds since 1970 */

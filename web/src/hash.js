@@ -4,7 +4,7 @@
 
 /** @typedef {{view: string, subject: string, options: Map<string, string>}} Place */
 
-export const VIEWS = ["compare", "runs", "run", "sweep", "pareto", "scaling"];
+export const VIEWS = ["compare", "runs", "run", "sweep", "pareto"];
 
 /** @param {string} text @returns {string} */
 function unescaped(text) {

@@ -12,11 +12,14 @@ import { numbers } from "./series.js";
  *   at?: number[]}} Knob
  * @typedef {{name: string, last: Float64Array, min: Float64Array, max: Float64Array,
  *   measured: Uint8Array}} Metric
- * @typedef {{rate: number, mean: number, sd: number, runs: number[], losses: number[]}} Group
- * @typedef {{variant: string, best: Group, rates: Group[], metrics: {name: string, mean: number}[]}} Side
- * @typedef {{where: {name: string, value: any}[], sides: Side[], pairs?: any[]}} Cell
+ * @typedef {{setting: string, rate: number, mean: number, sd: number, runs: number[], losses: number[]}} Group
+ * @typedef {{a: string, b: string, count: number, mean: number, interval: string, low: any, high: any, p: any,
+ *   above: number, ties: number, below: number, own_best?: boolean,
+ *   differences?: {seed: string, value: number, a: string, b: string}[]}} Pair
+ * @typedef {{variant: string, edge: boolean, best: Group, rates: Group[], metrics: {name: string, mean: number}[]}} Side
+ * @typedef {{where: {name: string, value: any}[], sides: Side[], pairs?: Pair[]}} Cell
  * @typedef {{name: string, method: string, metric: string, state: string, hash: string, spec: string,
- *   maximize: boolean, created_s: number, planned: number, varied: string[], comparison: Cell[],
+ *   maximize: boolean, created_s: number, planned: number, varied: string[], comparison: Cell[], overall: Pair[],
  *   runs: Run[], i: number}} Sweep
  */
 
@@ -39,7 +42,8 @@ export class Model {
     /** @type {Map<string, Metric>} */
     this.metrics = new Map(index.metrics.map((/** @type {any} */ told) => [told.name, metricOf(told)]));
     /** @type {Sweep[]} */
-    this.sweeps = index.sweeps.map((/** @type {any} */ sweep, /** @type {number} */ i) => ({ ...sweep, i, runs: [] }));
+    this.sweeps = index.sweeps.map((/** @type {any} */ sweep, /** @type {number} */ i) => ({ ...sweep, i, runs: [],
+      comparison: sweep.comparison?.cells ?? [], overall: sweep.comparison?.pairs ?? [] }));
     for (const run of this.runs) this.sweeps[run.sweep].runs.push(run);
   }
 

@@ -66,7 +66,8 @@ async function refined(part, metric, axis, zoom, chunk) {
  * @param {import("./app.js").App} app
  * @param {{title: string, metric: string, axis: string, logX?: boolean, logY?: boolean, lines: Line[], zoom: [number, number] | null,
  *   zoomed?: (range: [number, number] | null) => void, controls?: Node[], wide?: boolean, height?: number, note?: string,
- *   shape?: (curves: import("./curves.js").Curve[]) => import("./curves.js").Curve[], rules?: {y: number, label: string}[]}} wish
+ *   shape?: (curves: import("./curves.js").Curve[]) => import("./curves.js").Curve[], rules?: {y: number, label: string}[], plain?: string[]}} wish
+ * plain: the variants, when colours stand for them and a legend of every run would say too much
  */
 export function overlay(app, wish) {
   const { metric, axis } = wish;
@@ -85,7 +86,7 @@ export function overlay(app, wish) {
     }
     return rows;
   };
-  const figure = curveFigure({ title: wish.title, wide: wish.wide, height: wish.height, note: wish.note, controls: wish.controls, table });
+  const figure = curveFigure({ title: wish.title, wide: wish.wide, height: wish.height, note: wish.note, controls: wish.controls, table, variants: wish.plain });
   const show = (/** @type {[number, number] | null} */ zoom) => figure.set({
     label: `${metric} against ${axis} of ${wish.lines.length} runs`,
     x: { ...AXIS_LOOK[/** @type {import("./axes.js").AxisName} */ (axis)], log: Boolean(wish.logX) },

@@ -15,6 +15,8 @@ import * as format from "./format.js";
  *   | {type: "point", x: number, y: number, color: string, mark?: string, size?: number, hollow?: boolean,
  *     tip?: string[], open?: () => void}
  *   | {type: "error", x: number, y: number, low: number, high: number, color: string, across?: boolean}
+ *   | {type: "bar", from: number, to: number, y: number, size: number, color: string, alpha?: number, tip?: string[], text?: string}
+ *   | {type: "cell", x0: number, x1: number, y0: number, y1: number, alpha: number, color: string}
  *   | {type: "rule", y?: number, x?: number, label: string, color?: string, dash?: number[]}
  *   | {type: "zone", low: number, high: number, label: string, color: string}
  *   | {type: "text", x: number, y: number, text: string, color?: string, anchor?: string, dx?: number, dy?: number}} Mark
@@ -85,6 +87,16 @@ function drawMark(mark, px, py, width, left) {
         : `M${x - 4} ${low}H${x + 4}M${x} ${low}V${high}M${x - 4} ${high}H${x + 4}`;
       return s("path", { d, fill: "none", stroke: mark.color, "stroke-width": 1.4 });
     }
+    case "bar": {
+      const [from, to] = [px(mark.from), px(mark.to)];
+      const half = Math.abs(py(mark.y) - py(mark.y + mark.size / 2));
+      return s("g", {}, s("rect", { x: Math.min(from, to), y: py(mark.y) - half, width: Math.max(0.75, Math.abs(to - from)), height: 2 * half, fill: mark.color,
+        "fill-opacity": mark.alpha ?? 0.9, stroke: "var(--surface)", "stroke-width": 1 }),
+      mark.text ? s("text", { x: Math.max(from, to) + 6, y: py(mark.y) + 4, class: "note", fill: "var(--ink)" }, mark.text) : null);
+    }
+    case "cell":
+      return s("rect", { x: px(mark.x0), y: py(mark.y1), width: Math.max(0.5, px(mark.x1) - px(mark.x0) + 0.4), height: Math.max(0.5, py(mark.y0) - py(mark.y1) + 0.4),
+        fill: mark.color, "fill-opacity": mark.alpha });
     case "rule": {
       const upright = mark.x !== undefined;
       const at = upright ? px(mark.x) : py(/** @type {number} */ (mark.y));
@@ -150,13 +162,20 @@ export function draw(chart, width, height) {
   return { svg, px, py, left, top: MARGIN.top, right: left + inner, bottom };
 }
 
-/** The point mark nearest to a place, within reach. @param {Chart} chart @param {any} drawn @param {number} x @param {number} y */
+/** @param {any} bar @param {any} drawn @param {number} x @param {number} y */
+function barDistance(bar, drawn, x, y) {
+  const half = Math.abs(drawn.py(bar.y) - drawn.py(bar.y + bar.size / 2));
+  const beside = Math.max(drawn.px(Math.min(bar.from, bar.to)) - x, 0, x - drawn.px(Math.max(bar.from, bar.to)));
+  return beside ** 2 + Math.max(0, Math.abs(drawn.py(bar.y) - y) - half) ** 2 * 100;
+}
+
+/** The point or bar nearest to a place, within reach. @param {Chart} chart @param {any} drawn @param {number} x @param {number} y */
 export function pointAt(chart, drawn, x, y) {
   let best = null;
   let reach = 24 ** 2;
   for (const mark of chart.marks) {
-    if (mark.type !== "point" || !mark.tip) continue;
-    const distance = (drawn.px(mark.x) - x) ** 2 + (drawn.py(mark.y) - y) ** 2;
+    if ((mark.type !== "point" && mark.type !== "bar") || !mark.tip) continue;
+    const distance = mark.type === "point" ? (drawn.px(mark.x) - x) ** 2 + (drawn.py(mark.y) - y) ** 2 : barDistance(mark, drawn, x, y);
     if (distance < reach) {
       reach = distance;
       best = mark;

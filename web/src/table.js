@@ -8,7 +8,11 @@ export const ROW_HEIGHT = 34;
 const MARGIN_ROWS = 12;
 
 export class VirtualTable {
-  /** @param {{row: (item: any) => HTMLElement, head: HTMLElement, columns: number, label: string}} wish */
+  /**
+   * @param {{row: (item: any) => HTMLElement, head: HTMLElement, columns: number, label: string,
+   *   keyOf: (item: any) => string, memory: {key: string, top: number}}} wish
+   * memory: where the reader was, kept by the caller while the same table is made anew
+   */
   constructor(wish) {
     this.wish = wish;
     /** @type {any[]} */
@@ -22,8 +26,18 @@ export class VirtualTable {
     this.body = h("tbody", {}, this.above, this.below);
     this.table = h("table.runs-table", { "aria-label": wish.label }, h("thead", {}, wish.head), this.body);
     this.element = h("div.table-box", { tabindex: "0", role: "region", "aria-label": wish.label }, this.table);
-    this.element.addEventListener("scroll", () => this.draw(), { passive: true });
-    new ResizeObserver(() => this.draw()).observe(this.element);
+    this.element.addEventListener("scroll", () => {
+      if (this.settled) wish.memory.top = this.element.scrollTop;
+      this.draw();
+    }, { passive: true });
+    this.settled = false;
+    new ResizeObserver(() => {
+      if (!this.settled && this.element.clientHeight) {
+        this.element.scrollTop = wish.memory.top;
+        this.settled = true;
+      }
+      this.draw();
+    }).observe(this.element);
     /** @type {any} */
     this.pause = 0;
     this.element.table = this;
@@ -32,6 +46,7 @@ export class VirtualTable {
   /** @param {any[]} items */
   set(items) {
     this.items = items;
+    this.cursor = this.wish.memory.key ? items.findIndex((item) => this.wish.keyOf(item) === this.wish.memory.key) : -1;
     this.from = -1;
     this.table.setAttribute("aria-rowcount", String(items.length + 1));
     this.draw();
@@ -65,6 +80,7 @@ export class VirtualTable {
   /** Moves the row that keys speak of. @param {number} by */
   move(by) {
     this.cursor = Math.min(this.items.length - 1, Math.max(0, this.cursor + by));
+    this.wish.memory.key = this.items.length ? this.wish.keyOf(this.items[this.cursor]) : "";
     const top = this.cursor * ROW_HEIGHT;
     const { scrollTop, clientHeight } = this.element;
     if (top < scrollTop) this.element.scrollTop = top;

@@ -8,6 +8,9 @@ import { inOrder, lookOf } from "../colors.js";
 import { sentence, weightBytes, twins } from "../verdict.js";
 import { twinCurves } from "./twins.js";
 import { uCurve } from "./ucurve.js";
+import { pairedFigure } from "./paired.js";
+import { energyFigures, memoryFigure, speedFigure } from "./cost.js";
+import { scalingFigures } from "./scaling.js";
 
 /** @typedef {import("../app.js").App} App */
 /** @typedef {import("../model.js").Sweep} Sweep */
@@ -84,6 +87,15 @@ function sidesTable(cell, sweep) {
     h("tbody", {}, sides.map(row))));
 }
 
+/** Over all models of the sweep, when there are several. @param {Sweep} sweep */
+function overall(sweep) {
+  const pairs = sweep.comparison.length > 1 ? sweep.overall.filter((pair) => pair.own_best) : [];
+  if (!pairs.length) return null;
+  const unit = format.unitOf(sweep.metric);
+  return h("p.overall", {}, `Over all ${sweep.comparison.length} models: `, pairs.map((pair, i) => [i ? "; " : "", h("b", {}, pair.a), ` ${format.signed(pair.mean, 3)}`,
+    Number.isFinite(pair.low) ? ` [${format.signed(pair.low, 3)}, ${format.signed(pair.high, 3)}]` : "", unit ? ` ${unit}` : "", ` to ${pair.b}, n = ${pair.count}`]), ".");
+}
+
 /** @param {Sweep} sweep */
 function progress(sweep) {
   const done = sweep.runs.filter((run) => run.state === "finished").length;
@@ -104,8 +116,9 @@ function section(app, sweep) {
     return h("section.sweep", {}, head, h("p.verdict", {}, sweep.runs.length ? "No run has finished yet." : "No run has begun yet."),
       h("div.charts", {}, twinCurves(app, sweep, null)));
   }
-  return h("section.sweep", {}, head, verdict(cell, sweep), sidesTable(cell, sweep),
-    h("div.charts", {}, twinCurves(app, sweep, cell), uCurve(app, sweep, cell)));
+  return h("section.sweep", {}, head, verdict(cell, sweep), overall(sweep), sidesTable(cell, sweep),
+    h("div.charts", {}, twinCurves(app, sweep, cell), uCurve(app, sweep, cell), pairedFigure(app, sweep),
+      memoryFigure(cell), speedFigure(cell), energyFigures(cell), scalingFigures(app, sweep)));
 }
 
 /** @param {App} app */

@@ -8,6 +8,7 @@ import { axesFor } from "../axes.js";
 import { loadRun } from "../data.js";
 import { overlay } from "../overlay.js";
 import { differences, twinOf } from "../twin.js";
+import { heatFigure } from "./heat.js";
 import { curveControls, curveOptions } from "./controls.js";
 import { floorOf, lossMetrics } from "./twins.js";
 import { variantName } from "./compare.js";
@@ -82,7 +83,9 @@ function chapters(app, run, twin) {
     for (const name of names) left.delete(name);
     if (!names.length) return null;
     return h("section.chapter", {}, h("h2", {}, title), h("div.charts.small", {}, names.map((name) =>
-      overlay(app, { title: name, metric: name, axis: "step", lines: linesOf(run, twin), zoom: null, height: 200 }))));
+      overlay(app, { title: name, metric: name, axis: "step", zoom: null, height: 200,
+        lines: linesOf(run, twin).map((line, i) => ({ ...line, label: i ? "its twin" : "this run" })) })),
+    title === "Quantization" ? heatFigure(app, run) : null));
   });
 }
 

@@ -79,6 +79,9 @@ function spark(app, run) {
 /** @param {string} state */
 const stateMark = (state) => h(`span.state.state-${/^[a-z]+$/.test(state) ? state : "other"}`, {}, state);
 
+/** Where the reader was in the table, which is made anew whenever anything is chosen. */
+const memory = { key: "", top: 0 };
+
 /** @param {App} app */
 export function runsView(app) {
   const { model, place } = app;
@@ -140,7 +143,7 @@ export function runsView(app) {
       }));
   };
 
-  const table = new VirtualTable({ row, columns: columns.length + 1, label: "Runs",
+  const table = new VirtualTable({ row, keyOf: (item) => (item.kind === "group" ? item.key : item.run.key), memory, columns: columns.length + 1, label: "Runs",
     head: h("tr", {}, h("th.check", { scope: "col" }, h("span.hidden", {}, "Draw")), columns.map((name) => columnHead(app, name, sortText))) });
   table.set(arrange());
   const box = h("input.filter", { type: "search", placeholder: "quant.variant = ternary and val/loss < 2", value: place.options.get("q") ?? "", id: "filter",

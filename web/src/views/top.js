@@ -3,7 +3,7 @@
 
 import { button, h } from "../dom.js";
 
-const TABS = [["compare", "Compare"], ["runs", "Runs"]];
+const TABS = [["compare", "Compare"], ["sweep", "Sweep"], ["runs", "Runs"], ["pareto", "Pareto"]];
 
 const MODES = ["", "light", "dark"];
 

@@ -1,0 +1,111 @@
+// @ts-check
+// Loss against size: parameters, and bytes of the deployed weights; fitted where there are enough
+// sizes, drawn on where that may still be believed. And the gap itself beside published ones.
+
+import { button } from "../dom.js";
+import * as format from "../format.js";
+import { inOrder, lookOf } from "../colors.js";
+import { plotFigure } from "../figure.js";
+import { crossing, fitAt, fitScaling, REACH, sizeRatio, SIZES_MIN } from "../fit.js";
+import { padded } from "../scale.js";
+import { cellName, sideMetric } from "../model.js";
+import { PUBLISHED } from "../published.js";
+import { weightBytes } from "../verdict.js";
+
+/** @typedef {import("../model.js").Sweep} Sweep @typedef {import("../model.js").Side} Side */
+
+/** @param {Sweep} sweep @param {(side: Side) => number} sizeOf */
+function pointsOf(sweep, sizeOf) {
+  return inOrder([...new Set(sweep.comparison.flatMap((cell) => cell.sides.map((side) => side.variant)))]).map((variant) => ({
+    variant, look: lookOf(variant), points: sweep.comparison.flatMap((cell) => {
+      const side = cell.sides.find((s) => s.variant === variant);
+      return side && sizeOf(side) > 0 ? [{ n: sizeOf(side), loss: side.best.mean, losses: side.best.losses, name: cellName(cell) }] : [];
+    }).sort((a, b) => a.n - b.n) }));
+}
+
+/** @param {any[]} lines @param {number} reach */
+function curve(lines, reach) {
+  return lines.flatMap(({ look, points, fit }) => {
+    if (!fit) return [{ type: "line", x: points.map((/** @type {any} */ p) => p.n), y: points.map((/** @type {any} */ p) => p.loss), color: `var(${look.color})`, dash: look.dash, alpha: 0.6 }];
+    const [low, high] = [points[0].n, points[points.length - 1].n];
+    const along = (/** @type {number} */ from, /** @type {number} */ to) => Array.from({ length: 60 }, (_, i) => from * (to / from) ** (i / 59));
+    const inside = along(low, high);
+    const beyond = along(high, high * reach);
+    return [{ type: "line", x: inside, y: inside.map((n) => fitAt(fit, n)), color: `var(${look.color})` },
+      { type: "line", x: beyond, y: beyond.map((n) => fitAt(fit, n)), color: `var(${look.color})`, dash: [3, 4], alpha: 0.7 }];
+  });
+}
+
+/** What the fits say, in words. @param {any[]} lines @param {string} what */
+function words(lines, what) {
+  const fitted = lines.filter((line) => line.fit);
+  if (!fitted.length) return `A fit needs ${SIZES_MIN} sizes.`;
+  const told = fitted.map(({ variant, fit }) => `${variant}: ${format.number(fit.floor, 3)} + ${format.number(fit.scale, 3)}\u00b7N^\u2212${format.number(fit.exponent, 3)}`).join("; ");
+  const [a, b] = [fitted.find((line) => line.variant === "ternary"), fitted.find((line) => ["fp16", "bf16", "fp32"].includes(line.variant))];
+  if (!a || !b) return told + ".";
+  const top = b.points[b.points.length - 1].n;
+  const ratio = sizeRatio(a.fit, b.fit, top);
+  const meet = crossing(a.fit, b.fit, top, top * 1000);
+  const worth = Number.isFinite(ratio) && what === "parameters" ? ` For ${b.variant}'s loss at ${format.short(top, 2)} ternary needs ${format.times(ratio)} the parameters.` : "";
+  const cross = Number.isFinite(meet) ? meet <= top * REACH ? ` The curves meet at ${format.short(meet, 2)}.` : ` The curves would meet at ${format.short(meet, 2)}, far beyond what was measured.` : "";
+  return `${told}. Dotted: drawn on, to ${REACH}\u00d7 the largest size.${worth}${cross}`;
+}
+
+/** @param {import("../app.js").App} app @param {Sweep} sweep @param {string} what @param {(side: Side) => number} sizeOf @param {(v: number) => string} say */
+function sizeFigure(app, sweep, what, sizeOf, say) {
+  const lines = pointsOf(sweep, sizeOf).filter((line) => line.points.length > 1)
+    .map((line) => ({ ...line, fit: fitScaling(line.points.flatMap((p) => p.losses.map((loss) => ({ n: p.n, loss })))) }));
+  if (!lines.length || sweep.maximize) return null;
+  const xs = lines.flatMap((line) => line.points.map((p) => p.n));
+  const ys = lines.flatMap((line) => line.points.map((p) => p.loss));
+  const fitted = lines.some((line) => line.fit);
+  const reach = fitted ? REACH : 1;
+  const lowest = Math.min(...ys, ...lines.filter((line) => line.fit).map((line) => fitAt(/** @type {any} */ (line.fit), Math.max(...xs) * reach)));
+  const unit = format.unitOf(sweep.metric);
+  const make = () => ({
+    label: `${sweep.metric} against ${what}`,
+    x: { label: what, log: true, domain: padded(Math.min(...xs), Math.max(...xs) * reach, true, 0.04), format: say },
+    y: { label: sweep.metric + (unit ? ` [${unit}]` : ""), log: true, domain: padded(lowest, Math.max(...ys), true) },
+    marks: [.../** @type {any[]} */ (curve(lines, reach)), ...lines.flatMap(({ variant, look, points }) => points.map((p) => /** @type {import("../plot.js").Mark} */ ({ type: "point", x: p.n, y: p.loss,
+      color: `var(${look.color})`, mark: look.mark, size: 5, tip: [`${variant}${p.name ? ", " + p.name : ""}`, `${sweep.metric} ${format.exact(Number(p.loss.toPrecision(9)))}`, `${format.exact(Math.round(p.n))} ${what}`] })))],
+  });
+  return plotFigure({ title: `${sweep.metric} against ${what}`, note: words(lines, what),
+    table: () => [["variant", what, sweep.metric], ...lines.flatMap((line) => line.points.map((p) => [line.variant, String(p.n), String(p.loss)]))] }, make);
+}
+
+/** The gap against the size, beside published gaps. @param {import("../app.js").App} app @param {Sweep} sweep */
+function gapFigure(app, sweep) {
+  if (!/loss$/.test(sweep.metric)) return null;
+  const own = sweep.comparison.flatMap((cell) => (cell.pairs ?? []).filter((pair) => pair.count > 0).map((pair) => ({ pair, name: cellName(cell),
+    n: sideMetric(cell.sides[0], "model/params") }))).filter((row) => row.n > 0);
+  if (!own.length) return null;
+  const reference = !app.place.options.has("noref");
+  const shown = reference ? PUBLISHED : [];
+  const xs = [...own.map((row) => row.n), ...shown.map((p) => p.params)];
+  const ys = [0, ...own.flatMap(({ pair }) => [pair.mean, pair.low, pair.high].filter(Number.isFinite)), ...shown.flatMap((p) => [p.low, p.high])];
+  const marks = /** @type {import("../plot.js").Mark[]} */ ([{ type: "rule", y: 0, label: "" }]);
+  const quest = shown.filter((p) => p.low !== p.high);
+  if (quest.length) marks.push({ type: "band", x: quest.map((p) => p.params), low: quest.map((p) => p.low), high: quest.map((p) => p.high), color: "var(--ink-soft)", alpha: 0.18 });
+  for (const p of shown) {
+    marks.push({ type: "point", x: p.params, y: (p.low + p.high) / 2, color: "var(--ink-soft)", mark: p.source.startsWith("Spectra") ? "triangle" : p.source.startsWith("BitNet") ? "diamond" : "plus", size: 3.5, hollow: true,
+      tip: [p.source, p.low === p.high ? format.signed(p.low, 3) + " nats" : `${format.signed(p.low, 3)} to ${format.signed(p.high, 3)} nats`, format.short(p.params) + " parameters", "other data and budget"] });
+  }
+  for (const { pair, name, n } of own) {
+    const look = lookOf(pair.a);
+    const color = `var(${look.color})`;
+    if (Number.isFinite(pair.low)) marks.push({ type: "error", x: n, y: pair.mean, low: pair.low, high: pair.high, color });
+    marks.push({ type: "point", x: n, y: pair.mean, color, mark: look.mark, size: 5, tip: [`${pair.a} minus ${pair.b}${name ? ", " + name : ""}`, `${format.signed(pair.mean, 4)} nats, n = ${pair.count}`, format.short(n) + " parameters"] });
+  }
+  return plotFigure({ title: "Gap against size", note: reference ? "Grey, published, for orientation: QuEST between 2 and 1 bit (band), Spectra TriLM (triangles), BitNet b1.58 (diamonds); other data, tokenizers and budgets." : undefined,
+    controls: [button(reference ? "hide published" : "show published", () => app.set({ noref: reference ? "1" : "" }))],
+    table: () => [["side", "baseline", "parameters", "gap", "low", "high", "pairs"], ...own.map(({ pair, n }) => [pair.a, pair.b, String(n), String(pair.mean), String(pair.low), String(pair.high), String(pair.count)])] },
+  () => ({ label: "Gap against parameters", x: { label: "parameters", log: true, domain: padded(Math.min(...xs), Math.max(...xs), true), format: (v) => format.ticks([1], true)(v) },
+    y: { label: "gap [nats]", domain: padded(Math.min(...ys), Math.max(...ys), false) }, marks }));
+}
+
+/** @param {import("../app.js").App} app @param {Sweep} sweep */
+export function scalingFigures(app, sweep) {
+  const log = format.ticks([1], true);
+  return [sizeFigure(app, sweep, "parameters", (side) => sideMetric(side, "model/params"), log),
+    sizeFigure(app, sweep, "deployed bytes", weightBytes, log), gapFigure(app, sweep)];
+}
