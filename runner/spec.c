@@ -75,8 +75,9 @@ static bn_status read_retry_on(bn_spec_reader *reader)
         const char *word = bn_toml_kind_of(item) == BN_TOML_TEXT ? bn_toml_text(item) : "";
         bool known = false;
         for (int k = 0; RETRY_WORDS[k] && !known; k++) known = strcmp(RETRY_WORDS[k], word) == 0;
-        if (!known)
+        if (!known) {
             return bn_spec_fail(reader, bn_toml_line(item), "%s; not '%.20s'", wanted, word);
+        }
         (void)snprintf(resources->retry_on[i], sizeof resources->retry_on[i], "%s", word);
     }
     resources->retry_on_count = (int)count;

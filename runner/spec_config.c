@@ -222,14 +222,12 @@ bn_status bn_spec_override(bn_spec_reader *reader, const char *assignment)
     if (strlen(text) >= BN_CONFIG_TEXT_MAX) {
         return bn_fail(reader->err, BN_EINVAL, "--set %s: its value is too long", name);
     }
-    bn_status status = BN_ENOENT;
-    if (bn_knob_find(name) && reader->spec->builtin) {
-        status = override_knob(reader, name, text);
-    } else {
-        status = bn_spec_set_key(reader, name, text);
-        if (status == BN_ENOENT && reader->spec->builtin)
-            status = override_knob(reader, name, text);
-        if (status == BN_ENOENT) status = override_parameter(reader, name, text);
+    bool builtin = reader->spec->builtin;
+    bool knob = builtin && bn_knob_find(name);
+    bn_status status = knob ? BN_ENOENT : bn_spec_set_key(reader, name, text);
+    if (status == BN_ENOENT) {
+        status =
+            builtin ? override_knob(reader, name, text) : override_parameter(reader, name, text);
     }
     if (status != BN_OK && strncmp(reader->err->text, "--set", 5) != 0) {
         return bn_fail_in(reader->err, "--set %.80s", assignment);

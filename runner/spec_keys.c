@@ -75,6 +75,7 @@ bn_status bn_spec_fail(const bn_spec_reader *reader, int line, const char *fmt, 
     va_start(args, fmt);
     (void)vsnprintf(words, sizeof words, fmt, args);
     va_end(args);
+    if (line == 0) return bn_fail(reader->err, BN_EINVAL, "%s", words);
     return bn_fail(reader->err, BN_EINVAL, "%s:%d: %s", reader->spec->file, line, words);
 }
 
@@ -153,6 +154,7 @@ bn_status bn_spec_section(const bn_spec_reader *reader, const char *name, const 
                         bn_spec_describe(node, found));
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): every level makes the name longer, whose limit ends it. */
 static bn_status each_leaf(bn_spec_reader *reader, const bn_toml_node *table, const char *prefix,
                            bn_spec_leaf leaf)
 {
@@ -165,7 +167,6 @@ static bn_status each_leaf(bn_spec_reader *reader, const bn_toml_node *table, co
         if (length < 0 || (size_t)length >= sizeof name) {
             return bn_spec_fail(reader, line, "the name '%.60s...' is too long", name);
         }
-        /* Every level makes the name longer, so its limit ends the recursion. */
         bool inner = bn_toml_kind_of(node) == BN_TOML_TABLE;
         bn_status status =
             inner ? each_leaf(reader, node, name, leaf) : leaf(reader, name, node, line);
@@ -414,7 +415,7 @@ bn_status bn_spec_set_key(bn_spec_reader *reader, const char *name, const char *
         if (strcmp(KEYS[i].name, name) != 0 || KEYS[i].kind == BN_KEY_PART) continue;
         bool words = KEYS[i].kind == BN_KEY_TEXT || KEYS[i].kind == BN_KEY_CHOICE;
         bn_setting value = words ? bn_setting_of_text(text) : bn_setting_parse(text);
-        return set_value(reader, &KEYS[i], &value, 1);
+        return set_value(reader, &KEYS[i], &value, 0);
     }
     return BN_ENOENT;
 }

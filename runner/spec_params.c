@@ -61,6 +61,7 @@ bn_status bn_spec_add_constant(bn_spec_reader *reader, const char *name, const b
     bn_parameter *p = NULL;
     bn_status status = bn_spec_add_parameter(reader, name, line, &p);
     if (status != BN_OK) return status;
+    assert(p);
     p->values = malloc(sizeof *p->values);
     if (!p->values) return bn_fail(reader->err, BN_ENOMEM, "too little memory for a value");
     p->values[0] = *value;
@@ -391,6 +392,7 @@ static bn_status read_parameter(bn_spec_reader *reader, const char *name, const 
     }
     bn_status status = bn_spec_add_parameter(reader, name, line, &part.p);
     if (status != BN_OK) return status;
+    assert(part.p);
     if (bn_toml_kind_of(table) != BN_TOML_TABLE) {
         return bn_spec_fail(reader, line, "'%s' must be a table such as { values = [...] }, is %s",
                             name, bn_spec_describe(table, found));
@@ -416,6 +418,7 @@ static const bn_toml_node *inner_tables(const bn_toml_node *node)
     return node;
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): at most eight levels. */
 static bn_status read_level(bn_spec_reader *reader, const bn_toml_node *table, const char *prefix,
                             int depth)
 {

@@ -15,7 +15,7 @@ typedef struct bn_spec_reader {
     bn_error *err;
 } bn_spec_reader;
 
-/* "file:line: ..." */
+/* "file:line: ..."; line 0: it was no line of the file (--set). */
 bn_status bn_spec_fail(const bn_spec_reader *reader, int line, const char *fmt, ...)
     BN_PRINTF(3, 4);
 

@@ -33,6 +33,8 @@ int line_of(const toml::source_region &region, int otherwise)
     return region.begin.line > 0 ? static_cast<int>(region.begin.line) : otherwise;
 }
 
+/* As deep as the document is nested, which toml++ limits.
+ * NOLINTBEGIN(misc-no-recursion) */
 bn_toml_node copy_node(const toml::node &from, int outer_line);
 
 void copy_table(bn_toml_node &to, const toml::table &table)
@@ -81,6 +83,8 @@ bn_toml_node copy_node(const toml::node &from, int outer_line)
     }
     return to;
 }
+
+/* NOLINTEND(misc-no-recursion) */
 
 /* "Error while parsing table header: expected ']', saw '\n'" without its first three words, in one
  * line. */

@@ -124,13 +124,17 @@ static void test_a_wrong_set_names_itself_and_the_nearest_knob(void **state)
     const char *bad[][2] = {
         {"optim.rl=1", "--set optim.rl=1: there is no knob 'optim.rl'; did you mean 'optim.lr'?"},
         {"optim.lr", "--set must be knob=value, such as optim.lr=1e-3, is 'optim.lr'"},
+        {"resources.jobs=-1",
+         "--set resources.jobs=-1: 'resources.jobs' must be a whole number from 0 to 4096, is -1"},
+        {"data.path=no/such",
+         "--set data.path=no/such: 'data.path': there is no file 'no/such' here"},
         {"optim.lr=-1", "--set optim.lr=-1: 'optim.lr' must be from 0 to 10, is -1"},
     };
     put("s.toml", LR);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         bn_spec spec;
         bn_error err = {0};
-        assert_int_equal(bn_spec_read(&spec, "s.toml", &bad[i][0], 1, &err), BN_EINVAL);
+        assert_int_not_equal(bn_spec_read(&spec, "s.toml", &bad[i][0], 1, &err), BN_OK);
         assert_string_equal(err.text, bad[i][1]);
     }
 }
@@ -276,34 +280,38 @@ static int check_case(const char *folder)
 static void test_every_mistake_is_one_line_with_its_place(void **state)
 {
     (void)state;
-    DIR *dir = opendir(BN_CASES);
-    assert_non_null(dir);
-    int cases = 0, wrong = 0;
-    for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
-        if (entry->d_name[0] == '.') continue;
-        wrong += check_case(entry->d_name);
-        cases++;
+    struct dirent **entries = NULL;
+    int count = scandir(BN_CASES, &entries, NULL, alphasort), wrong = 0;
+    for (int i = 0; i < count; i++) {
+        if (entries[i]->d_name[0] != '.') wrong += check_case(entries[i]->d_name);
+        free(entries[i]);
     }
-    closedir(dir);
+    free(entries);
     assert_int_equal(wrong, 0);
-    assert_true(cases >= 30);
+    assert_true(count >= 50);
+}
+
+static void check_sweep(const char *file)
+{
+    char path[512];
+    bn_spec spec;
+    bn_error err = {0};
+    (void)snprintf(path, sizeof path, "%s/%s", BN_SWEEPS, file);
+    if (bn_spec_read(&spec, path, NULL, 0, &err) != BN_OK) fail_msg("%s", err.text);
+    bn_spec_release(&spec);
 }
 
 static void test_the_sweeps_that_come_with_the_program_are_right(void **state)
 {
     (void)state;
-    DIR *dir = opendir(BN_SWEEPS);
-    assert_non_null(dir);
-    for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
-        if (!strstr(entry->d_name, ".toml")) continue;
-        char path[512];
-        bn_spec spec;
-        bn_error err = {0};
-        (void)snprintf(path, sizeof path, "%s/%s", BN_SWEEPS, entry->d_name);
-        if (bn_spec_read(&spec, path, NULL, 0, &err) != BN_OK) fail_msg("%s", err.text);
-        bn_spec_release(&spec);
+    struct dirent **entries = NULL;
+    int count = scandir(BN_SWEEPS, &entries, NULL, alphasort);
+    assert_true(count > 4);
+    for (int i = 0; i < count; i++) {
+        if (strstr(entries[i]->d_name, ".toml")) check_sweep(entries[i]->d_name);
+        free(entries[i]);
     }
-    closedir(dir);
+    free(entries);
 }
 
 int main(void)

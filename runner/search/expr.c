@@ -72,7 +72,7 @@ static bool compare(bn_expr_op op, worth a, worth b)
     if (a.kind != b.kind || a.kind == BN_SETTING_NONE) return false;
     double left = a.number, right = b.number;
     if (a.kind == BN_SETTING_TEXT) {
-        left = strcmp(a.text, b.text);
+        left = (double)strcmp(a.text, b.text);
         right = 0;
     }
     if (op == BN_EXPR_LESS) return left < right;
@@ -127,7 +127,9 @@ static double (*const PAIR_FUNCTIONS[])(double, double) = {add,    subtract, mul
                                                            modulo, pow,      least,    most};
 static double (*const FUNCTIONS[])(double) = {minus, log, exp, sqrt, nearbyint, floor, ceil, fabs};
 
-static worth evaluate(const evaluation *e, int node);
+/* Recursion is as deep as the formula is nested: BN_EXPR_DEPTH_MAX levels. */
+/* NOLINTBEGIN(misc-no-recursion) */
+static worth evaluate(const evaluation *e, int index);
 
 static const bn_expr_node *node_at(const evaluation *e, int node)
 {
@@ -218,12 +220,14 @@ static worth evaluate(const evaluation *e, int index)
     return evaluate_numbers(e, node);
 }
 
+/* NOLINTEND(misc-no-recursion) */
+
 bn_setting bn_expr_value(const bn_expr *expr, bn_expr_lookup lookup, const void *self)
 {
     bn_setting names[BN_EXPR_NAMES_MAX];
     for (int i = 0; i < expr->name_count; i++) {
-        if (!lookup(self, bn_expr_name(expr, (size_t)i), &names[i]))
-            names[i].kind = BN_SETTING_NONE;
+        bool known = lookup(self, bn_expr_name(expr, (size_t)i), &names[i]);
+        if (!known) names[i].kind = BN_SETTING_NONE;
     }
     evaluation e = {.expr = expr, .names = names};
     worth value = evaluate(&e, expr->root);

@@ -141,6 +141,8 @@ static int keep_word(parser *p)
     return offset;
 }
 
+/* Recursive descent; `depth` ends it after BN_EXPR_DEPTH_MAX levels. */
+/* NOLINTBEGIN(misc-no-recursion) */
 static bn_status parse_or(parser *p, int *out);
 
 /* Items between commas up to `close`; their nodes are chained behind *first. */
@@ -398,6 +400,8 @@ static bn_status parse_or(parser *p, int *out)
     p->depth--;
     return status;
 }
+
+/* NOLINTEND(misc-no-recursion) */
 
 static bn_status parse_all(parser *p)
 {

@@ -16,8 +16,8 @@ typedef struct bn_grid {
 /* BN_EINVAL: a parameter without end of values, or more than BN_CELLS_MAX combinations. */
 BN_MUST_CHECK bn_status bn_grid_init(bn_grid *grid, const bn_space *space, bn_error *err);
 
-/* Combination number `number` (a bn_candidate). */
-void bn_grid_candidate(const void *grid, int64_t number, bn_point *out);
+/* Combination number `number` (a bn_candidate; self is a bn_grid). */
+void bn_grid_candidate(const void *self, int64_t number, bn_point *out);
 
 /* Puts `numbers`, `count` of them, in an order that only the seed decides; negative ones stay in
  * front. */

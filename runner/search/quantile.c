@@ -29,17 +29,23 @@ static double quantile_start(double u)
            (((((b[0] * r + b[1]) * r + b[2]) * r + b[3]) * r + b[4]) * r + 1.0);
 }
 
-double bn_normal_quantile(double u)
+/* u in (0, 0.5]. */
+static double lower_quantile(double u)
 {
-    if (u <= 0) return -INFINITY;
-    if (u >= 1) return INFINITY;
-    if (u > 0.5) return -bn_normal_quantile(1.0 - u);
     double x = quantile_start(u);
     if (x < -37) return x; /* exp below would overflow; nine digits are plenty out there */
     /* One step of Halley's method takes nine digits to sixteen. */
     double error = 0.5 * erfc(-x * SQRT_HALF) - u;
     double step = error * SQRT_TWO_PI * exp(0.5 * x * x);
     return x - step / (1.0 + 0.5 * x * step);
+}
+
+double bn_normal_quantile(double u)
+{
+    if (u <= 0) return -INFINITY;
+    if (u >= 1) return INFINITY;
+    if (u > 0.5) return -lower_quantile(1.0 - u);
+    return lower_quantile(u);
 }
 
 double bn_erfcx(double x)
@@ -89,11 +95,12 @@ static double log_gamma(double x)
     static const double k[] = {0.99999999999980993,  676.5203681218851,     -1259.1392167224028,
                                771.32342877765313,   -176.61502916214059,   12.507343278686905,
                                -0.13857109526572012, 9.9843695780195716e-6, 1.5056327351493116e-7};
-    if (x < 0.5)
-        return log(3.14159265358979323846 / sin(3.14159265358979323846 * x)) - log_gamma(1 - x);
-    double sum = k[0], t = x - 1.0 + 7.5;
-    for (int i = 1; i < 9; i++) sum += k[i] / (x - 1.0 + i);
-    return log(SQRT_TWO_PI) + (x - 0.5) * log(t) - t + log(sum);
+    /* Gamma(x) = Gamma(x + 1) / x: the approximation is good from 1/2 on. */
+    double z = x < 0.5 ? x + 1.0 : x;
+    double sum = k[0], t = z - 1.0 + 7.5;
+    for (int i = 1; i < 9; i++) sum += k[i] / (z - 1.0 + i);
+    double result = log(SQRT_TWO_PI) + (z - 0.5) * log(t) - t + log(sum);
+    return x < 0.5 ? result - log(x) : result;
 }
 
 double bn_beta_cdf(double x, double a, double b)

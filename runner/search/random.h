@@ -15,7 +15,7 @@ typedef struct bn_random {
 
 void bn_random_init(bn_random *random, const bn_space *space, uint64_t seed);
 
-/* Draw number `number` (a bn_candidate). */
-void bn_random_candidate(const void *random, int64_t number, bn_point *out);
+/* Draw number `number` (a bn_candidate; self is a bn_random). */
+void bn_random_candidate(const void *self, int64_t number, bn_point *out);
 
 #endif

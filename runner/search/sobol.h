@@ -36,7 +36,7 @@ typedef struct bn_sobol_points {
 
 void bn_sobol_points_init(bn_sobol_points *points, const bn_space *space, uint64_t seed);
 
-/* Point number `number` (a bn_candidate). */
-void bn_sobol_candidate(const void *points, int64_t number, bn_point *out);
+/* Point number `number` (a bn_candidate; self is a bn_sobol_points). */
+void bn_sobol_candidate(const void *self, int64_t number, bn_point *out);
 
 #endif
