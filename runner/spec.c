@@ -115,7 +115,7 @@ static bn_status read_parts(bn_spec_reader *reader)
     }
     if (status == BN_OK && !*reader->spec->method) {
         status =
-            bn_spec_fail(reader, 1, "'method' is missing; expected one of grid, random, sobol");
+            bn_spec_fail(reader, 1, "'method' is missing; expected one of grid, random, sobol, tpe, gp, bayes");
     }
     for (size_t i = 0; i < sizeof parts / sizeof parts[0] && status == BN_OK; i++) {
         status = parts[i](reader);

@@ -16,7 +16,7 @@ static const bn_spec_key KEYS[] = {
     {"description", BN_KEY_TEXT, FIELD(description), 0, 0, NULL},
     {"project", BN_KEY_TEXT, FIELD(project), 0, 0, NULL},
     {"entity", BN_KEY_TEXT, FIELD(entity), 0, 0, NULL},
-    {"method", BN_KEY_CHOICE, FIELD(method), 0, 0, "grid|random|sobol"},
+    {"method", BN_KEY_CHOICE, FIELD(method), 0, 0, "grid|random|sobol|tpe|gp|bayes"},
     {"order", BN_KEY_CHOICE, FIELD(order), 0, 0, "grid|shuffle|sobol"},
     {"metric", BN_KEY_PART, 0, 0, 0, 0, NULL},
     {"metric.name", BN_KEY_TEXT, FIELD(metric), 0, 0, NULL},

@@ -5,11 +5,12 @@
 
 #include "engine/base/nearest.h"
 #include "runner/search/grid.h"
+#include "runner/search/learn.h"
 #include "runner/search/random.h"
 #include "runner/search/sobol.h"
 #include "runner/search/walk.h"
 
-static const char *const METHODS[] = {"grid", "random", "sobol"};
+static const char *const METHODS[] = {"grid", "random", "sobol", "tpe", "gp", "bayes"};
 enum { METHOD_COUNT = sizeof METHODS / sizeof METHODS[0] };
 
 struct bn_search {
@@ -17,6 +18,8 @@ struct bn_search {
     bn_grid grid;
     bn_random random;
     bn_sobol_points sobol;
+    bn_learn learn;
+    bool learns;
     bool finite; /* the whole walk is made: its length is the number of configurations */
 };
 
@@ -71,10 +74,17 @@ static bn_status open_method(bn_search *search, const bn_search_options *options
         bn_sobol_points_init(&search->sobol, search->walk.space, options->seed);
         return open_endless(search, bn_sobol_candidate, &search->sobol);
     }
+    static const char *const learners[] = {"tpe", "gp", "bayes"}; /* in the order of bn_learner */
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(method, learners[i]) != 0) continue;
+        bn_learn_init(&search->learn, (bn_learner)i, search->walk.space, options->seed);
+        search->learns = true;
+        return BN_OK;
+    }
     const char *near = bn_nearest(method, METHODS, METHOD_COUNT, sizeof METHODS[0]);
     return bn_fail(err, BN_EINVAL, "there is no method '%.40s'%s%s%s", method,
-                   near ? "; did you mean '" : "; expected grid, random or sobol", near ? near : "",
-                   near ? "'?" : "");
+                   near ? "; did you mean '" : "; expected grid, random, sobol, tpe, gp or bayes",
+                   near ? near : "", near ? "'?" : "");
 }
 
 bn_status bn_search_open(bn_search **out, const bn_space *space, const bn_search_options *options,
@@ -109,8 +119,7 @@ int64_t bn_search_count(const bn_search *search)
 
 bool bn_search_learns(const bn_search *search)
 {
-    (void)search;
-    return false;
+    return search->learns;
 }
 
 void bn_search_tally_of(const bn_search *search, bn_search_tally *out)
@@ -121,14 +130,20 @@ void bn_search_tally_of(const bn_search *search, bn_search_tally *out)
 bn_status bn_search_suggest(bn_search *search, int64_t index, const bn_trial *trials, size_t count,
                             bn_point *out, bn_error *err)
 {
-    (void)trials;
-    (void)count;
-    bn_status status = bn_walk_extend(&search->walk, (size_t)index + 1, err);
-    if (status != BN_OK) return status;
-    if ((size_t)index >= search->walk.accepted_count) {
-        return bn_fail(err, BN_ENOENT, "the search space has only %zu points",
-                       search->walk.accepted_count);
+    bn_walk *walk = &search->walk;
+    if (search->learns && (size_t)index >= walk->first_count) {
+        return bn_learn_suggest(&search->learn, index, trials, count, walk, out, err);
     }
-    bn_walk_point(&search->walk, (size_t)index, out);
+    if (search->learns) {
+        *out = walk->first[index];
+        return BN_OK;
+    }
+    bn_status status = bn_walk_extend(walk, (size_t)index + 1, err);
+    if (status != BN_OK) return status;
+    if ((size_t)index >= walk->accepted_count) {
+        return bn_fail(err, BN_ENOENT, "the search space has only %zu points",
+                       walk->accepted_count);
+    }
+    bn_walk_point(walk, (size_t)index, out);
     return BN_OK;
 }

@@ -40,7 +40,7 @@ typedef struct bn_search_tally {
 } bn_search_tally;
 
 typedef struct bn_search_options {
-    const char *method; /* "grid" "random" "sobol" */
+    const char *method; /* "grid" "random" "sobol" "tpe" "gp" "bayes" */
     const char *order;  /* of a grid: "grid" "shuffle" "sobol"; NULL or "": "grid" */
     uint64_t seed;
     const bn_point *enqueue; /* suggested first, complete; borrowed until close */

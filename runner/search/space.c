@@ -174,6 +174,51 @@ void bn_parameter_at(const bn_parameter *p, double u, bn_setting *out)
     }
 }
 
+/* Standard normal distribution function. */
+static double normal_cdf(double x)
+{
+    return 0.5 * erfc(-x * 0.70710678118654752440);
+}
+
+static double quantile_of(const bn_parameter *p, double x)
+{
+    switch (p->dist) {
+    case BN_DIST_UNIFORM:
+    case BN_DIST_Q_UNIFORM:
+    case BN_DIST_INT_UNIFORM:
+        return (x - p->min) / (p->max - p->min);
+    case BN_DIST_LOG_UNIFORM:
+    case BN_DIST_Q_LOG_UNIFORM:
+        return (log(x) - p->min) / (p->max - p->min);
+    case BN_DIST_LOG_UNIFORM_VALUES:
+    case BN_DIST_Q_LOG_UNIFORM_VALUES:
+    case BN_DIST_INV_LOG_UNIFORM_VALUES:
+        return log(x / p->min) / log(p->max / p->min);
+    case BN_DIST_INV_LOG_UNIFORM:
+        return (log(x) + p->max) / (p->max - p->min);
+    case BN_DIST_NORMAL:
+    case BN_DIST_Q_NORMAL:
+        return normal_cdf((x - p->mu) / p->sigma);
+    case BN_DIST_LOG_NORMAL:
+    case BN_DIST_Q_LOG_NORMAL:
+        return normal_cdf((log(x) - p->mu) / p->sigma);
+    case BN_DIST_BETA:
+    case BN_DIST_Q_BETA:
+        return bn_beta_cdf(x, p->a, p->b);
+    case BN_DIST_CONSTANT:
+    case BN_DIST_CATEGORICAL:
+        break;
+    }
+    return 0;
+}
+
+double bn_parameter_quantile(const bn_parameter *p, double number)
+{
+    double u = quantile_of(p, number);
+    return isnan(u) ? 0
+                    : fmin(fmax(u, 0), 1); /* rounding may give 0, whose logarithm is no number */
+}
+
 /* First and last multiple of q that a bounded rounded distribution can give. */
 static void step_range(const bn_parameter *p, double *first, double *last)
 {

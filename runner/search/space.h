@@ -90,6 +90,9 @@ const char *const *bn_dist_names(size_t *count);
  * rounds. */
 void bn_parameter_at(const bn_parameter *parameter, double u, bn_setting *out);
 
+/* The quantile at which a distribution over numbers has this value, in [0, 1]. */
+double bn_parameter_quantile(const bn_parameter *parameter, double number);
+
 /* How many values it can take in a grid, 0: continuous and without grid_points. At most
  * BN_CELLS_MAX are told. */
 enum { BN_CELLS_MAX = 1000000 };

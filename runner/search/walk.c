@@ -11,6 +11,12 @@ void bn_walk_release(bn_walk *walk)
     memset(walk, 0, sizeof *walk);
 }
 
+void bn_walk_forget(bn_walk *walk)
+{
+    if (walk->seen) memset(walk->seen, 0, walk->seen_size * sizeof *walk->seen);
+    walk->seen_count = 0;
+}
+
 /* The place of a hash in the table, or the free place where it belongs. */
 static size_t seen_place(const uint64_t *seen, size_t size, uint64_t hash)
 {

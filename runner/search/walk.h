@@ -41,6 +41,9 @@ BN_MUST_CHECK bn_status bn_walk_extend(bn_walk *walk, size_t count, bn_error *er
 /* Point number `index` of those accepted. */
 void bn_walk_point(const bn_walk *walk, size_t index, bn_point *out);
 
+/* Forgets what was taken; the memory stays. */
+void bn_walk_forget(bn_walk *walk);
+
 /* Marks a point as taken; false: it was already. BN_ENOMEM is told by *status. */
 bool bn_walk_take(bn_walk *walk, const bn_point *point, bn_status *status, bn_error *err);
 

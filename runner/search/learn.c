@@ -1,0 +1,224 @@
+#include "runner/search/learn.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/rng.h"
+#include "runner/search/acquire.h"
+#include "runner/search/tpe.h"
+
+void bn_learn_init(bn_learn *learn, bn_learner learner, const bn_space *space, uint64_t seed)
+{
+    *learn = (bn_learn){.learner = learner, .space = space};
+    bn_axes_init(&learn->axes, space);
+    bn_sobol_points_init(&learn->sobol, space, seed);
+    learn->key = bn_rng_key(seed, "learn", 0);
+}
+
+static bool is_finished(const bn_trial *trial)
+{
+    return trial->state == BN_TRIAL_COMPLETE || trial->state == BN_TRIAL_PRUNED;
+}
+
+/* A point that completes, breaks no constraint and is new. */
+static bool is_usable(const bn_learn *learn, const double *x, bn_walk *taken, bn_point *out,
+                      bn_status *status, bn_error *err)
+{
+    if (bn_axes_decode(&learn->axes, learn->space, x, out) >= 0) return false;
+    return bn_walk_take(taken, out, status, err);
+}
+
+/* Rows of coordinates, best first: the first usable one. */
+static bool first_usable(const bn_learn *learn, const double *rows, int count, bn_walk *taken,
+                         bn_point *out, bn_status *status, bn_error *err)
+{
+    for (int i = 0; i < count && *status == BN_OK; i++) {
+        const double *x = rows + (ptrdiff_t)i * learn->axes.count;
+        if (is_usable(learn, x, taken, out, status, err)) return true;
+    }
+    return false;
+}
+
+/* The Sobol point of that number or, when it is of no use, the first usable random one. */
+static bn_status suggest_spread(const bn_learn *learn, int64_t index, bn_walk *taken, bn_point *out,
+                                bn_error *err)
+{
+    bn_status status = BN_OK;
+    uint64_t key = bn_rng_key(learn->key, "instead", (uint64_t)index);
+    bn_sobol_candidate(&learn->sobol, index, out);
+    if (bn_space_complete(learn->space, out) < 0 && bn_walk_take(taken, out, &status, err)) {
+        return BN_OK;
+    }
+    for (uint64_t i = 0; i < BN_WALK_TRIES && status == BN_OK; i++) {
+        for (int a = 0; a < learn->sobol.axes; a++) {
+            double u = bn_rng_uniform(key, i * BN_SPACE_PARAMS_MAX + (uint64_t)a);
+            bn_space_choose_at(learn->space, learn->sobol.leads[a], u, out);
+        }
+        if (bn_space_complete(learn->space, out) >= 0) continue;
+        if (bn_walk_take(taken, out, &status, err)) return BN_OK;
+    }
+    if (status != BN_OK) return status;
+    return bn_fail(err, BN_ENOENT, "no untried point of the search space was found");
+}
+
+static bool suggest_tpe(const bn_learn *learn, const bn_tpe_data *data, int64_t index,
+                        bn_walk *taken, bn_point *out, bn_status *status, bn_error *err)
+{
+    enum { ATTEMPTS = 8 };
+    double *rows = malloc(BN_TPE_CANDIDATES * (size_t)learn->axes.count * sizeof *rows);
+    bool found = false;
+    if (!rows) *status = bn_fail(err, BN_ENOMEM, "too little memory for candidates");
+    for (uint64_t attempt = 0; attempt < ATTEMPTS && *status == BN_OK && !found; attempt++) {
+        uint64_t key = bn_rng_key(bn_rng_key(learn->key, "tpe", (uint64_t)index), "try", attempt);
+        *status = bn_tpe_propose(data, key, rows, err);
+        if (*status != BN_OK) break;
+        found = first_usable(learn, rows, BN_TPE_CANDIDATES, taken, out, status, err);
+    }
+    free(rows);
+    return found;
+}
+
+/* What the process is told: larger is better, mean 0, deviation 1. */
+typedef struct scaling {
+    double mean, deviation, worst;
+} scaling;
+
+/* Failures and what diverged count as the worst that was seen. A pruned run had more to gain, but
+ * was not better than the worst. */
+static double value_of(const bn_trial *trial, double worst)
+{
+    if (trial->state == BN_TRIAL_FAILED || !isfinite(trial->value)) return worst;
+    return trial->state == BN_TRIAL_PRUNED ? fmin(trial->value, worst) : trial->value;
+}
+
+static scaling scale_of(const bn_trial *trials, size_t count)
+{
+    scaling s = {.worst = -INFINITY, .deviation = 1};
+    double sum = 0, squares = 0, n = 0;
+    for (size_t i = 0; i < count; i++) {
+        bool known = trials[i].state == BN_TRIAL_COMPLETE && isfinite(trials[i].value);
+        if (known) s.worst = fmax(s.worst, trials[i].value);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (trials[i].state == BN_TRIAL_RUNNING) continue;
+        double value = value_of(&trials[i], s.worst);
+        sum += value;
+        squares += value * value;
+        n++;
+    }
+    if (n == 0 || !isfinite(s.worst)) return s;
+    s.mean = sum / n;
+    double variance = squares / n - s.mean * s.mean;
+    if (variance > 1e-12 * squares / n) s.deviation = sqrt(variance);
+    return s;
+}
+
+/* Of more than these the oldest are left out; running ones need room too. */
+enum { TOLD_MAX = BN_GP_POINTS_MAX - 64 };
+
+/* Adds what is known; the best value and the incumbent's row. */
+static void tell(bn_gp *gp, const bn_tpe_data *data, const scaling *s, bn_acquire *acquire)
+{
+    size_t known = 0;
+    acquire->best = -INFINITY;
+    for (size_t i = 0; i < data->count; i++) known += data->trials[i].state != BN_TRIAL_RUNNING;
+    for (size_t i = 0; i < data->count; i++) {
+        const bn_trial *trial = &data->trials[i];
+        const double *x = data->x + i * (size_t)data->axes->count;
+        if (trial->state == BN_TRIAL_RUNNING || known-- > TOLD_MAX) continue;
+        double y = -(value_of(trial, s->worst) - s->mean) / s->deviation;
+        double variance = 0;
+        if (trial->replicates > 1 && isfinite(trial->variance)) {
+            variance = trial->variance / trial->replicates / (s->deviation * s->deviation);
+        }
+        bn_gp_add(gp, x, y, variance);
+        if (y <= acquire->best) continue;
+        acquire->best = y;
+        acquire->incumbent = x;
+    }
+}
+
+/* Running trials count as what the process expects of them, so that others look elsewhere. */
+static void believe(bn_gp *gp, const bn_tpe_data *data)
+{
+    for (size_t i = 0; i < data->count && gp->count < gp->stride; i++) {
+        const double *x = data->x + i * (size_t)data->axes->count;
+        double mean, deviation;
+        if (data->trials[i].state != BN_TRIAL_RUNNING) continue;
+        bn_gp_predict(gp, x, &mean, &deviation);
+        bn_gp_add(gp, x, mean, 0);
+        if (!bn_gp_factor(gp)) { /* it stands on another point: nothing to learn from it */
+            gp->count--;
+            (void)bn_gp_factor(gp);
+        }
+    }
+}
+
+static bool suggest_gp(const bn_learn *learn, const bn_tpe_data *data, int64_t index,
+                       bn_walk *taken, bn_point *out, bn_status *status, bn_error *err)
+{
+    bn_gp gp = {0};
+    bool found = false;
+    scaling s = scale_of(data->trials, data->count);
+    if (!isfinite(s.worst)) return false;
+    double *rows = malloc(BN_ACQUIRE_PROPOSALS * (size_t)learn->axes.count * sizeof *rows);
+    if (!rows) *status = bn_fail(err, BN_ENOMEM, "too little memory for candidates");
+    size_t points = data->count < BN_GP_POINTS_MAX ? data->count : BN_GP_POINTS_MAX;
+    if (*status == BN_OK) *status = bn_gp_open(&gp, data->axes, (int)points, err);
+    if (*status == BN_OK) {
+        bn_acquire acquire = {.gp = &gp, .key = bn_rng_key(learn->key, "gp", (uint64_t)index)};
+        tell(&gp, data, &s, &acquire);
+        bn_gp_fit(&gp);
+        if (bn_gp_factor(&gp)) {
+            believe(&gp, data);
+            int count = bn_acquire_propose(&acquire, rows, status, err);
+            found = first_usable(learn, rows, count, taken, out, status, err);
+        }
+    }
+    bn_gp_close(&gp);
+    free(rows);
+    return found;
+}
+
+static bool use_gp(const bn_learn *learn, size_t finished)
+{
+    if (learn->learner == BN_LEARNER_BAYES) {
+        return finished <= BN_BAYES_GP_MAX && learn->axes.groups == 1;
+    }
+    return learn->learner == BN_LEARNER_GP;
+}
+
+static bn_status suggest_learned(const bn_learn *learn, int64_t index, const bn_tpe_data *data,
+                                 bn_walk *taken, bn_point *out, bn_error *err)
+{
+    size_t finished = 0;
+    for (size_t i = 0; i < data->count; i++) finished += is_finished(&data->trials[i]);
+    size_t startup = learn->axes.count > 5 ? 2 * (size_t)learn->axes.count : 10;
+    bn_status status = BN_OK;
+    bool found = false;
+    if (finished >= startup && learn->axes.count > 0) {
+        found = use_gp(learn, finished) ? suggest_gp(learn, data, index, taken, out, &status, err)
+                                        : suggest_tpe(learn, data, index, taken, out, &status, err);
+    }
+    if (found || status != BN_OK) return status;
+    return suggest_spread(learn, index, taken, out, err);
+}
+
+bn_status bn_learn_suggest(const bn_learn *learn, int64_t index, const bn_trial *trials,
+                           size_t count, bn_walk *taken, bn_point *out, bn_error *err)
+{
+    size_t dims = (size_t)learn->axes.count;
+    double *x = malloc((count * dims + 1) * sizeof *x);
+    if (!x) return bn_fail(err, BN_ENOMEM, "too little memory for %zu trials", count);
+    bn_tpe_data data = {.axes = &learn->axes, .trials = trials, .x = x, .count = count};
+    bn_status status = BN_OK;
+    bn_walk_forget(taken);
+    for (size_t i = 0; i < count && status == BN_OK; i++) {
+        bn_axes_encode(&learn->axes, learn->space, &trials[i].point, x + i * dims);
+        (void)bn_walk_take(taken, &trials[i].point, &status, err);
+    }
+    if (status == BN_OK) status = suggest_learned(learn, index, &data, taken, out, err);
+    free(x);
+    return status;
+}
