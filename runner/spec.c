@@ -1,5 +1,6 @@
 #include "runner/spec.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,19 @@ void bn_spec_release(bn_spec *spec)
     memset(spec, 0, sizeof *spec);
 }
 
+bn_pruner bn_spec_pruner(const bn_spec *spec)
+{
+    const bn_early *early = &spec->early;
+    return (bn_pruner){.type = early->type,
+                       .maximize = spec->maximize,
+                       .min_iter = early->min_iter,
+                       .max_iter = early->max_iter,
+                       .s = early->s,
+                       .eta = early->eta,
+                       .strict = early->strict,
+                       .threshold = early->threshold};
+}
+
 static void set_defaults(bn_spec *spec, const char *file)
 {
     memset(spec, 0, sizeof *spec);
@@ -26,6 +40,7 @@ static void set_defaults(bn_spec *spec, const char *file)
     spec->replicates = 1;
     spec->resources.grace_s = 30;
     spec->early.eta = 3;
+    spec->early.threshold = NAN;
     spec->early.strict = true; /* as wandb's schema has it */
     bn_config_init(&spec->config);
     const char *slash = strrchr(file, '/');
@@ -95,6 +110,14 @@ static bn_status check_early(const bn_spec_reader *reader)
                             "'early_terminate.type' is missing; expected one of "
                             "hyperband, asha, median, threshold");
     }
+    bool asha = strcmp(early->type, "asha") == 0;
+    if (asha && early->min_iter == 0) {
+        return bn_spec_fail(reader, line, "asha must have 'min_iter', the step of its first rung");
+    }
+    if (strcmp(early->type, "threshold") == 0 && isnan(early->threshold)) {
+        return bn_spec_fail(reader, line,
+                            "threshold must have 'threshold', the worst value allowed");
+    }
     bool bands = early->min_iter > 0 || (early->max_iter > 0 && early->s > 0);
     if (strcmp(early->type, "hyperband") == 0 && !bands) {
         return bn_spec_fail(reader, line, "hyperband must have 'min_iter', or 'max_iter' and 's'");
@@ -114,8 +137,8 @@ static bn_status read_parts(bn_spec_reader *reader)
         status = read_section(reader, sections[i]);
     }
     if (status == BN_OK && !*reader->spec->method) {
-        status =
-            bn_spec_fail(reader, 1, "'method' is missing; expected one of grid, random, sobol, tpe, gp, bayes");
+        status = bn_spec_fail(
+            reader, 1, "'method' is missing; expected one of grid, random, sobol, tpe, gp, bayes");
     }
     for (size_t i = 0; i < sizeof parts / sizeof parts[0] && status == BN_OK; i++) {
         status = parts[i](reader);

@@ -11,6 +11,7 @@
 
 #include "engine/base/status.h"
 #include "engine/config.h"
+#include "runner/search/pruner.h"
 #include "runner/search/search.h"
 
 enum { BN_SPEC_ARGS_MAX = 64, BN_SPEC_BYTES_MAX = 1 << 20 };
@@ -83,6 +84,9 @@ void bn_spec_release(bn_spec *spec); /* {0} is fine */
  * twins pair. */
 BN_MUST_CHECK bn_status bn_spec_config(const bn_spec *spec, const bn_point *point, int replicate,
                                        bn_config *out, bn_error *err);
+
+/* [early_terminate], for bn_pruner_judge; borrows from spec. */
+bn_pruner bn_spec_pruner(const bn_spec *spec);
 
 /* "ternary-lr1e-3-s0": from what varies, at most 64 bytes, unique within the sweep by its number.
  */

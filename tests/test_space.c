@@ -133,6 +133,35 @@ static void test_text_from_people_becomes_what_it_looks_like(void **state)
     assert_true(bn_setting_equal(&whole, &real));
 }
 
+static void test_points_are_read_back_from_the_json_of_their_runs(void **state)
+{
+    (void)state;
+    bn_setting words[3] = {bn_setting_of_text("8"), bn_setting_of_text("a \"b\"\n\\"),
+                           bn_setting_of_text("data/x.txt")};
+    bn_space space = {.count = 2};
+    space.params[0] =
+        (bn_parameter){.name = "w", .dist = BN_DIST_CATEGORICAL, .values = words, .value_count = 3};
+    space.params[1] = (bn_parameter){.name = "lr", .dist = BN_DIST_UNIFORM, .max = 1};
+    bn_point point = {0};
+    for (int i = 0; i < 3; i++) {
+        bn_text text = {0};
+        bn_json json = {.text = &text};
+        bn_setting_json(&words[i], &json);
+        assert_true(bn_point_set_json(&space, &point, "w", text.data));
+        assert_string_equal(point.values[0].text, words[i].text);
+        bn_text_release(&text);
+    }
+    assert_true(bn_point_set_json(&space, &point, "w", "8"));
+    assert_string_equal(point.values[0].text, "8");
+    assert_true(bn_point_set_json(&space, &point, "w", "\"/home/me/data/x.txt\""));
+    assert_string_equal(point.values[0].text, "data/x.txt");
+    assert_true(bn_point_set_json(&space, &point, "lr", "0.001"));
+    assert_true(point.values[1].number == 0.001);
+    assert_false(bn_point_set_json(&space, &point, "w", "\"other\""));
+    assert_false(bn_point_set_json(&space, &point, "lr", "\"fast\""));
+    assert_false(bn_point_set_json(&space, &point, "none", "1"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -143,6 +172,7 @@ int main(void)
         cmocka_unit_test(test_whole_steps_are_counted_and_listed),
         cmocka_unit_test(test_any_quantile_lies_in_its_bounds),
         cmocka_unit_test(test_quantiles_invert_their_distribution),
+        cmocka_unit_test(test_points_are_read_back_from_the_json_of_their_runs),
         cmocka_unit_test(test_text_from_people_becomes_what_it_looks_like),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

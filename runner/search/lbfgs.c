@@ -92,11 +92,12 @@ static bool step(state *st)
     const bn_lbfgs *p = st->problem;
     vector x, gradient;
     /* The first step has no curvature to go by: at most a unit of change. */
-    double length = 1;
+    double length = 2.5;
     if (st->pairs == 0) {
-        length = fmin(1, 1 / sqrt(dot(p->dims, st->gradient, st->gradient) + 1e-300));
+        length *= fmin(1, 1 / sqrt(dot(p->dims, st->gradient, st->gradient) + 1e-300));
     }
-    for (int halvings = 0; halvings < HALVINGS_MAX; halvings++, length *= 0.4) {
+    for (int halvings = 0; halvings < HALVINGS_MAX; halvings++) {
+        length *= 0.4;
         double promised = 0;
         for (int i = 0; i < p->dims; i++) {
             x[i] = fmin(fmax(st->x[i] + length * st->direction[i], p->low[i]), p->high[i]);

@@ -21,59 +21,62 @@ static bool is_finished(const bn_trial *trial)
     return trial->state == BN_TRIAL_COMPLETE || trial->state == BN_TRIAL_PRUNED;
 }
 
-/* A point that completes, breaks no constraint and is new. */
-static bool is_usable(const bn_learn *learn, const double *x, bn_walk *taken, bn_point *out,
-                      bn_status *status, bn_error *err)
+/* One suggestion in the making. */
+typedef struct task {
+    const bn_learn *learn;
+    const bn_tpe_data *data;
+    int64_t index;
+    bn_walk *taken;
+    bn_point *out;
+    bn_status status;
+    bn_error *err;
+} task;
+
+/* Takes the point if it is new. */
+static bool take(task *t)
 {
-    if (bn_axes_decode(&learn->axes, learn->space, x, out) >= 0) return false;
-    return bn_walk_take(taken, out, status, err);
+    return bn_walk_take(t->taken, t->out, &t->status, t->err);
 }
 
-/* Rows of coordinates, best first: the first usable one. */
-static bool first_usable(const bn_learn *learn, const double *rows, int count, bn_walk *taken,
-                         bn_point *out, bn_status *status, bn_error *err)
+/* Rows of coordinates, best first: the first that completes, breaks no constraint and is new. */
+static bool first_usable(task *t, const double *rows, int count)
 {
-    for (int i = 0; i < count && *status == BN_OK; i++) {
-        const double *x = rows + (ptrdiff_t)i * learn->axes.count;
-        if (is_usable(learn, x, taken, out, status, err)) return true;
+    for (int i = 0; i < count && t->status == BN_OK; i++) {
+        const double *x = rows + (ptrdiff_t)i * t->learn->axes.count;
+        bool kept = bn_axes_decode(&t->learn->axes, t->learn->space, x, t->out) < 0;
+        if (kept && take(t)) return true;
     }
     return false;
 }
 
 /* The Sobol point of that number or, when it is of no use, the first usable random one. */
-static bn_status suggest_spread(const bn_learn *learn, int64_t index, bn_walk *taken, bn_point *out,
-                                bn_error *err)
+static void suggest_spread(task *t)
 {
-    bn_status status = BN_OK;
-    uint64_t key = bn_rng_key(learn->key, "instead", (uint64_t)index);
-    bn_sobol_candidate(&learn->sobol, index, out);
-    if (bn_space_complete(learn->space, out) < 0 && bn_walk_take(taken, out, &status, err)) {
-        return BN_OK;
-    }
-    for (uint64_t i = 0; i < BN_WALK_TRIES && status == BN_OK; i++) {
+    const bn_learn *learn = t->learn;
+    uint64_t key = bn_rng_key(learn->key, "instead", (uint64_t)t->index);
+    bn_sobol_candidate(&learn->sobol, t->index, t->out);
+    if (bn_space_complete(learn->space, t->out) < 0 && take(t)) return;
+    for (uint64_t i = 0; i < BN_WALK_TRIES && t->status == BN_OK; i++) {
         for (int a = 0; a < learn->sobol.axes; a++) {
             double u = bn_rng_uniform(key, i * BN_SPACE_PARAMS_MAX + (uint64_t)a);
-            bn_space_choose_at(learn->space, learn->sobol.leads[a], u, out);
+            bn_space_choose_at(learn->space, learn->sobol.leads[a], u, t->out);
         }
-        if (bn_space_complete(learn->space, out) >= 0) continue;
-        if (bn_walk_take(taken, out, &status, err)) return BN_OK;
+        if (bn_space_complete(learn->space, t->out) < 0 && take(t)) return;
     }
-    if (status != BN_OK) return status;
-    return bn_fail(err, BN_ENOENT, "no untried point of the search space was found");
+    if (t->status != BN_OK) return;
+    t->status = bn_fail(t->err, BN_ENOENT, "no untried point of the search space was found");
 }
 
-static bool suggest_tpe(const bn_learn *learn, const bn_tpe_data *data, int64_t index,
-                        bn_walk *taken, bn_point *out, bn_status *status, bn_error *err)
+static bool suggest_tpe(task *t)
 {
     enum { ATTEMPTS = 8 };
-    double *rows = malloc(BN_TPE_CANDIDATES * (size_t)learn->axes.count * sizeof *rows);
+    uint64_t key = bn_rng_key(t->learn->key, "tpe", (uint64_t)t->index);
+    double *rows = malloc(BN_TPE_CANDIDATES * (size_t)t->learn->axes.count * sizeof *rows);
     bool found = false;
-    if (!rows) *status = bn_fail(err, BN_ENOMEM, "too little memory for candidates");
-    for (uint64_t attempt = 0; attempt < ATTEMPTS && *status == BN_OK && !found; attempt++) {
-        uint64_t key = bn_rng_key(bn_rng_key(learn->key, "tpe", (uint64_t)index), "try", attempt);
-        *status = bn_tpe_propose(data, key, rows, err);
-        if (*status != BN_OK) break;
-        found = first_usable(learn, rows, BN_TPE_CANDIDATES, taken, out, status, err);
+    if (!rows) t->status = bn_fail(t->err, BN_ENOMEM, "too little memory for candidates");
+    for (uint64_t attempt = 0; attempt < ATTEMPTS && t->status == BN_OK && !found; attempt++) {
+        t->status = bn_tpe_propose(t->data, bn_rng_key(key, "try", attempt), rows, t->err);
+        found = t->status == BN_OK && first_usable(t, rows, BN_TPE_CANDIDATES);
     }
     free(rows);
     return found;
@@ -155,27 +158,29 @@ static void believe(bn_gp *gp, const bn_tpe_data *data)
     }
 }
 
-static bool suggest_gp(const bn_learn *learn, const bn_tpe_data *data, int64_t index,
-                       bn_walk *taken, bn_point *out, bn_status *status, bn_error *err)
+/* Proposals of a process that is open and empty. */
+static bool propose_gp(task *t, bn_gp *gp, const scaling *s, double *rows)
+{
+    bn_acquire acquire = {.gp = gp, .key = bn_rng_key(t->learn->key, "gp", (uint64_t)t->index)};
+    tell(gp, t->data, s, &acquire);
+    bn_gp_fit(gp);
+    if (!bn_gp_factor(gp)) return false;
+    believe(gp, t->data);
+    int count = bn_acquire_propose(&acquire, rows, &t->status, t->err);
+    return first_usable(t, rows, count);
+}
+
+static bool suggest_gp(task *t)
 {
     bn_gp gp = {0};
     bool found = false;
-    scaling s = scale_of(data->trials, data->count);
-    if (!isfinite(s.worst)) return false;
-    double *rows = malloc(BN_ACQUIRE_PROPOSALS * (size_t)learn->axes.count * sizeof *rows);
-    if (!rows) *status = bn_fail(err, BN_ENOMEM, "too little memory for candidates");
-    size_t points = data->count < BN_GP_POINTS_MAX ? data->count : BN_GP_POINTS_MAX;
-    if (*status == BN_OK) *status = bn_gp_open(&gp, data->axes, (int)points, err);
-    if (*status == BN_OK) {
-        bn_acquire acquire = {.gp = &gp, .key = bn_rng_key(learn->key, "gp", (uint64_t)index)};
-        tell(&gp, data, &s, &acquire);
-        bn_gp_fit(&gp);
-        if (bn_gp_factor(&gp)) {
-            believe(&gp, data);
-            int count = bn_acquire_propose(&acquire, rows, status, err);
-            found = first_usable(learn, rows, count, taken, out, status, err);
-        }
-    }
+    size_t points = t->data->count < BN_GP_POINTS_MAX ? t->data->count : BN_GP_POINTS_MAX;
+    scaling s = scale_of(t->data->trials, t->data->count);
+    if (!isfinite(s.worst)) return false; /* nothing but failures */
+    double *rows = malloc(BN_ACQUIRE_PROPOSALS * (size_t)t->learn->axes.count * sizeof *rows);
+    if (!rows) t->status = bn_fail(t->err, BN_ENOMEM, "too little memory for candidates");
+    if (t->status == BN_OK) t->status = bn_gp_open(&gp, t->data->axes, (int)points, t->err);
+    if (t->status == BN_OK) found = propose_gp(t, &gp, &s, rows);
     bn_gp_close(&gp);
     free(rows);
     return found;
@@ -189,36 +194,35 @@ static bool use_gp(const bn_learn *learn, size_t finished)
     return learn->learner == BN_LEARNER_GP;
 }
 
-static bn_status suggest_learned(const bn_learn *learn, int64_t index, const bn_tpe_data *data,
-                                 bn_walk *taken, bn_point *out, bn_error *err)
+static void suggest_learned(task *t)
 {
-    size_t finished = 0;
-    for (size_t i = 0; i < data->count; i++) finished += is_finished(&data->trials[i]);
-    size_t startup = learn->axes.count > 5 ? 2 * (size_t)learn->axes.count : 10;
-    bn_status status = BN_OK;
+    const bn_axes *axes = &t->learn->axes;
+    size_t finished = 0, startup = axes->count > 5 ? 2 * (size_t)axes->count : 10;
     bool found = false;
-    if (finished >= startup && learn->axes.count > 0) {
-        found = use_gp(learn, finished) ? suggest_gp(learn, data, index, taken, out, &status, err)
-                                        : suggest_tpe(learn, data, index, taken, out, &status, err);
+    for (size_t i = 0; i < t->data->count; i++) finished += is_finished(&t->data->trials[i]);
+    if (finished >= startup && axes->count > 0) {
+        found = use_gp(t->learn, finished) ? suggest_gp(t) : suggest_tpe(t);
     }
-    if (found || status != BN_OK) return status;
-    return suggest_spread(learn, index, taken, out, err);
+    if (!found && t->status == BN_OK) suggest_spread(t);
 }
 
-bn_status bn_learn_suggest(const bn_learn *learn, int64_t index, const bn_trial *trials,
-                           size_t count, bn_walk *taken, bn_point *out, bn_error *err)
+bn_status bn_learn_suggest(const bn_learn *learn, int64_t index, const bn_known *known,
+                           bn_walk *taken, bn_point *out, bn_error *err)
 {
     size_t dims = (size_t)learn->axes.count;
-    double *x = malloc((count * dims + 1) * sizeof *x);
-    if (!x) return bn_fail(err, BN_ENOMEM, "too little memory for %zu trials", count);
-    bn_tpe_data data = {.axes = &learn->axes, .trials = trials, .x = x, .count = count};
-    bn_status status = BN_OK;
+    double *x = malloc((known->count * dims + 1) * sizeof *x);
+    if (!x) return bn_fail(err, BN_ENOMEM, "too little memory for %zu trials", known->count);
+    bn_tpe_data data = {
+        .axes = &learn->axes, .trials = known->trials, .x = x, .count = known->count};
+    task t = {
+        .learn = learn, .data = &data, .index = index, .taken = taken, .out = out, .err = err};
     bn_walk_forget(taken);
-    for (size_t i = 0; i < count && status == BN_OK; i++) {
-        bn_axes_encode(&learn->axes, learn->space, &trials[i].point, x + i * dims);
-        (void)bn_walk_take(taken, &trials[i].point, &status, err);
+    for (size_t i = 0; i < known->count && t.status == BN_OK; i++) {
+        const bn_point *point = &known->trials[i].point;
+        bn_axes_encode(&learn->axes, learn->space, point, x + i * dims);
+        (void)bn_walk_take(taken, point, &t.status, err);
     }
-    if (status == BN_OK) status = suggest_learned(learn, index, &data, taken, out, err);
+    if (t.status == BN_OK) suggest_learned(&t);
     free(x);
-    return status;
+    return t.status;
 }

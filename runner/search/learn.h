@@ -25,10 +25,16 @@ typedef struct bn_learn {
 
 void bn_learn_init(bn_learn *learn, bn_learner learner, const bn_space *space, uint64_t seed);
 
-/* Configuration number `index`, after trials [count]. taken marks what was tried already.
+/* The trials of all lower numbers, in order. */
+typedef struct bn_known {
+    const bn_trial *trials;
+    size_t count;
+} bn_known;
+
+/* Configuration number `index`. taken marks what was tried already; it is filled anew.
  * BN_ENOENT: the space is exhausted. BN_ENOMEM. */
 BN_MUST_CHECK bn_status bn_learn_suggest(const bn_learn *learn, int64_t index,
-                                         const bn_trial *trials, size_t count, bn_walk *taken,
-                                         bn_point *out, bn_error *err);
+                                         const bn_known *known, bn_walk *taken, bn_point *out,
+                                         bn_error *err);
 
 #endif

@@ -39,6 +39,62 @@ bool bn_point_equal(const bn_point *a, const bn_point *b)
     return true;
 }
 
+/* A JSON text without its quotes and escapes of one letter; anything else as it stands. */
+static void unquote(const char *json, char *out, size_t size)
+{
+    size_t length = 0;
+    bool quoted = json[0] == '"';
+    for (const char *c = json + quoted; *c && length + 1 < size; c++) {
+        if (quoted && *c == '"' && c[1] == '\0') break;
+        if (quoted && *c == '\\' && c[1]) {
+            c++;
+            out[length++] = (char)(*c == 'n' ? '\n' : *c);
+        } else {
+            out[length++] = *c;
+        }
+    }
+    out[length] = '\0';
+}
+
+/* "/data/a.txt" ends in "a.txt" after a slash. */
+static bool is_path_of(const char *absolute, const char *path)
+{
+    size_t whole = strlen(absolute), part = strlen(path);
+    if (part == 0 || whole <= part || absolute[0] != '/') return false;
+    return absolute[whole - part - 1] == '/' && strcmp(absolute + whole - part, path) == 0;
+}
+
+static const bn_setting *find_value(const bn_parameter *p, const bn_setting *wanted)
+{
+    for (int i = 0; i < p->value_count; i++) {
+        if (bn_setting_equal(&p->values[i], wanted)) return &p->values[i];
+    }
+    for (int i = 0; i < p->value_count; i++) {
+        bool same = strcmp(p->values[i].text, wanted->text) == 0;
+        if (same || is_path_of(wanted->text, p->values[i].text)) return &p->values[i];
+    }
+    return NULL;
+}
+
+bool bn_point_set_json(const bn_space *space, bn_point *point, const char *name, const char *json)
+{
+    char text[BN_VALUE_TEXT_MAX * 2];
+    int index = bn_space_find(space, name);
+    if (index < 0) return false;
+    const bn_parameter *p = &space->params[index];
+    unquote(json, text, sizeof text);
+    bn_setting value = json[0] == '"' ? bn_setting_of_text(text) : bn_setting_parse(text);
+    point->count = space->count;
+    if (!p->derived && (p->dist == BN_DIST_CONSTANT || p->dist == BN_DIST_CATEGORICAL)) {
+        const bn_setting *found = find_value(p, &value);
+        if (found) point->values[index] = *found;
+        return found != NULL;
+    }
+    if (!p->derived && !is_number(&value)) return false;
+    point->values[index] = value;
+    return true;
+}
+
 /* Whether another parameter of its zip stands before it. */
 static bool follows(const bn_space *space, int index)
 {

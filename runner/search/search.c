@@ -132,7 +132,8 @@ bn_status bn_search_suggest(bn_search *search, int64_t index, const bn_trial *tr
 {
     bn_walk *walk = &search->walk;
     if (search->learns && (size_t)index >= walk->first_count) {
-        return bn_learn_suggest(&search->learn, index, trials, count, walk, out, err);
+        bn_known known = {.trials = trials, .count = count};
+        return bn_learn_suggest(&search->learn, index, &known, walk, out, err);
     }
     if (search->learns) {
         *out = walk->first[index];

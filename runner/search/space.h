@@ -130,6 +130,11 @@ typedef struct bn_point_names {
 } bn_point_names;
 bool bn_point_lookup(const void *names, const char *name, bn_setting *out);
 
+/* Sets a parameter from the JSON value that its run was given: what bn_setting_json or a knob's
+ * JSON prints ("ternary", 8 for "8", a file made absolute). false: there is no such parameter, or
+ * it could not have this value. */
+bool bn_point_set_json(const bn_space *space, bn_point *point, const char *name, const char *json);
+
 /* The same for equal points of one space, whatever the machine. */
 uint64_t bn_point_hash(const bn_point *point);
 bool bn_point_equal(const bn_point *a, const bn_point *b);

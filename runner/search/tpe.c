@@ -86,7 +86,7 @@ bn_status bn_parzen_init(bn_parzen *parzen, const bn_axis *axes, int axis_count,
 {
     size_t kernels = (size_t)count + 1, cells = kernels * (size_t)axis_count;
     *parzen = (bn_parzen){.axes = axes, .axis_count = axis_count, .kernels = count + 1};
-    parzen->log_weights = malloc((kernels + 3 * cells) * sizeof(double));
+    parzen->log_weights = calloc(kernels + 3 * cells, sizeof(double));
     place *places = malloc(kernels * sizeof *places);
     if (!parzen->log_weights || !places) {
         free(places);
@@ -168,16 +168,18 @@ static double draw_number(const bn_parzen *parzen, int cell, double u)
 
 static double draw_choice(const bn_parzen *parzen, const bn_axis *axis, double seen, double u)
 {
-    double last = (double)axis->count - 1, value = 0;
-    for (double sum = 0; value < last; value++) {
-        sum += choice_share(parzen, axis, seen, value);
-        if (u < sum) break;
+    int64_t value = 0;
+    double sum = choice_share(parzen, axis, seen, 0);
+    while (value + 1 < axis->count && u >= sum) {
+        value++;
+        sum += choice_share(parzen, axis, seen, (double)value);
     }
-    return value;
+    return (double)value;
 }
 
 void bn_parzen_draw(const bn_parzen *parzen, uint64_t key, uint64_t index, double *x)
 {
+    assert(parzen->log_weights);
     uint64_t stream = index * (uint64_t)(parzen->axis_count + 1);
     double u = bn_rng_uniform(key, stream), sum = exp(parzen->log_weights[0]);
     int kernel = 0;
