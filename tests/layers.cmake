@@ -58,7 +58,7 @@ floor(formats   FILES engine/formats/*.[ch]    MAY engine/formats engine/params.
                                                    engine/ops.h engine/base)
 floor(engine    FILES engine/*.[ch]            MAY engine engine/base engine/corpus engine/formats
                                                    engine/reference/reference_backend.h
-                                                   engine/cpu/cpu_backend.h
+                                                   engine/cpu/cpu_backend.h engine/cpu/cpu_infer.h
                                                    engine/cuda/cuda_backend.h)
 floor(store     FILES store/*.[ch]             MAY store engine/base)
 floor(stats     FILES reporters/stats/*.[ch]   MAY reporters/stats engine/base)

@@ -3,12 +3,14 @@
 #define BN_ENGINE_CPU_ISA_H
 
 #include "engine/base/status.h"
+#include "engine/cpu/decode.h"
 #include "engine/cpu/rows.h"
 
 typedef struct bn_isa {
     const char *name;         /* as BNEXP_ISA takes it */
     const bn_kernel *kernels; /* by bn_product_kind; all of one register block */
     const bn_rows *rows;
+    bn_decode *decode; /* for panels of the kernels' 2-bit kind */
 } bn_isa;
 
 /* The table's rows, slowest first; *count of them. */

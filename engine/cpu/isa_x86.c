@@ -19,9 +19,9 @@ static bool has_avx512vnni(void)
 }
 
 static const bn_isa table[] = {
-    {"portable", bn_kernels_portable, &bn_rows_portable},
-    {"avx2", bn_kernels_avx2, &bn_rows_avx2},
-    {"avx512vnni", bn_kernels_avx512vnni, &bn_rows_avx512},
+    {"portable", bn_kernels_portable, &bn_rows_portable, bn_decode_portable},
+    {"avx2", bn_kernels_avx2, &bn_rows_avx2, bn_decode_avx2},
+    {"avx512vnni", bn_kernels_avx512vnni, &bn_rows_avx512, bn_decode_avx512vnni},
 };
 static bool (*const usable[])(void) = {always, has_avx2, has_avx512vnni};
 

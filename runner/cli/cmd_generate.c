@@ -1,0 +1,135 @@
+/* cmd_generate.c - bnexp generate RUN: text from a trained network, as it is produced. */
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/generate.h"
+#include "runner/cli/checkpoint_of.h"
+#include "runner/cli/command.h"
+#include "runner/cli/commands.h"
+#include "runner/cli/options.h"
+
+typedef struct generate_options {
+    const char *run, *home, *prompt, *tokenizer;
+    int64_t tokens, seed, threads;
+    double temperature, top_p;
+    bool best, quiet, help;
+} generate_options;
+
+static bn_status check(const generate_options *o, bn_error *err)
+{
+    if (o->tokens < 1) {
+        return bn_fail(err, BN_EINVAL, "--tokens must be 1 or more, is %lld", (long long)o->tokens);
+    }
+    if (o->seed < 0) {
+        return bn_fail(err, BN_EINVAL, "--seed must be 0 or more, is %lld", (long long)o->seed);
+    }
+    if (!(o->temperature >= 0 && o->temperature <= 100)) {
+        return bn_fail(err, BN_EINVAL, "--temperature must be 0 to 100, is %g", o->temperature);
+    }
+    if (!(o->top_p > 0 && o->top_p <= 1)) {
+        return bn_fail(err, BN_EINVAL, "--top-p must be above 0 and at most 1, is %g", o->top_p);
+    }
+    if (o->threads < 0 || o->threads > 1024) {
+        return bn_fail(err, BN_EINVAL, "--threads must be 0 to 1024, is %lld",
+                       (long long)o->threads);
+    }
+    return BN_OK;
+}
+
+static bn_status parse(int argc, char **argv, generate_options *o, bn_error *err)
+{
+    const bn_option table[] = {
+        {"--prompt", 'p', BN_OPTION_TEXT, &o->prompt, "TEXT", "what to go on from; a line's end"},
+        {"--tokens", 'n', BN_OPTION_INT, &o->tokens, "N", "at most so many; 256"},
+        {"--temperature", 't', BN_OPTION_REAL, &o->temperature, "X", "0: the likeliest; 0.8"},
+        {"--top-p", 0, BN_OPTION_REAL, &o->top_p, "X", "of the likeliest with so much; 0.95"},
+        {"--seed", 0, BN_OPTION_INT, &o->seed, "N", "another seed, another text; 0"},
+        {"--best", 0, BN_OPTION_FLAG, &o->best, NULL, "the best checkpoint, not the newest"},
+        {"--tokenizer", 0, BN_OPTION_TEXT, &o->tokenizer, "T", "instead of the run's own"},
+        {"--threads", 0, BN_OPTION_INT, &o->threads, "N", "0: one a core"},
+        {"--quiet", 'q', BN_OPTION_FLAG, &o->quiet, NULL, "no figures on standard error"},
+        {"--home", 0, BN_OPTION_TEXT, &o->home, "DIR", "where runs are"},
+    };
+    const bn_options options = {
+        .usage = "bnexp generate RUN [options]",
+        .about = "Goes on from a prompt with a trained network, its ternary weights packed to 2\n"
+                 "bits. RUN is a run's name or id, its folder, or a checkpoint's file.",
+        .table = table,
+        .count = sizeof table / sizeof table[0],
+        .arguments_min = 1,
+        .arguments_max = 1,
+    };
+    bn_option_list arguments;
+    bn_status status = bn_options_parse(&options, argc, argv, &arguments, &o->help, err);
+    if (status != BN_OK || o->help) return status;
+    o->run = arguments.items[0];
+    return check(o, err);
+}
+
+/* false: nobody reads any more. */
+static bool print(void *self, const char *text, size_t bytes)
+{
+    (void)self;
+    return fwrite(text, 1, bytes, stdout) == bytes && fflush(stdout) == 0;
+}
+
+static void print_figures(const bn_infer *infer, const bn_generate_result *result)
+{
+    bn_infer_bytes bytes = bn_infer_measure(infer);
+    double decoded = (double)(result->tokens > 1 ? result->tokens : 1);
+    (void)fprintf(stderr,
+                  "%lld prompt tokens at %.0f/s, %lld tokens at %.0f/s; %.2f bits a weight of the "
+                  "blocks (%.1f MB), table and head %.1f MB\n",
+                  (long long)result->prompt_tokens,
+                  (double)result->prompt_tokens / result->prefill_s, (long long)result->tokens,
+                  decoded / result->decode_s, 8.0 * (double)bytes.linear / (double)bytes.weights,
+                  (double)bytes.linear / 1e6, (double)(bytes.table + bytes.head) / 1e6);
+}
+
+static bn_status open_tokenizer(const generate_options *o, const bn_infer *infer,
+                                bn_tokenizer **out, bn_error *err)
+{
+    const bn_config *config = bn_infer_config(infer);
+    const char *spec = o->tokenizer ? o->tokenizer : config->data.tokenizer;
+    bn_status status = bn_tokenizer_open(out, spec, err);
+    if (status != BN_OK) return status;
+    if (bn_tokenizer_vocab(*out) <= config->model.vocab) return BN_OK;
+    return bn_fail(err, BN_EINVAL, "tokenizer '%.80s' has %d ids, the network %lld", spec,
+                   bn_tokenizer_vocab(*out), (long long)config->model.vocab);
+}
+
+static bn_status generate(const generate_options *o, bn_error *err)
+{
+    char path[BN_PATH_MAX];
+    bn_infer *infer = NULL;
+    bn_tokenizer *tokenizer = NULL;
+    bn_generate_result result;
+    bn_status status = bn_checkpoint_of(path, bn_command_home(o->home), o->run, o->best, err);
+    if (status == BN_OK) status = bn_infer_open_file(&infer, path, (int)o->threads, err);
+    if (status == BN_OK) status = open_tokenizer(o, infer, &tokenizer, err);
+    if (status == BN_OK) {
+        const bn_generate_job job = {.infer = infer,
+                                     .tokenizer = tokenizer,
+                                     .prompt = o->prompt,
+                                     .prompt_bytes = strlen(o->prompt),
+                                     .tokens = o->tokens,
+                                     .sampling = {o->temperature, o->top_p, (uint64_t)o->seed},
+                                     .emit = print};
+        (void)fputs(o->prompt, stdout);
+        status = bn_generate(&job, &result, err);
+        (void)fputs("\n", stdout);
+    }
+    if (status == BN_OK && !o->quiet) print_figures(infer, &result);
+    bn_tokenizer_close(tokenizer);
+    bn_infer_close(infer);
+    return status;
+}
+
+int bn_cmd_generate(int argc, char **argv)
+{
+    generate_options o = {.prompt = "\n", .tokens = 256, .temperature = 0.8, .top_p = 0.95};
+    bn_error err = {0};
+    if (parse(argc, argv, &o, &err) != BN_OK) return bn_command_fail(&err);
+    if (o.help) return BN_EXIT_OK;
+    return generate(&o, &err) == BN_OK ? BN_EXIT_OK : bn_command_fail(&err);
+}
