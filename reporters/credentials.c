@@ -150,11 +150,12 @@ bn_status bn_credentials_find(bn_secret *out, const char *base_url, bn_environme
                    machine, machine);
 }
 
-void bn_credentials_header(char out[BN_AUTHORIZATION_MAX], const bn_secret *key)
+void bn_credentials_header(char out[BN_AUTHORIZATION_MAX], const char *user,
+                           const bn_secret *secret)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     char plain[BN_SECRET_MAX + 8];
-    int length = snprintf(plain, sizeof plain, "api:%s", key->text);
+    int length = snprintf(plain, sizeof plain, "%.6s%s%s", user, user[0] ? ":" : "", secret->text);
     char *to = out + snprintf(out, BN_AUTHORIZATION_MAX, "Authorization: Basic ");
     for (int i = 0; i < length; i += 3) {
         unsigned bits = (unsigned)(unsigned char)plain[i] << 16;

@@ -27,9 +27,10 @@ BN_MUST_CHECK bn_status bn_credentials_find(bn_secret *out, const char *base_url
 BN_MUST_CHECK bn_status bn_credentials_netrc(bn_secret *out, const char *netrc, const char *machine,
                                              bn_error *err);
 
-/* "Authorization: Basic base64(api:KEY)". */
+/* "Authorization: Basic base64(USER:SECRET)"; user "" : the secret holds both. */
 enum { BN_AUTHORIZATION_MAX = 64 + BN_SECRET_MAX / 3 * 4 + 16 };
-void bn_credentials_header(char out[BN_AUTHORIZATION_MAX], const bn_secret *key);
+void bn_credentials_header(char out[BN_AUTHORIZATION_MAX], const char *user,
+                           const bn_secret *secret);
 
 /* Overwrites it in memory. */
 void bn_secret_forget(bn_secret *secret);

@@ -57,27 +57,6 @@ static void add_file(bn_json *json, const char *name, const lines *of)
     if (of->text.failed) json->text->failed = true;
 }
 
-/* 0 is finished there, any other number failed; 255 is what wandb's own client ends with when a
- * person stopped the run. */
-static int exit_code_of(const bn_run *run)
-{
-    switch (run->state) {
-    case BN_RUN_FINISHED:
-    case BN_RUN_PRUNED:
-    case BN_RUN_SKIPPED:
-        return 0;
-    case BN_RUN_KILLED:
-        return 255;
-    case BN_RUN_FAILED:
-    case BN_RUN_CRASHED:
-    case BN_RUN_PENDING:
-    case BN_RUN_RUNNING:
-    case BN_RUN_PREEMPTED:
-        break;
-    }
-    return run->exit_code > 0 ? run->exit_code : 1;
-}
-
 static void add_ending(bn_json *json, const bn_run *run)
 {
     if (run->state == BN_RUN_PREEMPTED) {
@@ -88,7 +67,7 @@ static void add_ending(bn_json *json, const bn_run *run)
     bn_json_key(json, "complete");
     bn_json_bool(json, true);
     bn_json_key(json, "exitcode");
-    bn_json_int(json, exit_code_of(run));
+    bn_json_int(json, bn_wandb_exit_code(run));
 }
 
 static void write_body(push *p, ending how)

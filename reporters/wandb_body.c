@@ -227,6 +227,25 @@ void bn_wandb_metadata(bn_text *out, const bn_run *run, const char *commit)
     bn_json_end_object(&json);
 }
 
+int bn_wandb_exit_code(const bn_run *run)
+{
+    switch (run->state) {
+    case BN_RUN_FINISHED:
+    case BN_RUN_PRUNED:
+    case BN_RUN_SKIPPED:
+        return 0;
+    case BN_RUN_KILLED:
+        return 255;
+    case BN_RUN_FAILED:
+    case BN_RUN_CRASHED:
+    case BN_RUN_PENDING:
+    case BN_RUN_RUNNING:
+    case BN_RUN_PREEMPTED:
+        break;
+    }
+    return run->exit_code > 0 ? run->exit_code : 1;
+}
+
 /* Opens {"query":...,"operationName":...,"variables":{ and leaves the variables to the caller. */
 static bn_json begin_query(bn_text *out, const char *operation, const char *query)
 {

@@ -76,12 +76,22 @@ typedef struct bn_wandb_config {
 BN_MUST_CHECK bn_status bn_wandb_config_json(bn_text *out, const bn_wandb_config *config,
                                              bn_error *err);
 
+/* Shows the top values one by one: the name as JSON has it, "optim", and the value {"lr":0.001}.
+ * Both NULL: there was no memory for one. BN_EINVAL as above. */
+typedef void bn_wandb_value_seen(void *self, const char *quoted_name, const char *value_json);
+BN_MUST_CHECK bn_status bn_wandb_config_each(const char *flat_json, bn_wandb_value_seen *seen,
+                                             void *self, bn_error *err);
+
 /* The same as config.yaml. */
 BN_MUST_CHECK bn_status bn_wandb_config_yaml(bn_text *out, const bn_wandb_config *config,
                                              bn_error *err);
 
 /* wandb-metadata.json: where and as what the run ran. */
 void bn_wandb_metadata(bn_text *out, const bn_run *run, const char *commit);
+
+/* 0 is finished there, any other number failed; 255 is what wandb's own client ends with when a
+ * person stopped the run. */
+int bn_wandb_exit_code(const bn_run *run);
 
 typedef struct bn_wandb_upsert {
     const bn_run *run;

@@ -276,9 +276,8 @@ bn_status bn_wandb_config_json(bn_text *out, const bn_wandb_config *config, bn_e
     return BN_OK;
 }
 
-/* knobs[0...count) share their top name: that name, and all below it as JSON, which is YAML's flow
- * style. */
-static void add_yaml(bn_text *out, const knob *knobs, size_t count)
+/* knobs[0...count) share their top name: that name, quoted, and all below it as JSON. */
+static void show(const knob *knobs, size_t count, bn_wandb_value_seen *seen, void *self)
 {
     static const char between[] = ":{\"value\":";
     bn_text text = {0};
@@ -287,35 +286,50 @@ static void add_yaml(bn_text *out, const knob *knobs, size_t count)
     add_knobs(&json, knobs, count);
     bn_json_end_object(&json);
     /* {"optim":{"value":X}} */
-    const char *split_at = text.failed ? NULL : strstr(text.data, between);
+    char *split_at = text.failed ? NULL : strstr(text.data, between);
     if (split_at) {
-        const char *value = split_at + strlen(between);
-        bn_text_add_bytes(out, text.data + 1, (size_t)(split_at - text.data) - 1);
-        bn_text_add(out, ":\n    value: ");
-        bn_text_add_bytes(out, value, strlen(value) - 2);
-        bn_text_add(out, "\n");
+        *split_at = '\0';
+        text.data[text.length - 2] = '\0';
+        seen(self, text.data + 1, split_at + strlen(between));
     } else {
-        out->failed = true;
+        seen(self, NULL, NULL);
     }
     bn_text_release(&text);
 }
 
-bn_status bn_wandb_config_yaml(bn_text *out, const bn_wandb_config *config, bn_error *err)
+bn_status bn_wandb_config_each(const char *flat_json, bn_wandb_value_seen *seen, void *self,
+                               bn_error *err)
 {
     json_t *root = NULL;
     knob *knobs = NULL;
     size_t count = 0;
-    if (load(&root, &knobs, &count, config->flat_json, err) != BN_OK) return err->status;
+    if (load(&root, &knobs, &count, flat_json, err) != BN_OK) return err->status;
     for (size_t first = 0; first < count;) {
         size_t last = first + 1;
         while (last < count && knobs[first].parts > 1 && knobs[last].parts > 1 &&
                same_part(&knobs[first], &knobs[last], 0)) {
             last++;
         }
-        add_yaml(out, knobs + first, last - first);
+        show(knobs + first, last - first, seen, self);
         first = last;
     }
     free(knobs);
     json_decref(root);
     return BN_OK;
+}
+
+/* YAML's flow style is JSON: one top name a line, its value as JSON below it. */
+static void add_yaml(void *self, const char *quoted_name, const char *value_json)
+{
+    bn_text *out = self;
+    if (quoted_name) {
+        bn_text_addf(out, "%s:\n    value: %s\n", quoted_name, value_json);
+    } else {
+        out->failed = true;
+    }
+}
+
+bn_status bn_wandb_config_yaml(bn_text *out, const bn_wandb_config *config, bn_error *err)
+{
+    return bn_wandb_config_each(config->flat_json, add_yaml, out, err);
 }

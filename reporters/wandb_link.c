@@ -1,38 +1,27 @@
 #include "reporters/wandb_link.h"
 
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 
-#include "engine/base/clock.h"
-#include "engine/base/http.h"
-#include "engine/base/rng.h"
+#include "reporters/link.h"
 #include "reporters/wandb_body.h"
 
 enum {
-    REPLY_BYTES_MAX = 16 << 20,
     GZIP_BYTES_MIN = 1024, /* below, a request fits a packet anyway */
-    CONFLICTS_MAX = 8,     /* answers 409 in a row before we believe them */
     HEADER_MAX = 320,
 };
 
 static const double QUERY_TIMEOUT_S = 30, STREAM_TIMEOUT_S = 180, UPLOAD_TIMEOUT_S = 600;
 
 struct bn_wandb_link {
-    bn_http *http;
+    bn_link link;
     char base_url[512];
     bn_secret key;
     char authorization[BN_AUTHORIZATION_MAX];
     char username[HEADER_MAX], email[HEADER_MAX];
-    double first_wait_s, timeout_s;
     bool greeted, gzip, structured;
-    int code; /* of the last answer */
-    bn_pace pace;
-    int failures, conflicts;      /* in a row */
-    double ready_s;               /* no request before this moment of the steady clock */
-    uint64_t chance_key, chances; /* the stream of chances, and how many were taken */
     bn_text packed;
 };
 
@@ -42,7 +31,10 @@ bn_status bn_wandb_link_open(bn_wandb_link **out, const bn_wandb_link_options *o
     *out = NULL;
     bn_wandb_link *link = calloc(1, sizeof *link);
     if (!link) return bn_fail(err, BN_ENOMEM, "no memory for a wandb connection");
-    if (bn_http_open(&link->http, options->user_agent, REPLY_BYTES_MAX, err) != BN_OK) {
+    bn_link_options inner = {.user_agent = options->user_agent,
+                             .first_wait_s = options->first_wait_s,
+                             .timeout_s = options->timeout_s};
+    if (bn_link_open(&link->link, &inner, err) != BN_OK) {
         free(link);
         return err->status;
     }
@@ -51,12 +43,10 @@ bn_status bn_wandb_link_open(bn_wandb_link **out, const bn_wandb_link_options *o
                    options->username);
     (void)snprintf(link->email, sizeof link->email, "X-WANDB-USER-EMAIL: %s", options->email);
     link->key = *options->key;
-    bn_credentials_header(link->authorization, options->key);
-    link->first_wait_s = options->first_wait_s;
-    link->timeout_s = options->timeout_s;
-    bn_pace_init(&link->pace, bn_clock_mono_s());
-    /* Another stream in every process: clients that fail together must not come back together. */
-    link->chance_key = bn_rng_key((uint64_t)(bn_clock_wall_s() * 1e6), "wandb retry", 0);
+    bn_credentials_header(link->authorization, "api", options->key);
+    link->link.secrets[0] = link->key.text;
+    link->link.secrets[1] = strrchr(link->authorization, ' ') + 1;
+    link->link.where_to_look = "--entity and --project";
     *out = link;
     return BN_OK;
 }
@@ -64,7 +54,7 @@ bn_status bn_wandb_link_open(bn_wandb_link **out, const bn_wandb_link_options *o
 void bn_wandb_link_close(bn_wandb_link *link)
 {
     if (!link) return;
-    bn_http_close(link->http);
+    bn_link_close(&link->link);
     bn_text_release(&link->packed);
     bn_secret_forget(&link->key);
     memset(link->authorization, 0, sizeof link->authorization);
@@ -73,139 +63,17 @@ void bn_wandb_link_close(bn_wandb_link *link)
 
 double bn_wandb_link_pause_s(const bn_wandb_link *link)
 {
-    double pause_s = link->ready_s - bn_clock_mono_s();
-    return pause_s > 0 ? pause_s : 0;
+    return bn_link_pause_s(&link->link);
 }
 
 int bn_wandb_link_code(const bn_wandb_link *link)
 {
-    return link->code;
+    return link->link.code;
 }
 
 bool bn_wandb_link_structured(const bn_wandb_link *link)
 {
     return link->structured;
-}
-
-/* What the server says of its refusal, as one line: {"errors":[{"message"}]}, {"error":"..."},
- * {"error":{"message"}}, or nothing that we understand. */
-static const char *reason_in(const json_t *root)
-{
-    const json_t *error = json_array_get(json_object_get(root, "errors"), 0);
-    if (!error) error = json_object_get(root, "error");
-    const json_t *message = json_object_get(error, "message");
-    const char *text = json_string_value(message ? message : error);
-    return text ? text : "";
-}
-
-static bool tells_key(const bn_wandb_link *link, const char *text)
-{
-    const char *token = strrchr(link->authorization, ' ') + 1;
-    return strstr(text, link->key.text) || strstr(text, token);
-}
-
-static bn_status refuse(const bn_wandb_link *link, int code, const json_t *root, bn_error *err)
-{
-    static const struct {
-        int code;
-        const char *means;
-    } meanings[] = {
-        {301, "the server is elsewhere: check WANDB_BASE_URL"},
-        {302, "the server is elsewhere: check WANDB_BASE_URL"},
-        {307, "the server is elsewhere: check WANDB_BASE_URL"},
-        {308, "the server is elsewhere: check WANDB_BASE_URL"},
-        {401, "the server does not take this API key"},
-        {403, "this API key may not write there: check --entity and --project"},
-        {404, "no such entity, project or run: check --entity and --project"},
-        {409, "somebody else writes this run"},
-        {410, "the run was deleted there"},
-        {413, "the request is larger than the server takes"},
-    };
-    const char *means = "the server refuses it";
-    for (size_t i = 0; i < sizeof meanings / sizeof meanings[0]; i++) {
-        if (meanings[i].code == code) means = meanings[i].means;
-    }
-    char line[120];
-    const char *said = reason_in(root);
-    (void)snprintf(line, sizeof line, "%.118s", tells_key(link, said) ? "" : said);
-    for (char *c = line; *c; c++) {
-        if ((unsigned char)*c < ' ') *c = ' ';
-    }
-    return bn_fail(err, BN_EINVAL, "%s (HTTP %d%s%s)", means, code, line[0] ? ": " : "", line);
-}
-
-static void put_off(bn_wandb_link *link, bn_retry_hint hint)
-{
-    link->failures++;
-    double chance = bn_rng_uniform(link->chance_key, link->chances++);
-    double wait_s = bn_retry_wait_s(link->first_wait_s, link->failures, hint, chance);
-    link->ready_s = bn_clock_mono_s() + wait_s;
-}
-
-/* One request, and what its answer means. BN_VERDICT_AGAIN: it is put off. */
-static bn_verdict exchange(bn_wandb_link *link, bn_request_kind kind,
-                           const bn_http_request *request, bn_http_reply *reply, bn_error *err)
-{
-    double wait_s = bn_pace_take(&link->pace, bn_clock_mono_s());
-    link->code = 0;
-    if (wait_s > 0) {
-        link->ready_s = bn_clock_mono_s() + wait_s;
-        (void)bn_fail(err, BN_EAGAIN, "the server's rate limit is reached");
-        return BN_VERDICT_AGAIN;
-    }
-    bn_status status = bn_http_exchange(link->http, request, reply, err);
-    if (status == BN_EINVAL) return BN_VERDICT_REFUSED;
-    if (status != BN_OK) {
-        err->status = BN_EAGAIN;
-        put_off(link, (bn_retry_hint){-1, -1, -1});
-        return BN_VERDICT_AGAIN;
-    }
-    bn_retry_hint hint = {reply->retry_after_s, reply->ratelimit_remaining,
-                          reply->ratelimit_reset_s};
-    if (kind != BN_REQUEST_UPLOAD) bn_pace_learn(&link->pace, hint, bn_clock_mono_s());
-    bn_verdict verdict = bn_retry_judge(kind, reply->code);
-    link->code = reply->code;
-    link->conflicts = reply->code == 409 ? link->conflicts + 1 : 0;
-    if (link->conflicts > CONFLICTS_MAX) {
-        link->conflicts = 0;
-        return BN_VERDICT_REFUSED;
-    }
-    if (verdict == BN_VERDICT_AGAIN) {
-        put_off(link, hint);
-        (void)bn_fail(err, BN_EAGAIN, "the server answers HTTP %d", reply->code);
-    }
-    return verdict;
-}
-
-/* A request whose answer is JSON. A 200 that is none comes from something in between, or was cut
- * short: the same request again finds out. */
-static bn_status converse(bn_wandb_link *link, bn_request_kind kind, const bn_http_request *request,
-                          json_t **root, bn_error *err)
-{
-    bn_http_reply reply;
-    *root = NULL;
-    bn_verdict verdict = exchange(link, kind, request, &reply, err);
-    if (verdict == BN_VERDICT_AGAIN) return BN_EAGAIN;
-    *root = json_loadb(reply.body, reply.body_bytes, JSON_ALLOW_NUL, NULL);
-    if (verdict == BN_VERDICT_DONE && json_is_object(*root)) {
-        link->failures = 0;
-        return BN_OK;
-    }
-    bn_status status = BN_EAGAIN;
-    if (verdict == BN_VERDICT_DONE) {
-        (void)bn_fail(err, BN_EAGAIN, "the server's answer is no JSON object");
-        put_off(link, (bn_retry_hint){-1, -1, -1});
-    } else {
-        status = refuse(link, reply.code, *root, err);
-    }
-    json_decref(*root);
-    *root = NULL;
-    return status;
-}
-
-static double timeout_of(const bn_wandb_link *link, double usual_s)
-{
-    return link->timeout_s > 0 ? link->timeout_s : usual_s;
 }
 
 bn_status bn_wandb_link_query(bn_wandb_link *link, bn_request_kind kind, const bn_text *body,
@@ -220,19 +88,19 @@ bn_status bn_wandb_link_query(bn_wandb_link *link, bn_request_kind kind, const b
                     link->email},
         .body = body->data,
         .body_bytes = body->length,
-        .timeout_s = timeout_of(link, QUERY_TIMEOUT_S),
+        .timeout_s = bn_link_timeout_s(&link->link, QUERY_TIMEOUT_S),
         .once = kind == BN_REQUEST_CREATE,
     };
     *data = NULL;
     if (body->failed) return bn_fail(err, BN_ENOMEM, "no memory for a request");
     json_t *root = NULL;
-    bn_status status = converse(link, kind, &request, &root, err);
+    bn_status status = bn_link_converse(&link->link, kind, &request, &root, err);
     if (status != BN_OK) return status;
     json_t *found = json_object_get(root, "data");
     if (json_is_object(found) && !json_object_get(root, "errors")) {
         *data = json_incref(found);
     } else {
-        status = refuse(link, 200, root, err);
+        status = bn_link_refuse(&link->link, 200, root, err);
     }
     json_decref(root);
     return status;
@@ -283,10 +151,10 @@ bn_status bn_wandb_link_stream(bn_wandb_link *link, const char *path, const bn_t
                     packed ? "Content-Encoding: gzip" : NULL},
         .body = sent->data,
         .body_bytes = sent->length,
-        .timeout_s = timeout_of(link, STREAM_TIMEOUT_S),
+        .timeout_s = bn_link_timeout_s(&link->link, STREAM_TIMEOUT_S),
     };
     json_t *root = NULL;
-    bn_status status = converse(link, BN_REQUEST_STREAM, &request, &root, err);
+    bn_status status = bn_link_converse(&link->link, BN_REQUEST_STREAM, &request, &root, err);
     *stopped = json_is_true(json_object_get(root, "stopped"));
     json_decref(root);
     return status;
@@ -300,20 +168,20 @@ bn_status bn_wandb_link_upload(bn_wandb_link *link, const bn_wandb_upload *uploa
         .url = upload->url,
         .body = upload->data,
         .body_bytes = upload->size_bytes,
-        .timeout_s = timeout_of(link, UPLOAD_TIMEOUT_S),
+        .timeout_s = bn_link_timeout_s(&link->link, UPLOAD_TIMEOUT_S),
     };
     memcpy(request.headers, upload->headers, sizeof upload->headers);
-    bn_verdict verdict = exchange(link, BN_REQUEST_UPLOAD, &request, &reply, err);
+    bn_verdict verdict = bn_link_exchange(&link->link, BN_REQUEST_UPLOAD, &request, &reply, err);
     switch (verdict) {
     case BN_VERDICT_DONE:
-        link->failures = 0;
+        link->link.failures = 0;
         return BN_OK;
     case BN_VERDICT_AGAIN:
         return BN_EAGAIN;
     case BN_VERDICT_EXPIRED:
         return bn_fail(err, BN_ESTALE, "the upload address has expired");
     case BN_VERDICT_REFUSED:
-        return refuse(link, reply.code, NULL, err);
+        return bn_link_refuse(&link->link, reply.code, NULL, err);
     }
     return BN_EINVAL;
 }

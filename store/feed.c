@@ -230,3 +230,12 @@ bn_status bn_feed_retry(bn_feed *feed, bn_error *err)
     bn_stmt_text(stmt, 1, feed->reader);
     return bn_store_end(feed->store, bn_stmt_run(stmt, err), err);
 }
+
+bn_status bn_feed_forget(bn_feed *feed, bn_error *err)
+{
+    if (bn_store_begin(feed->store, err) != BN_OK) return err->status;
+    bn_stmt *stmt = bn_db_stmt(feed->store->db, "DELETE FROM heard\n"
+                                                "WHERE reader = ?1");
+    bn_stmt_text(stmt, 1, feed->reader);
+    return bn_store_end(feed->store, bn_stmt_run(stmt, err), err);
+}

@@ -114,13 +114,13 @@ static void test_header_is_basic_with_user_api(void **state)
     (void)state;
     char header[BN_AUTHORIZATION_MAX];
     bn_secret key = {"k"};
-    bn_credentials_header(header, &key);
+    bn_credentials_header(header, "api", &key);
     assert_string_equal(header, "Authorization: Basic YXBpOms=");
     key = (bn_secret){"secret"};
-    bn_credentials_header(header, &key);
+    bn_credentials_header(header, "api", &key);
     assert_string_equal(header, "Authorization: Basic YXBpOnNlY3JldA==");
     key = (bn_secret){"ab"};
-    bn_credentials_header(header, &key);
+    bn_credentials_header(header, "api", &key);
     assert_string_equal(header, "Authorization: Basic YXBpOmFi");
 }
 

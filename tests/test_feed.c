@@ -276,6 +276,22 @@ static void test_a_note_is_remembered_and_counts_as_nothing_heard(void **state)
     free(memo);
 }
 
+static void test_what_is_forgotten_is_news_again(void **state)
+{
+    fixture *at = *state;
+    bn_feed_batch batch;
+    bn_error err = {0};
+    begin(at->store, at->run.id);
+    append(at, at->run.id, 0, 2);
+    assert_true(peek(at, &batch));
+    ack(at, &batch, "memo");
+    assert_false(peek(at, &batch));
+    ASSERT_OK(bn_feed_forget(at->feed, &err));
+    assert_true(peek(at, &batch));
+    assert_int_equal(batch.first_seq, 0);
+    assert_string_equal(batch.memo, "");
+}
+
 static void test_marks_tell_how_far_each_run_is(void **state)
 {
     fixture *at = *state;
@@ -315,6 +331,7 @@ int main(void)
         WITH_HOME(test_list_names_the_runs_with_news),
         WITH_HOME(test_one_run_can_be_asked_for_without_news),
         WITH_HOME(test_a_note_is_remembered_and_counts_as_nothing_heard),
+        WITH_HOME(test_what_is_forgotten_is_news_again),
         WITH_HOME(test_marks_tell_how_far_each_run_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

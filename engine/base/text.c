@@ -92,8 +92,9 @@ void bn_text_number(bn_text *text, double number, bn_nonfinite style)
         bn_text_add(text, digits);
         return;
     }
-    for (int precision = 6; precision <= 17; precision++) {
-        if (precision > 9 && precision < 15) continue; /* short ones and full ones are common */
+    /* %g drops trailing zeros, so 15 digits print every number of up to 15 digits at its shortest.
+     */
+    for (int precision = 15; precision <= 17; precision++) {
         (void)snprintf(digits, sizeof digits, "%.*g", precision, number);
         if (strtod(digits, NULL) == number) break;
     }
@@ -125,6 +126,11 @@ void bn_text_quoted(bn_text *text, const char *words)
     bn_text_add(text, "\"");
     const unsigned char *s = (const unsigned char *)words;
     while (*s) {
+        size_t plain = 0;
+        while (s[plain] >= 0x20 && s[plain] < 0x7F && s[plain] != '"' && s[plain] != '\\') plain++;
+        bn_text_add_bytes(text, (const char *)s, plain);
+        s += plain;
+        if (!*s) break;
         size_t length = character_length(s);
         if (length == 0) {
             bn_text_add(text, "\xEF\xBF\xBD");

@@ -160,7 +160,9 @@ static bn_status choose_format(exporter *self, bn_error *err)
         self->add = add_csv;
         bn_text_add(&self->text, "run,name,seq,step,wall_s,key,value\n");
     } else {
-        return bn_fail(err, BN_EINVAL, "--format must be csv or jsonl, is '%.40s'", format);
+        return bn_fail(err, BN_EINVAL,
+                       "--format must be csv, jsonl, tensorboard or wandb-offline, is '%.40s'",
+                       format);
     }
     if (self->flags->sweep && self->flags->runs.count) {
         return bn_fail(err, BN_EINVAL, "--sweep and --run exclude each other");
@@ -219,33 +221,81 @@ static bn_status export_home(const export_flags *flags, bn_error *err)
     return status;
 }
 
+/* Formats that are folders of files are reporters: what was written once is not written again. */
+static int export_folder(const export_flags *flags, const char *dir)
+{
+    const char *const words[] = {"sync",  flags->format, "--home", bn_command_home(flags->home),
+                                 "--out", dir,           NULL};
+    char *arguments[sizeof words / sizeof words[0] + 2]; /* nothing writes to them */
+    memcpy(arguments, words, sizeof words);
+    int count = sizeof words / sizeof words[0] - 1;
+    const char *const sweep[] = {"--", flags->sweep, NULL};
+    if (flags->sweep) {
+        memcpy(&arguments[count], sweep, sizeof sweep);
+        count += 2;
+    }
+    return bn_cmd_sync(count, arguments);
+}
+
+static bool is_folder_format(const char *format)
+{
+    return strcmp(format, "tensorboard") == 0 || strcmp(format, "wandb-offline") == 0;
+}
+
+/* The folder: --out, or the one argument. */
+static bn_status find_folder(const export_flags *flags, const bn_option_list *arguments,
+                             const char **dir, bn_error *err)
+{
+    *dir = arguments->count ? arguments->items[0] : flags->out;
+    if (flags->runs.count || flags->metrics.count) {
+        return bn_fail(err, BN_EINVAL, "--run and --metric do not go with --format %s",
+                       flags->format);
+    }
+    if (*dir) return BN_OK;
+    return bn_fail(err, BN_EINVAL, "--format %s needs a folder: --out DIR", flags->format);
+}
+
 int bn_cmd_export(int argc, char **argv)
 {
     export_flags flags = {.format = "jsonl"};
     bool help = false;
     const bn_option table[] = {
         {"--home", 0, BN_OPTION_TEXT, &flags.home, "DIR", "the home (BNEXP_HOME, else ./runs)"},
-        {"--format", 'f', BN_OPTION_TEXT, &flags.format, "csv|jsonl",
-         "a line a number, or a line a record"},
-        {"--out", 'o', BN_OPTION_TEXT, &flags.out, "FILE",
-         "instead of stdout; whole or not at all"},
+        {"--format", 'f', BN_OPTION_TEXT, &flags.format, "FORMAT",
+         "csv, jsonl, tensorboard or wandb-offline"},
+        {"--out", 'o', BN_OPTION_TEXT, &flags.out, "PATH",
+         "a file, whole or not at all; of the last two a folder"},
         {"--run", 0, BN_OPTION_LIST, &flags.runs, "RUN", "only this run; repeatable"},
         {"--sweep", 0, BN_OPTION_TEXT, &flags.sweep, "NAME", "only runs of this sweep"},
         {"--metric", 'm', BN_OPTION_LIST, &flags.metrics, "KEY", "only this metric; repeatable"},
     };
     const bn_options options = {
-        .usage = "bnexp export --format csv|jsonl [options]",
+        .usage = "bnexp export --format FORMAT [DIR] [options]",
         .about =
             "Writes every record, none sampled away:\n"
             "  jsonl  {\"run\":ID,\"seq\":..,\"step\":..,\"wall_s\":..,\"values\":{..}}, with\n"
             "         \"NaN\" \"Infinity\" \"-Infinity\" for what JSON cannot say\n"
-            "  csv    run,name,seq,step,wall_s,key,value",
+            "  csv    run,name,seq,step,wall_s,key,value\n"
+            "  tensorboard, wandb-offline\n"
+            "         a folder of event files, or of files for 'wandb sync'; another call adds\n"
+            "         what is new",
         .table = table,
         .count = sizeof table / sizeof table[0],
+        .arguments_max = 1,
     };
     bn_option_list arguments;
     bn_error err = {0};
+    const char *dir = NULL;
     bn_status status = bn_options_parse(&options, argc, argv, &arguments, &help, &err);
+    if (status == BN_OK && !help && is_folder_format(flags.format)) {
+        status = find_folder(&flags, &arguments, &dir, &err);
+        return status == BN_OK ? export_folder(&flags, dir) : bn_command_fail(&err);
+    }
+    if (status == BN_OK && arguments.count) {
+        status = bn_fail(&err, BN_EINVAL,
+                         "a folder goes with --format tensorboard or "
+                         "wandb-offline only; say --out FILE");
+    }
     if (status == BN_OK && !help) status = export_home(&flags, &err);
     return status == BN_OK ? BN_EXIT_OK : bn_command_fail(&err);
 }

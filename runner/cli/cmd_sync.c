@@ -1,4 +1,5 @@
 /* bnexp sync: brings a place outside up to date with the store. */
+#include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,32 +9,11 @@
 #include <unistd.h>
 
 #include "engine/base/clock.h"
-#include "engine/base/nearest.h"
+#include "engine/base/sha256.h"
 #include "reporters/drain.h"
-#include "reporters/wandb.h"
 #include "runner/cli/command.h"
 #include "runner/cli/commands.h"
-#include "runner/cli/options.h"
-
-typedef struct sync {
-    /* What was asked for. */
-    const char *home_option, *project, *entity;
-    bool all, status, retry, watch, quiet, json;
-    int64_t parent;
-    double patience_s, first_wait_s, timeout_s;
-    const char *home;
-    bn_option_list names; /* the reporter, then sweeps */
-    /* What is open. */
-    bn_store *store;
-    bn_feed *feed;
-    bn_wandb_settings settings;
-    int64_t sweeps[BN_OPTION_LIST_MAX];
-} sync;
-
-static const char *variable(const char *name)
-{
-    return getenv(name); /* NOLINT(concurrency-mt-unsafe): no thread yet, and none writes */
-}
+#include "runner/cli/sync.h"
 
 static volatile sig_atomic_t told_to_end; /* by SIGTERM, when a sweep is followed */
 
@@ -63,7 +43,7 @@ static double steady_s(void *self)
 /* Sleeps in short naps, so that the end of the process we follow is soon seen. */
 static bool wait_s(void *self, double seconds)
 {
-    const sync *s = self;
+    const bn_sync *s = self;
     double end_s = bn_clock_mono_s() + seconds;
     for (;;) {
         if (told_to_end || (s->parent > 0 && getppid() != s->parent)) return false;
@@ -77,7 +57,7 @@ static bool wait_s(void *self, double seconds)
 
 static void tell(void *self, const char *line)
 {
-    const sync *s = self;
+    const bn_sync *s = self;
     if (!s->quiet) (void)fprintf(stderr, "bnexp: %s\n", line);
 }
 
@@ -90,18 +70,53 @@ static void forbid_core_files(void)
     (void)setrlimit(RLIMIT_CORE, &none);
 }
 
-/* Looks before it opens for writing: syncing a home that is not there must not make one. */
-static bn_status open_store(sync *s, const char *reader, bn_error *err)
+static bool is_empty_folder(const char *path)
 {
+    DIR *folder = opendir(path);
+    int others = 0;
+    if (!folder) return true;
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): this folder is ours alone */
+    for (const struct dirent *entry = readdir(folder); entry; entry = readdir(folder)) {
+        others += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+    }
+    (void)closedir(folder);
+    return others == 0;
+}
+
+/* A reader's name in the store: each folder that files go to has marks of its own. */
+static void name_reader(const bn_sync *s, char *out, size_t size)
+{
+    char hash[BN_SHA256_HEX];
+    if (!s->folder[0]) {
+        (void)snprintf(out, size, "%s", s->target->name);
+        return;
+    }
+    bn_sha256 sum;
+    bn_sha256_init(&sum);
+    bn_sha256_add(&sum, s->folder, strlen(s->folder));
+    bn_sha256_end(&sum, hash);
+    (void)snprintf(out, size, "%s:%.16s", s->target->name, hash);
+}
+
+/* Looks before it opens for writing: syncing a home that is not there must not make one. */
+static bn_status open_store(bn_sync *s, bn_error *err)
+{
+    char reader[64];
+    name_reader(s, reader, sizeof reader);
     bn_status status = bn_store_open(&s->store, s->home, BN_STORE_READ, err);
     if (status != BN_OK) return status;
     bn_store_close(s->store);
     s->store = NULL;
     status = bn_store_open(&s->store, s->home, BN_STORE_WRITE, err);
-    return status == BN_OK ? bn_feed_open(&s->feed, s->store, reader, err) : status;
+    if (status == BN_OK) status = bn_feed_open(&s->feed, s->store, reader, err);
+    /* Files that somebody has removed are to be written again. */
+    bool lost = s->folder[0] && !s->status && is_empty_folder(s->folder);
+    if (status == BN_OK && (lost || s->again)) status = bn_feed_forget(s->feed, err);
+    if (status == BN_OK && s->retry) status = bn_feed_retry(s->feed, err);
+    return status;
 }
 
-static bn_status find_sweeps(sync *s, bn_drain_options *options, bn_error *err)
+static bn_status find_sweeps(bn_sync *s, bn_drain_options *options, bn_error *err)
 {
     for (size_t i = 1; i < s->names.count; i++) {
         bn_sweep sweep;
@@ -113,98 +128,29 @@ static bn_status find_sweeps(sync *s, bn_drain_options *options, bn_error *err)
     return BN_OK;
 }
 
-static void close_all(sync *s)
+/* ---- delivery */
+
+static const char *plural(int64_t count)
 {
-    bn_feed_close(s->feed);
-    bn_store_close(s->store);
+    return count == 1 ? "" : "s";
 }
 
-/* ---- status */
-
-static const char *delivery_of(const bn_feed_mark *mark)
-{
-    if (mark->blocked[0]) return "refused";
-    if (mark->behind) return "behind";
-    return mark->heard_seq > 0 || bn_run_state_final(mark->state) ? "delivered" : "waiting";
-}
-
-static void print_marks_json(const bn_feed_mark *marks, size_t count)
-{
-    bn_text text = {0};
-    bn_json json = {.text = &text, .nonfinite = BN_NONFINITE_NULL};
-    bn_json_object(&json);
-    bn_json_key(&json, "schema_version");
-    bn_json_int(&json, 1);
-    bn_json_key(&json, "runs");
-    bn_json_array(&json);
-    for (size_t i = 0; i < count; i++) {
-        bn_json_object(&json);
-        bn_json_key(&json, "id");
-        bn_json_string(&json, marks[i].key);
-        bn_json_key(&json, "name");
-        bn_json_string(&json, marks[i].name);
-        bn_json_key(&json, "state");
-        bn_json_string(&json, bn_run_state_name(marks[i].state));
-        bn_json_key(&json, "records");
-        bn_json_int(&json, marks[i].next_seq);
-        bn_json_key(&json, "delivered");
-        bn_json_int(&json, marks[i].heard_seq);
-        bn_json_key(&json, "delivery");
-        bn_json_string(&json, delivery_of(&marks[i]));
-        bn_json_key(&json, "reason");
-        bn_json_string(&json, marks[i].blocked[0] ? marks[i].blocked : NULL);
-        bn_json_end_object(&json);
-    }
-    bn_json_end_array(&json);
-    bn_json_end_object(&json);
-    (void)puts(text.failed ? "{}" : text.data);
-    bn_text_release(&text);
-}
-
-static void print_marks(const bn_feed_mark *marks, size_t count)
-{
-    (void)printf("%-8s  %-32s  %-9s  %17s  %s\n", "ID", "RUN", "STATE", "DELIVERED", "DELIVERY");
-    for (size_t i = 0; i < count; i++) {
-        const bn_feed_mark *mark = &marks[i];
-        (void)printf("%-8s  %-32.32s  %-9s  %8lld/%-8lld  %s%s%s\n", mark->key, mark->name,
-                     bn_run_state_name(mark->state), (long long)mark->heard_seq,
-                     (long long)mark->next_seq, delivery_of(mark), mark->blocked[0] ? ": " : "",
-                     mark->blocked);
-    }
-}
-
-static bn_status print_status(sync *s, bn_error *err)
-{
-    bn_feed_mark *marks = NULL;
-    size_t count = 0;
-    if (bn_feed_marks(s->feed, &marks, &count, err) != BN_OK) return err->status;
-    if (s->json) {
-        print_marks_json(marks, count);
-    } else {
-        print_marks(marks, count);
-    }
-    free(marks);
-    return BN_OK;
-}
-
-/* ---- wandb */
-
-static void print_result(const sync *s, const bn_drain_result *result, const char *page)
+static void print_result(const bn_sync *s, const bn_drain_result *result, const char *where)
 {
     if (s->quiet) return;
     if (result->runs == 0 && result->blocked == 0) {
-        (void)printf("%s: nothing new\n", s->names.items[0]);
+        (void)printf("%s: nothing new\n", s->target->name);
         return;
     }
-    (void)printf("%s: %lld run%s, %lld record%s delivered%s%s\n", s->names.items[0],
-                 (long long)result->runs, result->runs == 1 ? "" : "s", (long long)result->records,
-                 result->records == 1 ? "" : "s", page[0] ? " to " : "", page);
+    (void)printf("%s: %lld run%s, %lld record%s delivered%s%s\n", s->target->name,
+                 (long long)result->runs, plural(result->runs), (long long)result->records,
+                 plural(result->records), where[0] ? " to " : "", where);
 }
 
-static int judge_result(const sync *s, bn_status status, const bn_drain_result *result,
+static int judge_result(const bn_sync *s, bn_status status, const bn_drain_result *result,
                         const bn_error *err)
 {
-    const char *name = s->names.items[0];
+    const char *name = s->target->name;
     if (status == BN_EAGAIN) {
         (void)fprintf(stderr, "bnexp: %s: %s; what is missing is kept, run 'bnexp sync %s' again\n",
                       name, err->text, name);
@@ -215,109 +161,62 @@ static int judge_result(const sync *s, bn_status status, const bn_drain_result *
     (void)fprintf(stderr,
                   "bnexp: %s refused %lld run%s (%s); 'bnexp sync %s --status' lists them, "
                   "--retry tries again\n",
-                  name, (long long)result->blocked, result->blocked == 1 ? "" : "s", result->why,
-                  name);
+                  name, (long long)result->blocked, plural(result->blocked), result->why, name);
     return BN_EXIT_PARTIAL;
 }
 
-static int drain_wandb(sync *s, const bn_wandb_options *options, bn_error *err)
+static int deliver(bn_sync *s, bn_error *err)
 {
-    bn_reporter reporter = {0};
     bn_drain_result result = {0};
     bn_drain_options how = bn_drain_defaults();
     bn_drain_world world = {.self = s, .now_s = steady_s, .wait = wait_s, .tell = tell};
-    char page[800] = "";
+    char where[BN_PATH_MAX] = "";
     how.watch = s->watch;
     how.patience_s = s->patience_s;
     bn_status status = find_sweeps(s, &how, err);
-    if (status == BN_OK) status = bn_wandb_open(&reporter, s->store, s->feed, options, err);
+    if (status == BN_OK) status = s->target->open(s, err);
     if (status == BN_OK) {
-        status = bn_drain(s->feed, &reporter, &how, &world, &result, err);
-        bn_error ignored = {0}; /* the runs are there; their sweep's state is an ornament */
-        if (status == BN_OK) (void)!bn_wandb_end(&reporter, &ignored);
-        bn_wandb_page(&reporter, page, sizeof page);
-        reporter.ops->close(reporter.self);
-        if (status == BN_OK || result.runs > 0) print_result(s, &result, page);
+        status = bn_drain(s->feed, &s->reporter, &how, &world, &result, err);
+        if (result.runs > 0) s->target->end(s, where, sizeof where);
+        if (status == BN_OK || result.runs > 0) print_result(s, &result, where);
+        s->reporter.ops->close(s->reporter.self);
     }
     return judge_result(s, status, &result, err);
 }
 
-static int sync_wandb(sync *s)
-{
-    bn_error err = {0};
-    bn_wandb_flags flags = {.entity = s->entity, .project = s->project};
-    if (bn_wandb_settings_read(&s->settings, &flags, variable, &err) != BN_OK) {
-        return bn_command_fail(&err);
-    }
-    s->quiet = s->quiet || s->settings.quiet;
-    if (s->settings.mode != BN_WANDB_ONLINE) {
-        if (!s->quiet) (void)printf("wandb: WANDB_MODE=%s: nothing sent\n", variable("WANDB_MODE"));
-        return BN_EXIT_OK;
-    }
-    bn_secret key;
-    if (bn_credentials_find(&key, s->settings.base_url, variable, &err) != BN_OK) {
-        (void)bn_command_fail(&err);
-        return BN_EXIT_USAGE;
-    }
-    bn_wandb_options options = {
-        .link = {.user_agent = "bnexp/" BN_VERSION,
-                 .base_url = s->settings.base_url,
-                 .key = &key,
-                 .username = s->settings.username,
-                 .email = s->settings.email,
-                 .first_wait_s = s->first_wait_s,
-                 .timeout_s = s->timeout_s},
-        .home = s->home,
-        .settings = &s->settings,
-        .sweeps = true,
-    };
-    int code = drain_wandb(s, &options, &err);
-    bn_secret_forget(&key);
-    return code;
-}
-
 /* ---- the command */
 
-typedef struct target {
-    const char *name;
-    int (*run)(sync *s);
-} target;
-
-static const target TARGETS[] = {
-    {"wandb", sync_wandb},
-};
-enum { TARGET_COUNT = sizeof TARGETS / sizeof TARGETS[0] };
-
-static const target *find_target(const char *name, bn_error *err)
-{
-    for (size_t i = 0; i < TARGET_COUNT; i++) {
-        if (strcmp(TARGETS[i].name, name) == 0) return &TARGETS[i];
-    }
-    const char *near = bn_nearest(name, &TARGETS[0].name, TARGET_COUNT, sizeof TARGETS[0]);
-    (void)bn_fail(err, BN_EINVAL, "there is no reporter '%.40s'; did you mean '%s'?", name,
-                  near ? near : TARGETS[0].name);
-    return NULL;
-}
-
-static int run_target(sync *s, const target *to)
+static int run(bn_sync *s)
 {
     bn_error err = {0};
     int code = BN_EXIT_OK;
     s->home = bn_command_home(s->home_option);
-    bn_status status = open_store(s, to->name, &err);
-    if (status == BN_OK && s->retry) status = bn_feed_retry(s->feed, &err);
-    if (status == BN_OK && s->status) {
-        status = print_status(s, &err);
-    } else if (status == BN_OK) {
-        code = to->run(s);
+    bn_status status = bn_sync_find_target(&s->target, s->names.items[0], &err);
+    if (status == BN_OK && s->target->folder && !s->out) {
+        status = bn_fail(&err, BN_EINVAL, "%s needs --out DIR", s->target->name);
     }
-    close_all(s);
+    if (status == BN_OK && s->out) status = bn_path_absolute(s->folder, s->out, &err);
+    if (status == BN_OK && !s->target->folder) s->folder[0] = '\0';
+    if (status == BN_OK) status = s->target->prepare(s, &err);
+    if (status == BN_OK && s->settings.mode == BN_WANDB_DISABLED) {
+        if (!s->quiet) (void)printf("wandb: WANDB_MODE=disabled, nothing sent\n");
+        return BN_EXIT_OK;
+    }
+    if (status == BN_OK) status = open_store(s, &err);
+    if (status == BN_OK && s->status) {
+        status = bn_sync_print_status(s, &err);
+    } else if (status == BN_OK) {
+        code = deliver(s, &err);
+    }
+    bn_feed_close(s->feed);
+    bn_store_close(s->store);
+    bn_secret_forget(&s->key);
     return status == BN_OK ? code : bn_command_fail(&err);
 }
 
 int bn_cmd_sync(int argc, char **argv)
 {
-    sync s = {.patience_s = bn_drain_defaults().patience_s, .first_wait_s = 2};
+    bn_sync s = {.patience_s = bn_drain_defaults().patience_s, .first_wait_s = 2};
     const bn_option table[] = {
         {"--home", 0, BN_OPTION_TEXT, &s.home_option, "DIR", "the home (default BNEXP_HOME, runs)"},
         {"--project", 'p', BN_OPTION_TEXT, &s.project, "NAME", "wandb project (default bnexp)"},
@@ -325,6 +224,9 @@ int bn_cmd_sync(int argc, char **argv)
         {"--all", 0, BN_OPTION_FLAG, &s.all, NULL, "every sweep of the home (the default)"},
         {"--status", 0, BN_OPTION_FLAG, &s.status, NULL, "show how far each run is, send nothing"},
         {"--json", 0, BN_OPTION_FLAG, &s.json, NULL, "the status as JSON"},
+        {"--out", 'o', BN_OPTION_TEXT, &s.out, "DIR",
+         "where files go (tensorboard, wandb-offline)"},
+        {"--again", 0, BN_OPTION_FLAG, &s.again, NULL, "as if nothing had been sent before"},
         {"--retry", 0, BN_OPTION_FLAG, &s.retry, NULL, "also runs that were refused before"},
         {"--watch", 'w', BN_OPTION_FLAG, &s.watch, NULL, "stay and follow live runs"},
         {"--parent", 0, BN_OPTION_INT, &s.parent, "PID", "watch until this parent process ends"},
@@ -334,10 +236,11 @@ int bn_cmd_sync(int argc, char **argv)
         {"--quiet", 'q', BN_OPTION_FLAG, &s.quiet, NULL, "say nothing but errors"},
     };
     const bn_options options = {
-        .usage = "bnexp sync wandb [SWEEP...] [options]",
+        .usage = "bnexp sync wandb|mlflow|tensorboard|wandb-offline [SWEEP...] [options]",
         .about = "Sends what a reporter has not heard yet; a second call sends only what is new.\n"
                  "The key comes from WANDB_API_KEY or ~/.netrc; WANDB_BASE_URL, WANDB_ENTITY,\n"
-                 "WANDB_PROJECT, WANDB_TAGS and WANDB_MODE mean what they mean at wandb.",
+                 "WANDB_PROJECT, WANDB_TAGS and WANDB_MODE mean what they mean at wandb.\n"
+                 "mlflow goes to MLFLOW_TRACKING_URI, the other two write files to --out.",
         .table = table,
         .count = sizeof table / sizeof table[0],
         .arguments_min = 1,
@@ -349,10 +252,8 @@ int bn_cmd_sync(int argc, char **argv)
         return bn_command_fail(&err);
     }
     if (help) return BN_EXIT_OK;
-    const target *to = find_target(s.names.items[0], &err);
-    if (!to) return bn_command_fail(&err);
     forbid_core_files();
     /* A reporter that follows a sweep stays for the last lines, and is told when they have come. */
     if (s.parent > 0) hear_the_end();
-    return run_target(&s, to);
+    return run(&s);
 }

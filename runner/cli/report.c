@@ -82,8 +82,9 @@ bn_status bn_report_start(bn_report *out, const char *name, const char *home, co
     char *arguments[sizeof words / sizeof words[0]]; /* execve writes to none of them */
     memcpy(arguments, words, sizeof words);
     int code = set_up(&attributes, &files, out->log);
-    if (!code)
+    if (!code) {
         code = posix_spawn(&out->pid, "/proc/self/exe", &files, &attributes, arguments, environ);
+    }
     (void)posix_spawn_file_actions_destroy(&files);
     (void)posix_spawnattr_destroy(&attributes);
     if (!code) return BN_OK;

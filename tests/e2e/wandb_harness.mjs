@@ -44,7 +44,7 @@ export class Stage {
 
   /** Starts `bnexp sync wandb ...`; `ended` resolves to its exit code or signal. */
   start(words = [], extra = {}) {
-    const args = ['sync', 'wandb', '--home', this.home, '--wait', '0.02', '--timeout', '0.6', ...words];
+    const args = ['sync', 'wandb', '--home', this.home, '--wait', '0.02', '--timeout', '20', ...words];
     const child = spawn(BNEXP, args, { env: this.environment(extra) });
     child.text = '';
     for (const stream of [child.stdout, child.stderr]) {
