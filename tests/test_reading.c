@@ -121,7 +121,7 @@ static void test_mistakes_are_told_in_one_line(void **state)
     assert_refused(COMMAND("ls", "--home", "/tmp/no/such/home"), 3, "bnexp sweep FILE");
     assert_refused(COMMAND("show", "w64-fp16-lr0.001-s7", "--home", home), 3, "did you mean");
     assert_refused(COMMAND("show", "--home", home), 2, "usage: bnexp show RUN");
-    assert_refused(COMMAND("export", "--home", home, "--format", "xml"), 2, "csv or jsonl");
+    assert_refused(COMMAND("export", "--home", home, "--format", "xml"), 2, "csv, jsonl");
     assert_refused(COMMAND("export", "--home", home, "--out", "/tmp/no/such/dir/x"), 1, "create");
 }
 
