@@ -147,6 +147,17 @@ bn_status bn_db_exec(bn_db *db, const char *sql, bn_error *err)
     return code == SQLITE_OK ? BN_OK : fail(db, code, sqlite3_errmsg(db->handle), err);
 }
 
+/* SQLite's own patience does not cover this switch: it answers "busy" at once. */
+bn_status bn_db_use_log(bn_db *db, bn_error *err)
+{
+    int code = SQLITE_BUSY;
+    for (int waited_ms = 0; waited_ms < BUSY_MS && (code & 0xff) == SQLITE_BUSY; waited_ms += 2) {
+        if (waited_ms > 0) (void)sqlite3_sleep(2);
+        code = sqlite3_exec(db->handle, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
+    }
+    return code == SQLITE_OK ? BN_OK : fail(db, code, sqlite3_errmsg(db->handle), err);
+}
+
 bn_status bn_db_int(bn_db *db, const char *sql, int64_t *out, bn_error *err)
 {
     bn_stmt *stmt = bn_db_stmt(db, sql);
@@ -255,8 +266,10 @@ int64_t bn_stmt_get_int(bn_stmt *stmt, int column)
 
 double bn_stmt_get_real(bn_stmt *stmt, int column)
 {
-    if (sqlite3_column_type(stmt->handle, column) == SQLITE_NULL) return (double)NAN;
-    return sqlite3_column_double(stmt->handle, column);
+    double number = sqlite3_column_double(stmt->handle, column);
+    /* NULL reads as 0: only then is the second question worth its price. */
+    if (number != 0 || sqlite3_column_type(stmt->handle, column) != SQLITE_NULL) return number;
+    return (double)NAN;
 }
 
 const char *bn_stmt_get_text(bn_stmt *stmt, int column)

@@ -26,6 +26,10 @@ void bn_db_close(bn_db *db); /* NULL is fine */
 /* Runs any number of statements whose rows nobody wants. */
 BN_MUST_CHECK bn_status bn_db_exec(bn_db *db, const char *sql, bn_error *err);
 
+/* Turns the write-ahead log on, for good. Two processes that meet in a new database wait for each
+ * other here. BN_EAGAIN after the busy time-out. */
+BN_MUST_CHECK bn_status bn_db_use_log(bn_db *db, bn_error *err);
+
 /* One whole number: PRAGMA user_version, SELECT count(*) ... */
 BN_MUST_CHECK bn_status bn_db_int(bn_db *db, const char *sql, int64_t *out, bn_error *err);
 

@@ -18,6 +18,7 @@ typedef struct place {
     int64_t application, version, tables;
 } place;
 
+/* Three questions, one moment: the caller's transaction. */
 static bn_status look(bn_db *db, place *out, bn_error *err)
 {
     bn_status status = bn_db_int(db, "PRAGMA application_id", &out->application, err);
@@ -109,15 +110,19 @@ bn_status bn_migrate_check(bn_db *db, const char *path, const bn_migration *list
                            bn_error *err)
 {
     place at = {0};
-    bn_status status = look(db, &at, err);
-    return status == BN_OK ? check(db, path, &at, list, count, err) : status;
+    bn_status status = bn_db_begin(db, BN_DB_READ, err);
+    if (status != BN_OK) return status;
+    status = look(db, &at, err);
+    if (status == BN_OK) status = check(db, path, &at, list, count, err);
+    return bn_db_end(db, status, err);
 }
 
 bn_status bn_migrate(bn_db *db, const char *path, bn_db_mode mode, const bn_migration *list,
                      int count, bn_error *err)
 {
     place at = {0};
-    bn_status status = look(db, &at, err);
+    bn_status status = bn_db_begin(db, BN_DB_READ, err);
+    if (status == BN_OK) status = bn_db_end(db, look(db, &at, err), err);
     if (status != BN_OK || at.version == count) return status;
     if (mode == BN_DB_READ && at.version == 0) {
         return bn_fail(err, BN_ENOENT, "%s is empty; 'bnexp sweep FILE' fills one", path);

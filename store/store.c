@@ -13,8 +13,7 @@
  * commits in a power cut, after which a caller's "it is durable" would have been a lie; the
  * manager commits once a tick, so the price is one fsync a tick.
  * The log may grow to 16 MB before it is folded in, and is cut to 64 MB after a burst. */
-static const char SETTINGS_WRITE[] = "PRAGMA journal_mode = WAL;"
-                                     "PRAGMA synchronous = FULL;"
+static const char SETTINGS_WRITE[] = "PRAGMA synchronous = FULL;"
                                      "PRAGMA foreign_keys = ON;"
                                      "PRAGMA wal_autocheckpoint = 4000;"
                                      "PRAGMA journal_size_limit = 67108864;"
@@ -34,6 +33,7 @@ static bn_status open_database(bn_store *store, const char *path, bn_error *err)
     bn_status status = bn_db_open(&store->db, path, mode, err);
     /* Whose it is comes before any setting: a foreign file is left as it was, byte for byte. */
     if (status == BN_OK) status = bn_migrate_check(store->db, path, list, count, err);
+    if (status == BN_OK && writes) status = bn_db_use_log(store->db, err);
     if (status == BN_OK) {
         status = bn_db_exec(store->db, writes ? SETTINGS_WRITE : SETTINGS_READ, err);
     }

@@ -24,3 +24,7 @@ bn_test(tending bn_store PkgConfig::jansson)
 target_sources(test_tending PRIVATE support/demo_home.c)
 target_compile_definitions(test_tending PRIVATE BNEXP="$<TARGET_FILE:bnexp>")
 add_dependencies(test_tending bnexp)
+
+add_test(NAME store_page
+         COMMAND ${CMAKE_COMMAND} -DOUT=${PROJECT_SOURCE_DIR}/docs/store.md -DCHECK=1
+                 -P ${PROJECT_SOURCE_DIR}/store/schema/describe.cmake)

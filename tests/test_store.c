@@ -1,4 +1,5 @@
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "store/label.h"
 #include "store/store.h"
@@ -332,6 +333,40 @@ static void test_a_home_nobody_may_write_can_still_be_read(void **state)
     home_remove(home);
 }
 
+static int open_and_leave(const char *home, int gate)
+{
+    char byte = 0;
+    bn_store *store = NULL;
+    bn_error err = {0};
+    if (read(gate, &byte, 1) != 0) return 1; /* until the parent lets all go at once */
+    bn_status status = bn_store_open(&store, home, BN_STORE_WRITE, &err);
+    bn_sweep sweep = {.name = "lr", .hash = "aa", .method = "grid"};
+    bool found = false;
+    if (status == BN_OK) status = bn_sweep_add(store, &sweep, "", &found, &err);
+    bn_store_close(store);
+    return status == BN_OK ? 0 : 1;
+}
+
+static void test_many_processes_may_make_a_home_at_once(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 5; round++) {
+        char home[BN_PATH_MAX];
+        int gate[2], how = 0;
+        home_make(home);
+        assert_int_equal(pipe(gate), 0);
+        for (int i = 0; i < 8; i++) {
+            if (fork() != 0) continue;
+            (void)close(gate[1]);
+            _exit(open_and_leave(home, gate[0]));
+        }
+        (void)close(gate[0]);
+        (void)close(gate[1]);
+        while (wait(&how) > 0) assert_int_equal(how, 0);
+        home_remove(home);
+    }
+}
+
 #define WITH_HOME(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -354,6 +389,7 @@ int main(void)
         WITH_HOME(test_params_and_configuration_come_back),
         WITH_HOME(test_a_trashed_run_is_gone_and_its_place_is_free),
         WITH_HOME(test_tags_are_a_set),
+        cmocka_unit_test(test_many_processes_may_make_a_home_at_once),
         cmocka_unit_test(test_a_home_nobody_may_write_can_still_be_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
