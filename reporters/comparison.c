@@ -204,7 +204,9 @@ static bn_status make_pairs(bn_making *make, bn_error *err)
     for (int side = 0; status == BN_OK && side < (int)make->out->side_count; side++) {
         if (side == make->out->baseline) continue;
         status = pair_side(make, side, true, err);
-        if (status == BN_OK) status = pair_side(make, side, false, err);
+        /* With one setting both ways of pairing are the same. */
+        bool choice = make->out->setting_count > 1;
+        if (status == BN_OK && choice) status = pair_side(make, side, false, err);
     }
     return status;
 }

@@ -200,6 +200,9 @@ bn_status bn_sweeper_open(bn_sweeper **out, const bn_sweeper_options *options, b
         status = bn_fail(err, BN_EINVAL, "%s: method '%s' has no end; set 'run_cap'",
                          options->spec->file, options->spec->method);
     }
+    if (status == BN_OK) {
+        status = bn_run_stamp(options->store, options->origin, options->origin_count, err);
+    }
     if (status == BN_OK) status = register_sweep(s, err);
     if (status == BN_OK) status = open_fleet(s, err);
     if (status == BN_OK) status = load(s, err);
@@ -411,19 +414,13 @@ static bn_status fill_slots(bn_sweeper *s, double mono_s, bn_error *err)
     return BN_OK;
 }
 
-static bn_status launch_begun(bn_sweeper *s, double mono_s, bn_error *err)
+static void launch_begun(bn_sweeper *s, double mono_s)
 {
-    const bn_sweeper_options *o = &s->options;
-    bn_status status = BN_OK;
-    for (size_t i = 0; status == BN_OK && i < bn_fleet_count(s->fleet); i++) {
+    for (size_t i = 0; i < bn_fleet_count(s->fleet); i++) {
         const bn_member *m = bn_fleet_at(s->fleet, i);
         if (m->phase != BN_PHASE_BEGUN) continue;
-        if (o->origin_count > 0 && m->run.attempt == 1) {
-            status = bn_run_set_origin(o->store, m->run.id, o->origin, o->origin_count, err);
-        }
         bn_start_run(s->fleet, m, &s->start, mono_s);
     }
-    return status;
 }
 
 /* Nothing lives, and nothing is left that may start, now or after its back-off. */
@@ -457,8 +454,7 @@ bn_status bn_sweeper_tick(bn_sweeper *s, double wall_s, double mono_s, bool *don
     if (status == BN_OK) status = fill_slots(s, mono_s, err);
     if (status == BN_OK) status = bn_fleet_commit(s->fleet, wall_s, err);
     if (status != BN_OK) return status;
-    status = launch_begun(s, mono_s, err);
-    if (status != BN_OK) return status;
+    launch_begun(s, mono_s);
     if (!is_done(s)) return BN_OK;
     status = refresh(s, err);
     *done = status == BN_OK && is_done(s);

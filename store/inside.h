@@ -16,6 +16,9 @@ struct bn_store {
     char home[BN_PATH_MAX];
     bn_metrics metrics;
     bn_append_room *append;
+    bn_run_fact *stamp; /* facts that every attempt begun here is stamped with */
+    char *stamp_text;   /* their texts */
+    size_t stamp_count;
 };
 
 /* Every public call that writes stands between these two: BN_OK of the second means durable. */
@@ -28,6 +31,11 @@ BN_MUST_CHECK bn_status bn_store_end_read(bn_store *store, bn_status status, bn_
 
 /* Frees history.c's scratch; NULL is fine. */
 void bn_append_room_close(bn_append_room *room);
+
+/* origin.c: facts of a run, inside the caller's transaction; and the store's stamp forgotten. */
+BN_MUST_CHECK bn_status bn_facts_write(bn_store *store, int64_t run, const bn_run_fact *facts,
+                                       size_t count, bn_error *err);
+void bn_facts_release(bn_store *store);
 
 /* Makes room for one more element in a growing array that starts as NULL; *room counts elements.
  * BN_ENOMEM leaves the array as it was. */

@@ -134,6 +134,11 @@ typedef struct bn_run_fact {
 BN_MUST_CHECK bn_status bn_run_set_origin(bn_store *store, int64_t run, const bn_run_fact *facts,
                                           size_t count, bn_error *err);
 
+/* From now on every attempt that begins through this store is stamped with these facts, in the
+ * transaction that begins it. They are copied; BN_ENOMEM. */
+BN_MUST_CHECK bn_status bn_run_stamp(bn_store *store, const bn_run_fact *facts, size_t count,
+                                     bn_error *err);
+
 /* Shows the facts one by one, by name; they live until `seen` returns. */
 typedef void bn_run_fact_seen(void *self, const bn_run_fact *fact);
 BN_MUST_CHECK bn_status bn_run_each_origin(bn_store *store, int64_t run, bn_run_fact_seen *seen,

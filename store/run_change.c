@@ -96,6 +96,9 @@ static bn_status move(bn_store *store, int64_t run, const bn_run_change *change,
     if (status == BN_OK && change->from != change->to) {
         status = write_change(store, run, change, err);
     }
+    if (status == BN_OK && change->begins_attempt) {
+        status = bn_facts_write(store, run, store->stamp, store->stamp_count, err);
+    }
     return status;
 }
 
@@ -191,36 +194,6 @@ bn_status bn_run_knob(bn_store *store, int64_t sweep, const char *name, bn_run_p
     bn_status status = bn_rows_end(&rows, stmt, count, err);
     *out = rows.items;
     return status;
-}
-
-bn_status bn_run_set_origin(bn_store *store, int64_t run, const bn_run_fact *facts, size_t count,
-                            bn_error *err)
-{
-    if (bn_store_begin(store, err) != BN_OK) return err->status;
-    bn_stmt *stmt = bn_db_stmt(store->db, "INSERT OR REPLACE INTO origin (run_id, name, value)\n"
-                                          "VALUES (?1, ?2, ?3)");
-    bn_stmt_int(stmt, 1, run);
-    for (size_t i = 0; i < count; i++) {
-        bn_stmt_text(stmt, 2, facts[i].name);
-        bn_stmt_text(stmt, 3, facts[i].value);
-        bn_stmt_again(stmt);
-    }
-    return bn_store_end(store, bn_stmt_end(stmt, err), err);
-}
-
-bn_status bn_run_each_origin(bn_store *store, int64_t run, bn_run_fact_seen *seen, void *self,
-                             bn_error *err)
-{
-    bn_stmt *stmt = bn_db_stmt(store->db, "SELECT name, value\n"
-                                          "FROM origin\n"
-                                          "WHERE run_id = ?1\n"
-                                          "ORDER BY name");
-    bn_stmt_int(stmt, 1, run);
-    while (bn_stmt_row(stmt)) {
-        bn_run_fact fact = {bn_stmt_get_text(stmt, 0), bn_stmt_get_text(stmt, 1)};
-        seen(self, &fact);
-    }
-    return bn_stmt_end(stmt, err);
 }
 
 bn_status bn_run_attempts(bn_store *store, int64_t run, bn_attempt **out, size_t *count,

@@ -66,6 +66,7 @@ void bn_store_close(bn_store *store)
     if (!store) return;
     bn_append_room_close(store->append);
     bn_metrics_release(&store->metrics);
+    bn_facts_release(store);
     bn_db_close(store->db);
     free(store);
 }

@@ -287,10 +287,19 @@ static void test_a_trashed_run_is_gone_and_its_place_is_free(void **state)
     bn_run again = home_run(at->store, at->sweep, 0);
     assert_int_not_equal(again.id, run.id);
     assert_int_equal(again.next_seq, 0);
+}
+
+static void test_only_what_is_in_the_trash_is_purged(void **state)
+{
+    fixture *at = *state;
+    bn_run run = home_run(at->store, at->sweep, 0), kept = home_run(at->store, at->sweep, 1);
+    bn_error err = {0};
+    ASSERT_OK(home_append(at->store, run.id, 0, 3, &err));
+    ASSERT_OK(bn_run_trash(at->store, run.id, ".trash/x", &err));
     ASSERT_OK(bn_run_purge(at->store, run.id, &err));
     ASSERT_OK(bn_store_tidy(at->store, &err));
     ASSERT_OK(bn_store_check(at->store, &err));
-    assert_int_equal(bn_run_purge(at->store, again.id, &err), BN_ESTALE);
+    assert_int_equal(bn_run_purge(at->store, kept.id, &err), BN_ESTALE);
 }
 
 static void test_tags_are_a_set(void **state)
@@ -331,6 +340,40 @@ static void test_a_home_nobody_may_write_can_still_be_read(void **state)
     bn_store_close(store);
     assert_int_equal(chmod(home, 0700), 0);
     home_remove(home);
+}
+
+typedef struct seen_facts {
+    size_t count;
+    char words[256];
+} seen_facts;
+
+static void see(void *self, const bn_run_fact *fact)
+{
+    seen_facts *seen = self;
+    size_t length = strlen(seen->words);
+    (void)snprintf(seen->words + length, sizeof seen->words - length, "%s=%s;", fact->name,
+                   fact->value);
+    seen->count++;
+}
+
+static void test_an_attempt_is_stamped_when_it_begins(void **state)
+{
+    fixture *at = *state;
+    const bn_run_fact facts[] = {{"git.commit", "f410f54"}, {"argv", "bnexp sweep lr.toml"}};
+    bn_run_change begin = {.from = BN_RUN_PENDING,
+                           .to = BN_RUN_RUNNING,
+                           .exit_code = -1,
+                           .now_s = 1,
+                           .begins_attempt = true};
+    bn_run run = home_run(at->store, at->sweep, 0);
+    seen_facts seen = {0};
+    bn_error err = {0};
+    ASSERT_OK(bn_run_stamp(at->store, facts, 2, &err));
+    ASSERT_OK(bn_run_each_origin(at->store, run.id, see, &seen, &err));
+    assert_int_equal(seen.count, 0);
+    ASSERT_OK(bn_run_move(at->store, run.id, &begin, &err));
+    ASSERT_OK(bn_run_each_origin(at->store, run.id, see, &seen, &err));
+    assert_string_equal(seen.words, "argv=bnexp sweep lr.toml;git.commit=f410f54;");
 }
 
 static int open_and_leave(const char *home, int gate)
@@ -388,7 +431,9 @@ int main(void)
         WITH_HOME(test_hostile_names_are_data),
         WITH_HOME(test_params_and_configuration_come_back),
         WITH_HOME(test_a_trashed_run_is_gone_and_its_place_is_free),
+        WITH_HOME(test_only_what_is_in_the_trash_is_purged),
         WITH_HOME(test_tags_are_a_set),
+        WITH_HOME(test_an_attempt_is_stamped_when_it_begins),
         cmocka_unit_test(test_many_processes_may_make_a_home_at_once),
         cmocka_unit_test(test_a_home_nobody_may_write_can_still_be_read),
     };

@@ -7,6 +7,8 @@
 #include "runner/cli/table.h"
 #include "runner/cli/words.h"
 
+enum { ANOVA_RUNS_MIN = 8 }; /* fewer, or one knob: the table above says it all */
+
 /* What follows only when there is something to be compared with. */
 static void cell_ratio(bn_table *table, const char *words, double number, double base)
 {
@@ -132,8 +134,12 @@ static void print_anova(const bn_insight *insight)
         if (!isnan(effect->p)) (void)printf(" (p = %.2g)", effect->p);
         (void)printf("\n");
     }
-    (void)printf("  %5.1f %%  interactions of three and more\n  %5.1f %%  between replicates\n",
-                 100 * anova->higher_share, 100 * anova->residual_share);
+    if (insight->knob_count > 2) {
+        (void)printf("  %5.1f %%  interactions of three and more\n", 100 * anova->higher_share);
+    }
+    if (anova->residual_share > 0) {
+        (void)printf("  %5.1f %%  between replicates\n", 100 * anova->residual_share);
+    }
 }
 
 static void print_importance(const bn_insight *insight)
@@ -213,7 +219,8 @@ bn_status bn_compare_print(const bn_compared *at, bn_error *err)
     }
     bn_status status = print_cells(at, err);
     print_pairs(at);
-    if (at->insight.full_grid) print_anova(&at->insight);
+    bool worth = at->insight.knob_count > 1 && at->insight.run_count >= ANOVA_RUNS_MIN;
+    if (at->insight.full_grid && worth) print_anova(&at->insight);
     if (at->insight.searched) print_importance(&at->insight);
     print_scaling(at);
     print_notes(at);
