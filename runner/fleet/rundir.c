@@ -31,6 +31,13 @@ static bn_status replace(const char *dir, const char *name, const bn_text *text,
     return err->status;
 }
 
+/* Most often only the last part is missing. */
+static bn_status make_folder(const char *dir, bn_error *err)
+{
+    if (mkdir(dir, 0700) == 0) return BN_OK;
+    return bn_dir_make(dir, 0700, err);
+}
+
 static void head(const bn_rundir *run, bn_text *out)
 {
     bn_text_add(out, "id = ");
@@ -63,7 +70,7 @@ bn_status bn_rundir_make(const char *dir, const bn_rundir *run, bn_error *err)
                 "# One run. `bnexp train` on this folder runs it again, or goes on with it.\n");
     head(run, &text);
     knobs(&run->config, &text);
-    if (bn_dir_make(dir, 0700, err) == BN_OK) (void)replace(dir, BN_RUNDIR_FILE, &text, err);
+    if (make_folder(dir, err) == BN_OK) (void)replace(dir, BN_RUNDIR_FILE, &text, err);
     bn_text_release(&text);
     return err->status;
 }
@@ -76,7 +83,7 @@ bn_status bn_rundir_make_external(const char *dir, const bn_rundir *run, const c
                        "was given.\n");
     head(run, &text);
     bn_text_add(&text, "external = true\n");
-    if (bn_dir_make(dir, 0700, err) == BN_OK) (void)replace(dir, BN_RUNDIR_FILE, &text, err);
+    if (make_folder(dir, err) == BN_OK) (void)replace(dir, BN_RUNDIR_FILE, &text, err);
     bn_text_clear(&text);
     bn_text_addf(&text, "%s\n", json);
     if (err->status == BN_OK) (void)replace(dir, BN_RUNDIR_CONFIG, &text, err);
