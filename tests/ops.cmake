@@ -3,3 +3,9 @@ foreach(name ops_quantize ops_gradients ops_formulas cpu)
     bn_test(${name} bn_ops bn_cpu)
     target_sources(test_${name} PRIVATE support/ops_lab.c)
 endforeach()
+bn_test(cpu_pool bn_cpu)
+
+# bnexp bench at a size where only its shape can be judged.
+add_test(NAME bench_json
+         COMMAND ${CMAKE_COMMAND} -DBNEXP=$<TARGET_FILE:bnexp>
+                 -P ${CMAKE_CURRENT_SOURCE_DIR}/support/bench_json.cmake)
