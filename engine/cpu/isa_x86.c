@@ -15,15 +15,21 @@ static bool has_avx512vnni(void)
 {
     return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bf16");
+           __builtin_cpu_supports("avx512vnni");
+}
+
+static bool has_avx512bf16(void)
+{
+    return has_avx512vnni() && __builtin_cpu_supports("avx512bf16");
 }
 
 static const bn_isa table[] = {
     {"portable", bn_kernels_portable, &bn_rows_portable, bn_decode_portable},
     {"avx2", bn_kernels_avx2, &bn_rows_avx2, bn_decode_avx2},
     {"avx512vnni", bn_kernels_avx512vnni, &bn_rows_avx512, bn_decode_avx512vnni},
+    {"avx512bf16", bn_kernels_avx512bf16, &bn_rows_avx512, bn_decode_avx512vnni},
 };
-static bool (*const usable[])(void) = {always, has_avx2, has_avx512vnni};
+static bool (*const usable[])(void) = {always, has_avx2, has_avx512vnni, has_avx512bf16};
 
 const bn_isa *bn_isa_table(int *count)
 {

@@ -35,6 +35,7 @@ enum { BN_KERNEL_MR_MAX = 12, BN_KERNEL_NR_MAX = 32 };
 /* The sets, by bn_product_kind. A set whose instructions this machine lacks must not be run. */
 extern const bn_kernel bn_kernels_portable[BN_PRODUCT_KINDS];
 extern const bn_kernel bn_kernels_avx2[BN_PRODUCT_KINDS];       /* AVX2 and FMA */
-extern const bn_kernel bn_kernels_avx512vnni[BN_PRODUCT_KINDS]; /* AVX-512 F BW VL DQ VNNI BF16 */
+extern const bn_kernel bn_kernels_avx512vnni[BN_PRODUCT_KINDS]; /* AVX-512 F BW VL DQ VNNI */
+extern const bn_kernel bn_kernels_avx512bf16[BN_PRODUCT_KINDS]; /* and BF16 */
 
 #endif

@@ -1,4 +1,4 @@
-/* AVX-512 with VNNI and BF16: a block of 12 x 32, 24 accumulators in registers.
+/* AVX-512 with VNNI, and with BF16: a block of 12 x 32, 24 accumulators in registers.
  *
  * Written as one asm block a kernel: compilers spill accumulators of the same thing in intrinsics
  * (gcc 12 reached 43 % of the peak with them). A step is 2 loads of B, 12 broadcasts of A and
@@ -98,6 +98,13 @@ static void run_u2(long steps, const void *a, const void *b, void *c, bool add)
 /* clang-format on */
 
 const bn_kernel bn_kernels_avx512vnni[BN_PRODUCT_KINDS] = {
+    [BN_PRODUCT_KIND_F32] = {run_f32, MR, NR, 1, 1},
+    [BN_PRODUCT_KIND_BF16] = {run_f32, MR, NR, 1, 1},
+    [BN_PRODUCT_KIND_U8] = {run_u8, MR, NR, 4, 1},
+    [BN_PRODUCT_KIND_U2] = {run_u2, MR, NR, 4, 4},
+};
+
+const bn_kernel bn_kernels_avx512bf16[BN_PRODUCT_KINDS] = {
     [BN_PRODUCT_KIND_F32] = {run_f32, MR, NR, 1, 1},
     [BN_PRODUCT_KIND_BF16] = {run_bf16, MR, NR, 2, 1},
     [BN_PRODUCT_KIND_U8] = {run_u8, MR, NR, 4, 1},

@@ -368,45 +368,60 @@ static void shift_codes(uint8_t *restrict to, const int8_t *restrict from, int o
     for (size_t i = 0; i < count; i++) to[i] = (uint8_t)(from[i] + offset);
 }
 
-/* One row of a tile on its way to memory; base NULL: zero. Inlined with a constant lane count for
- * the whole tiles, which are almost all. */
-static inline __attribute__((always_inline)) void finish_row(const bn_tile *t, int r, int lanes,
-                                                             const float *base, float *c)
+/* What is the same for all rows of a tile. Inlined with constants, so that the tiles that are
+ * almost all - whole ones, without a scale a lane - get loops of their own. */
+typedef struct finish {
+    int lanes;
+    bool integer, lane_scaled;
+} finish;
+
+#define BN_INLINE static inline __attribute__((always_inline))
+
+BN_INLINE void finish_row(const bn_tile *t, int r, finish f, float *restrict value)
 {
-    float value[BN_KERNEL_NR_MAX];
     float factor = t->scale * (t->row_scale ? t->row_scale[r] : 1.0F);
-    if (t->integer) {
+    if (f.integer) {
         const int32_t *from = (const int32_t *)t->tile + r * t->tile_lanes;
         uint32_t offset = (uint32_t)t->offset * (uint32_t)t->row_sum[r];
-        for (int l = 0; l < lanes; l++) {
+        for (int l = 0; l < f.lanes; l++) {
             value[l] = (float)(int32_t)((uint32_t)from[l] - offset) * factor;
         }
     } else {
         const float *from = (const float *)t->tile + r * t->tile_lanes;
-        for (int l = 0; l < lanes; l++) value[l] = from[l] * factor;
+        for (int l = 0; l < f.lanes; l++) value[l] = from[l] * factor;
     }
-    if (t->lane_scale) {
-        for (int l = 0; l < lanes; l++) value[l] *= t->lane_scale[l];
-    }
-    if (base) {
-        for (int l = 0; l < lanes; l++) c[l] = base[l] + value[l];
-    } else {
-        for (int l = 0; l < lanes; l++) c[l] = value[l];
+    if (!f.lane_scaled) return;
+    for (int l = 0; l < f.lanes; l++) value[l] *= t->lane_scale[l];
+}
+
+BN_INLINE void finish_rows(const bn_tile *t, finish f)
+{
+    float value[BN_KERNEL_NR_MAX];
+    for (int r = 0; r < t->rows; r++) {
+        size_t at = (size_t)r * t->stride;
+        float *c = t->c + at;
+        finish_row(t, r, f, value);
+        if (t->residual && t->residual != t->c) {
+            const float *residual = t->residual + at;
+            for (int l = 0; l < f.lanes; l++) value[l] += residual[l];
+        }
+        if (t->accumulate || t->residual == t->c) {
+            for (int l = 0; l < f.lanes; l++) c[l] += value[l];
+        } else {
+            for (int l = 0; l < f.lanes; l++) c[l] = value[l];
+        }
     }
 }
 
 static void finish_tile(const bn_tile *t)
 {
-    for (int r = 0; r < t->rows; r++) {
-        float *c = t->c + (size_t)r * t->stride;
-        const float *base = t->residual;
-        if (base) base += (size_t)r * t->stride;
-        if (t->accumulate) base = c;
-        if (t->lanes == BN_KERNEL_NR_MAX) {
-            finish_row(t, r, BN_KERNEL_NR_MAX, base, c);
-        } else {
-            finish_row(t, r, t->lanes, base, c);
-        }
+    finish f = {t->lanes, t->integer, t->lane_scale != NULL};
+    if (f.lanes != BN_KERNEL_NR_MAX || f.lane_scaled) {
+        finish_rows(t, f);
+    } else if (f.integer) {
+        finish_rows(t, (finish){BN_KERNEL_NR_MAX, true, false});
+    } else {
+        finish_rows(t, (finish){BN_KERNEL_NR_MAX, false, false});
     }
 }
 
