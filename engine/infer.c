@@ -154,7 +154,11 @@ static bn_status make_matrix(bn_infer *infer, const bn_tensor *tensor, float *ma
     if (!weight->form) return bn_backend_sync(infer->be, err);
     bn_weight_prepare(infer->be, weight);
     if (!packs(infer)) {
-        infer->bytes.linear += form + tensor->count * sizeof(float);
+        bool reads_master = weight->format.kind == BN_WEIGHT_F32;
+        infer->bytes.linear += reads_master ? tensor->count * sizeof(float) : form;
+        if (reads_master) return BN_OK;
+        bn_backend_free(infer->be, master);
+        weight->master = NULL;
         return BN_OK;
     }
     bn_status status = pack_matrix(infer, m, err);
@@ -386,7 +390,7 @@ static void multiply(bn_infer *infer, bn_mat out, const float *residual, bn_act 
     if (m->is_packed) {
         bn_packed_forward(infer->be, out, residual, x, &m->packed);
     } else {
-        bn_linear_forward(infer->be, out, residual, x, &m->weight);
+        bn_dense_forward(infer->be, out, residual, x, &m->weight);
     }
 }
 

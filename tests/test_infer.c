@@ -124,6 +124,50 @@ static void test_steps_and_threads_do_not_change_a_bit_of_ternary_logits(void **
     model_lab_close(&lab);
 }
 
+static void test_single_steps_agree_with_the_whole_for_every_variant(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof NETWORKS / sizeof NETWORKS[0]; i++) {
+        model_lab lab = model_lab_open_list("cpu:2", NETWORKS[i]);
+        float whole[64], single[64], most = 0, apart = 0;
+        read_in_steps(&lab, 2, 24, whole);
+        read_in_steps(&lab, 2, 1, single);
+        for (int64_t v = 0; v < lab.config.model.vocab; v++) {
+            most = fmaxf(most, fabsf(whole[v]));
+            apart = fmaxf(apart, fabsf(whole[v] - single[v]));
+        }
+        if (!(apart <= 0.01F * most)) {
+            fail_msg("%s: %g of %g", NETWORKS[i], (double)apart, (double)most);
+        }
+        model_lab_close(&lab);
+    }
+}
+
+static void test_weights_take_the_bits_of_their_format(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *knobs;
+        double bits;
+    } cases[] = {{"quant.variant=binary", 2},
+                 {"quant.variant=int8", 8},
+                 {"quant.variant=bf16", 16},
+                 {"quant.variant=fp16", 16},
+                 {"quant.variant=fp32", 32}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char knobs[128];
+        (void)snprintf(knobs, sizeof knobs, "model.width=256;model.heads=4;model.ffn=768;%s",
+                       cases[i].knobs);
+        model_lab lab = model_lab_open_list("cpu:1", knobs);
+        bn_infer *infer = open_infer(&lab, 1);
+        bn_infer_bytes bytes = bn_infer_measure(infer);
+        double bits = 8.0 * (double)bytes.linear / (double)bytes.weights;
+        assert_true(bits >= cases[i].bits && bits <= cases[i].bits + 0.02);
+        bn_infer_close(infer);
+        model_lab_close(&lab);
+    }
+}
+
 static void test_ternary_weights_take_two_bits(void **state)
 {
     (void)state;
@@ -319,6 +363,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_losses_are_those_of_training_for_every_variant),
         TEST(test_steps_and_threads_do_not_change_a_bit_of_ternary_logits),
+        TEST(test_single_steps_agree_with_the_whole_for_every_variant),
+        TEST(test_weights_take_the_bits_of_their_format),
         TEST(test_ternary_weights_take_two_bits),
         TEST(test_what_does_not_fit_is_refused),
         TEST(test_a_single_row_s_product_is_exact_on_every_instruction_set),

@@ -26,6 +26,12 @@ void bn_packed_fill(bn_backend be, const bn_packed *packed, const int8_t *codes)
 void bn_packed_forward(bn_backend be, bn_mat out, const float *residual, bn_act x,
                        const bn_packed *weight);
 
+/* The same product for a weight in its working form, of which the master is only needed by kind
+ * F32. One row of float X is multiplied row by row as the weight lies in memory, sums in another
+ * order. */
+void bn_dense_forward(bn_backend be, bn_mat out, const float *residual, bn_act x,
+                      const bn_weight *weight);
+
 /* The output head: logits[R, V] = X W^T. Exactly one of wide and half is there. */
 typedef struct bn_logits_args {
     bn_mat x;             /* [R, C]; values as the head's products take them (rounded for bf16) */

@@ -5,9 +5,10 @@
 
 #include "engine/cpu/cpu.h"
 #include "engine/cpu/cpu_infer.h"
+#include "engine/cpu/quantize.h"
 #include "engine/cpu/ternary.h"
 
-enum { HEAD_ROWS_A_PART = 64 };
+enum { HEAD_ROWS_A_PART = 64, DENSE_ROWS_A_PART = 16 };
 
 size_t bn_packed_bytes(bn_backend be, int rows, int cols)
 {
@@ -96,6 +97,80 @@ void bn_packed_forward(bn_backend be, bn_mat out, const float *residual, bn_act 
                              .row_scale = x.scale,
                              .scale = weight->scale};
     bn_product_run(be.self, &job);
+}
+
+typedef struct dense_pass {
+    const bn_rows *rows;
+    const bn_weight *weight;
+    const float *x, *residual;
+    float *out;
+    float *scratch; /* one weight row a thread */
+    size_t stride;
+} dense_pass;
+
+/* Row r of a weight as floats: where it lies, or widened into `to`. */
+static const float *widen(const bn_rows *rows, const bn_weight *weight, int r, float *to)
+{
+    size_t width = (size_t)weight->cols;
+    size_t start = (size_t)r * width;
+    const void *values = bn_cpu_weight_values(weight);
+    switch (bn_cpu_weight_dtype(weight->format.kind)) {
+    case BN_F32:
+        return (const float *)values + start;
+    case BN_BF16:
+        rows->from_bf16(to, (const uint16_t *)values + start, width);
+        break;
+    case BN_F16:
+        rows->from_f16(to, (const uint16_t *)values + start, width);
+        break;
+    case BN_I8:
+        rows->from_i8(to, (const int8_t *)values + start, width);
+        break;
+    }
+    return to;
+}
+
+static void dense_part(void *context, int part, int thread)
+{
+    const dense_pass *p = context;
+    size_t width = (size_t)p->weight->cols;
+    float scale = bn_cpu_weight_scale(p->weight);
+    float *to = p->scratch + (size_t)thread * p->stride;
+    int end = (part + 1) * DENSE_ROWS_A_PART;
+    if (end > p->weight->rows) end = p->weight->rows;
+    for (int r = part * DENSE_ROWS_A_PART; r < end; r++) {
+        float sum = p->rows->dot(widen(p->rows, p->weight, r, to), p->x, width) * scale;
+        p->out[r] = p->residual ? p->residual[r] + sum : sum;
+    }
+}
+
+/* The one row of x as floats, in scratch memory or where it lies. */
+static const float *float_row(bn_cpu *cpu, bn_act x)
+{
+    if (x.dtype == BN_F32) return x.data;
+    float *row = bn_cpu_scratch(cpu, BN_CPU_SLOT_OP, (size_t)x.cols * sizeof *row);
+    if (row && x.dtype == BN_BF16) cpu->isa->rows->from_bf16(row, x.data, (size_t)x.cols);
+    if (row && x.dtype == BN_F16) cpu->isa->rows->from_f16(row, x.data, (size_t)x.cols);
+    return row;
+}
+
+void bn_dense_forward(bn_backend be, bn_mat out, const float *residual, bn_act x,
+                      const bn_weight *weight)
+{
+    bn_cpu *cpu = be.self;
+    if (x.rows > 1 || x.dtype == BN_I8) {
+        bn_linear_forward(be, out, residual, x, weight);
+        return;
+    }
+    if (bn_cpu_failed(cpu)) return;
+    dense_pass p = {.rows = cpu->isa->rows,
+                    .weight = weight,
+                    .x = float_row(cpu, x),
+                    .residual = residual,
+                    .out = out.data};
+    p.scratch = bn_cpu_row_scratch(cpu, (size_t)weight->cols, &p.stride);
+    if (!p.x || !p.scratch) return;
+    bn_pool_run(cpu->pool, bn_cpu_blocks(weight->rows, DENSE_ROWS_A_PART), dense_part, &p);
 }
 
 typedef struct head_pass {

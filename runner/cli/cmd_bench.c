@@ -9,6 +9,7 @@
 
 #include "engine/bench.h"
 #include "engine/device.h"
+#include "runner/cli/bench_infer.h"
 #include "runner/cli/command.h"
 #include "runner/cli/commands.h"
 #include "runner/cli/knobs.h"
@@ -38,7 +39,7 @@ typedef struct bench_options {
     const char *preset, *variants, *device;
     bn_option_list sets;
     int64_t threads, rounds;
-    bool json, help, kernels_only, steps_only;
+    bool json, help, kernels_only, steps_only, inference_only;
 } bench_options;
 
 /* What was measured of one contender. */
@@ -68,13 +69,15 @@ static bn_status parse(int argc, char **argv, bench_options *o, bn_error *err)
         {"--rounds", 'n', BN_OPTION_INT, &o->rounds, "N", "steps of each variant (default: 5)"},
         {"--kernels", 0, BN_OPTION_FLAG, &o->kernels_only, NULL, "products only"},
         {"--steps", 0, BN_OPTION_FLAG, &o->steps_only, NULL, "training steps only"},
+        {"--inference", 0, BN_OPTION_FLAG, &o->inference_only, NULL, "prefill and decode only"},
         {"--json", 0, BN_OPTION_FLAG, &o->json, NULL, "as JSON on standard output"},
     };
     const bn_options options = {
         .usage = "bnexp bench [options]",
         .about =
-            "Measures the products of a linear layer beside the peak of the same process, and\n"
-            "whole training steps of each variant on random tokens, in turn.",
+            "Measures the products of a linear layer beside the peak of the same process,\n"
+            "whole training steps of each variant on random tokens, in turn, and how fast the\n"
+            "ternary and the bf16 network read a prompt and write tokens.",
         .table = rows,
         .count = sizeof rows / sizeof rows[0],
     };
@@ -358,6 +361,42 @@ static bn_status run_kernels(bn_backend be, bn_json *json, bn_error *err)
     return BN_OK;
 }
 
+static bn_status run_inference(const bench_options *o, bn_json *json, bn_error *err)
+{
+    static const char *const names[] = {"ternary", "bf16"};
+    if (json) {
+        bn_json_key(json, "inference");
+        bn_json_array(json);
+    }
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        bn_config config;
+        bn_infer_figures figures;
+        bn_status status = configure(o, find(names[i], strlen(names[i])), &config, err);
+        if (status == BN_OK) status = bn_bench_infer(&config, (int)o->threads, &figures, err);
+        if (status != BN_OK) return status;
+        if (json) {
+            bn_infer_figures_json(&figures, names[i], json);
+        } else {
+            bn_infer_figures_print(&figures, names[i]);
+        }
+    }
+    if (json) bn_json_end_array(json);
+    return BN_OK;
+}
+
+static bn_status run_steps(const bench_options *o, table *t, bn_json *json, bn_error *err)
+{
+    bn_status status = open_lanes(t, o, err);
+    if (status == BN_OK) status = run_rounds(t, (int)o->rounds, err);
+    if (status != BN_OK) return status;
+    if (json) {
+        json_steps(json, t);
+    } else {
+        print_steps(t);
+    }
+    return BN_OK;
+}
+
 static bn_status run(const bench_options *o, table *t, bn_json *json, bn_error *err)
 {
     char device[BN_DEVICE_TEXT_MAX];
@@ -370,17 +409,11 @@ static bn_status run(const bench_options *o, table *t, bn_json *json, bn_error *
     } else {
         (void)printf("%s\n", device);
     }
-    if (!o->steps_only) status = run_kernels(t->be, json, err);
-    if (status != BN_OK || o->kernels_only) return status;
-    status = open_lanes(t, o, err);
-    if (status == BN_OK) status = run_rounds(t, (int)o->rounds, err);
-    if (status != BN_OK) return status;
-    if (json) {
-        json_steps(json, t);
-    } else {
-        print_steps(t);
-    }
-    return BN_OK;
+    bool all = !o->kernels_only && !o->steps_only && !o->inference_only;
+    if (all || o->kernels_only) status = run_kernels(t->be, json, err);
+    if (status == BN_OK && (all || o->steps_only)) status = run_steps(o, t, json, err);
+    if (status == BN_OK && (all || o->inference_only)) status = run_inference(o, json, err);
+    return status;
 }
 
 int bn_cmd_bench(int argc, char **argv)
