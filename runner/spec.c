@@ -236,15 +236,31 @@ static bn_status read_text(bn_spec_reader *reader, size_t bytes, const char *con
     return status;
 }
 
+/* With out->source in place. */
+static bn_status read_source(bn_spec *out, size_t bytes, const char *const *overrides, size_t count,
+                             bn_error *err)
+{
+    bn_config scratch = out->config;
+    bn_spec_reader reader = {.spec = out, .scratch = &scratch, .err = err};
+    bn_status status = read_text(&reader, bytes, overrides, count);
+    if (status != BN_OK) bn_spec_release(out);
+    return status;
+}
+
 bn_status bn_spec_read(bn_spec *out, const char *file, const char *const *overrides, size_t count,
                        bn_error *err)
 {
     size_t bytes = 0;
     set_defaults(out, file);
-    bn_config scratch = out->config;
-    bn_spec_reader reader = {.spec = out, .scratch = &scratch, .err = err};
     bn_status status = bn_file_read(file, BN_SPEC_BYTES_MAX, &out->source, &bytes, err);
-    if (status == BN_OK) status = read_text(&reader, bytes, overrides, count);
-    if (status != BN_OK) bn_spec_release(out);
-    return status;
+    return status == BN_OK ? read_source(out, bytes, overrides, count, err) : status;
+}
+
+bn_status bn_spec_parse(bn_spec *out, const char *file, const char *text,
+                        const char *const *overrides, size_t count, bn_error *err)
+{
+    set_defaults(out, file);
+    out->source = strdup(text);
+    if (!out->source) return bn_fail(err, BN_ENOMEM, "too little memory for %s", file);
+    return read_source(out, strlen(text), overrides, count, err);
 }

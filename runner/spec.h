@@ -77,6 +77,9 @@ typedef struct bn_spec {
  * do not move *out: its search options point into it. */
 BN_MUST_CHECK bn_status bn_spec_read(bn_spec *out, const char *file, const char *const *overrides,
                                      size_t count, bn_error *err);
+/* The same from a text that was read before; `file` is what messages call it. */
+BN_MUST_CHECK bn_status bn_spec_parse(bn_spec *out, const char *file, const char *text,
+                                      const char *const *overrides, size_t count, bn_error *err);
 void bn_spec_release(bn_spec *spec); /* {0} is fine */
 
 /* The configuration of one point and replicate: config + point + seed, resolved and checked.

@@ -2,10 +2,25 @@
 
 #include <algorithm>
 #include <new>
+#include <stdexcept>
 #include <string>
 #include <string_view>
-#include <toml++/toml.h>
 #include <vector>
+
+namespace
+{
+[[noreturn]] void trip(const char *condition)
+{
+    throw std::logic_error(condition);
+}
+} // namespace
+
+/* toml++ 3.3 asserts where a file can be wrong: "[`a]" ends a debug build and is undefined in a
+ * release one. Compiled into this file its assertions are exceptions, which become messages. */
+#undef NDEBUG
+#define TOML_HEADER_ONLY       1
+#define TOML_ASSERT(condition) (static_cast<bool>(condition) ? void() : trip(#condition))
+#include <toml++/toml.h>
 
 /* Our own tree rather than toml++'s: its tables are sorted by name, ours keep the file's order,
  * and no C++ type crosses the header. */
@@ -98,12 +113,81 @@ std::string one_line(std::string_view words)
     return line;
 }
 
+/* The end of a string that begins at `at` with a quote: behind its closing quotes, or at the end of
+ * its line or of the text when it is never closed. */
+std::size_t end_of_string(std::string_view text, std::size_t at)
+{
+    const char quote = text[at];
+    const bool block = text.substr(at, 3) == std::string(3, quote);
+    const std::size_t length = block ? 3 : 1;
+    for (std::size_t i = at + length; i < text.size(); i++) {
+        if (quote == '"' && text[i] == '\\') {
+            i++;
+        } else if (text[i] == '\n' && !block) {
+            return i;
+        } else if (text.substr(i, length) == std::string(length, quote)) {
+            return i + length;
+        }
+    }
+    return text.size();
+}
+
+/* Line of the first byte beyond ASCII outside of strings and comments, where TOML has none; 0:
+ * there is none. toml++ 3.3 takes letters between U+00A1 and U+0499 there for impossible. */
+int line_of_stray(std::string_view text)
+{
+    int line = 1;
+    std::size_t i = text.substr(0, 3) == "\xEF\xBB\xBF" ? 3 : 0;
+    while (i < text.size()) {
+        std::size_t end = i + 1;
+        if (static_cast<unsigned char>(text[i]) >= 0x80) return line;
+        if (text[i] == '"' || text[i] == '\'') end = end_of_string(text, i);
+        if (text[i] == '#') end = std::min(text.find('\n', i), text.size());
+        line += static_cast<int>(std::count(text.begin() + static_cast<std::ptrdiff_t>(i),
+                                            text.begin() + static_cast<std::ptrdiff_t>(end), '\n'));
+        i = end;
+    }
+    return 0;
+}
+
+/* Whether toml++ trips over itself in these bytes. */
+bool trips(std::string_view text)
+{
+    try {
+        (void)toml::parse(text);
+    } catch (const std::logic_error &) {
+        return true;
+    } catch (...) {
+        return false;
+    }
+    return false;
+}
+
+/* The line where it does: the parser reads forwards, so the shortest beginning of whole lines that
+ * trips it ends there. */
+int line_of_trip(std::string_view text)
+{
+    std::vector<std::size_t> ends;
+    for (std::size_t i = 0; i < text.size(); i++) {
+        if (text[i] == '\n') ends.push_back(i + 1);
+    }
+    ends.push_back(text.size());
+    const auto trip = std::partition_point(
+        ends.begin(), ends.end(), [&](std::size_t end) { return !trips(text.substr(0, end)); });
+    return static_cast<int>(trip - ends.begin()) + 1;
+}
+
 } // namespace
 
 bn_status bn_toml_parse(bn_toml **out, const char *text, size_t bytes, const char *file,
                         bn_error *err)
 {
     *out = nullptr;
+    const int stray = line_of_stray(std::string_view(text, bytes));
+    if (stray > 0) {
+        return bn_fail(err, BN_EINVAL, "%s:%d: only texts in quotes may hold letters beyond ASCII",
+                       file, stray);
+    }
     try {
         const toml::table table = toml::parse(std::string_view(text, bytes));
         *out = new bn_toml{copy_node(table, 1)};
@@ -112,6 +196,9 @@ bn_status bn_toml_parse(bn_toml **out, const char *text, size_t bytes, const cha
         const std::string words = one_line(error.description());
         return bn_fail(err, BN_EINVAL, "%s:%d: %s", file, line_of(error.source(), 1),
                        words.c_str());
+    } catch (const std::logic_error &) {
+        return bn_fail(err, BN_EINVAL, "%s:%d: a character stands where none of this kind may",
+                       file, line_of_trip(std::string_view(text, bytes)));
     } catch (const std::bad_alloc &) {
         return bn_fail(err, BN_ENOMEM, "%s: too little memory to read it", file);
     } catch (...) {

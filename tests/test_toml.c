@@ -49,7 +49,13 @@ static void test_every_kind_of_value_is_told_apart(void **state)
 static void test_a_syntax_error_names_file_and_line_in_one_line(void **state)
 {
     (void)state;
-    const char *broken[] = {"a = 1\nb = = 2\n", "a = 1\na = 2\n", "a = 1\n[b\n",
+    const char *broken[] = {"a = 1\nb = \xCE\x9A\nc = 1",
+                            "a = '''\n'''\xC3\xA9",
+                            "a = 1\n[`b]\nc = 1",
+                            "a = 1\n`b = 1\nc = 1",
+                            "a = 1\nb = = 2\n",
+                            "a = 1\na = 2\n",
+                            "a = 1\n[b\n",
                             "a = 1\n\"\xff\" = 1"};
     for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
         bn_toml *document = NULL;
@@ -60,6 +66,20 @@ static void test_a_syntax_error_names_file_and_line_in_one_line(void **state)
         assert_null(strchr(err.text, '\n'));
         assert_null(document);
     }
+}
+
+static void test_letters_of_all_scripts_may_stand_in_texts_and_comments(void **state)
+{
+    (void)state;
+    bn_toml *document = parse("\xEF\xBB\xBF"
+                              "a = 'caf\xC3\xA9' # \xCE\x9A\n"
+                              "\"\xCE\x9A\" = \"\\\"\xC3\xA9\"\n"
+                              "b = \"\"\"\n\xC3\xA9 \" '\n\"\"\"\n");
+    const bn_toml_node *root = bn_toml_root(document);
+    assert_string_equal(bn_toml_text(bn_toml_get(root, "a")), "caf\xC3\xA9");
+    assert_string_equal(bn_toml_text(bn_toml_get(root, "\xCE\x9A")), "\"\xC3\xA9");
+    assert_int_equal(bn_toml_count(root), 3);
+    bn_toml_close(document);
 }
 
 static void test_deep_nesting_is_refused_not_a_crash(void **state)
@@ -78,6 +98,7 @@ int main(void)
         cmocka_unit_test(test_tables_keep_the_order_and_lines_of_the_file),
         cmocka_unit_test(test_every_kind_of_value_is_told_apart),
         cmocka_unit_test(test_a_syntax_error_names_file_and_line_in_one_line),
+        cmocka_unit_test(test_letters_of_all_scripts_may_stand_in_texts_and_comments),
         cmocka_unit_test(test_deep_nesting_is_refused_not_a_crash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
