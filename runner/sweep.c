@@ -9,225 +9,16 @@
 
 #include "engine/base/clock.h"
 #include "runner/fleet/rundir.h"
-#include "runner/sweep_plan.h"
+#include "runner/sweep_inside.h"
+#include "runner/sweep_lessons.h"
 
 static const double CONTROL_EVERY_S = 0.5; /* looks at what other commands wrote about the sweep */
+static const double PRUNE_EVERY_S = 0.5;
 static const double BACK_OFF_FIRST_S = 0.1, BACK_OFF_MAX_S = 60;
-
-/* What only this process knows of a run. */
-typedef struct memo {
-    double not_before_s; /* [monotonic s] */
-    int failures;        /* attempts that failed under this manager */
-} memo;
-
-struct bn_sweeper {
-    bn_sweeper_options options;
-    bn_start_options start;
-    bn_sweep sweep;
-    bn_plan *plan;
-    bn_fleet *fleet;
-    bn_run *runs; /* by number */
-    memo *memos;
-    size_t count, room;
-    size_t cursor; /* no run below it can be started */
-    int64_t planned, attempts;
-    int64_t finished, failed_first; /* successes; failures before the first of them */
-    double finished_s;              /* their durations, summed */
-    double control_s;
-    bool exhausted, draining, gave_up, found;
-};
 
 static bool startable(bn_run_state state)
 {
     return state == BN_RUN_PENDING || state == BN_RUN_PREEMPTED;
-}
-
-static bn_status grow(bn_sweeper *s, size_t room, bn_error *err)
-{
-    if (room <= s->room) return BN_OK;
-    bn_run *runs = realloc(s->runs, room * sizeof *runs);
-    if (runs) s->runs = runs;
-    memo *memos = runs ? realloc(s->memos, room * sizeof *memos) : NULL;
-    if (!memos) return bn_fail(err, BN_ENOMEM, "no memory for %zu runs", room);
-    s->memos = memos;
-    s->room = room;
-    return BN_OK;
-}
-
-static bn_status push(bn_sweeper *s, const bn_run *run, bn_error *err)
-{
-    if (s->count == s->room && grow(s, s->room ? s->room * 2 : 256, err) != BN_OK) {
-        return err->status;
-    }
-    s->runs[s->count] = *run;
-    s->memos[s->count++] = (memo){.not_before_s = -INFINITY};
-    return BN_OK;
-}
-
-/* Numbers up to `number` that have no row any more: somebody removed the run, so it is not wanted.
- */
-static bn_status push_removed(bn_sweeper *s, size_t number, bn_error *err)
-{
-    while (s->count < number) {
-        bn_run gone = {.number = (int)s->count, .sweep = s->sweep.id, .state = BN_RUN_SKIPPED};
-        gone.id = s->count ? s->runs[s->count - 1].id : 0; /* ids never fall */
-        if (push(s, &gone, err) != BN_OK) return err->status;
-    }
-    return BN_OK;
-}
-
-static bn_status keep(bn_sweeper *s, const bn_run *run, bn_error *err)
-{
-    if (push_removed(s, (size_t)run->number, err) != BN_OK) return err->status;
-    if (push(s, run, err) != BN_OK) return err->status;
-    bn_plan_know(s->plan, run);
-    if (run->state == BN_RUN_FINISHED) {
-        s->finished++;
-        s->finished_s += run->duration_s;
-    }
-    return BN_OK;
-}
-
-/* Reads the rows from number s->count on. */
-static bn_status load(bn_sweeper *s, bn_error *err)
-{
-    bn_run *all = NULL;
-    size_t count = 0;
-    bn_status status = bn_run_list(s->options.store, s->sweep.id, &all, &count, err);
-    for (size_t i = 0; status == BN_OK && i < count; i++) {
-        if (all[i].number >= (int)s->count) status = keep(s, &all[i], err);
-    }
-    free(all);
-    return status;
-}
-
-static bn_status register_sweep(bn_sweeper *s, bn_error *err)
-{
-    const bn_spec *spec = s->options.spec;
-    bn_sweep *row = &s->sweep;
-    (void)snprintf(row->name, sizeof row->name, "%s", spec->name);
-    (void)snprintf(row->hash, sizeof row->hash, "%s", spec->hash);
-    (void)snprintf(row->method, sizeof row->method, "%s", spec->method);
-    (void)snprintf(row->metric, sizeof row->metric, "%s", spec->metric);
-    row->maximize = spec->maximize;
-    row->seed = spec->seed;
-    row->planned = s->planned > 0 ? s->planned : 0;
-    return bn_sweep_add(s->options.store, row, spec->source, &s->found, err);
-}
-
-/* The rows of a method that knows them all before the first run starts. */
-static bn_status add_rows(bn_sweeper *s, bn_error *err)
-{
-    int64_t have = (int64_t)s->count, added = 0;
-    bn_plan_range missing = {
-        .store = s->options.store, .sweep = s->sweep.id, .first = have, .count = s->planned - have};
-    if (bn_plan_learns(s->plan) || have >= s->planned) return BN_OK;
-    bn_status status = bn_plan_add(s->plan, &missing, &added, err);
-    if (status == BN_OK && have + added < s->planned) s->planned = have + added;
-    if (status == BN_OK && s->sweep.planned != s->planned) {
-        s->sweep.planned = s->planned;
-        status = bn_sweep_set_planned(s->options.store, s->sweep.id, s->planned, err);
-    }
-    if (status == BN_OK) status = load(s, err);
-    return status == BN_OK ? push_removed(s, (size_t)s->planned, err) : status;
-}
-
-/* Before the end: has somebody put runs back into the queue? */
-static bn_status refresh(bn_sweeper *s, bn_error *err)
-{
-    bn_run *all = NULL;
-    size_t count = 0;
-    bn_status status = bn_run_list(s->options.store, s->sweep.id, &all, &count, err);
-    for (size_t i = 0; status == BN_OK && i < count; i++) {
-        if ((size_t)all[i].number < s->count) s->runs[all[i].number] = all[i];
-    }
-    s->cursor = 0;
-    free(all);
-    return status;
-}
-
-/* Runs of the whole home whose rows say running: ours are adopted, alive or dead. Of other sweeps
- * only the dead are, so that none says `running` for ever; the living may have a manager. */
-static bn_status adopt_all(bn_sweeper *s, bn_error *err)
-{
-    bn_run *all = NULL;
-    size_t count = 0;
-    bool taken = false;
-    bn_status status = bn_run_list(s->options.store, 0, &all, &count, err);
-    for (size_t i = 0; status == BN_OK && i < count; i++) {
-        const bn_run *run = &all[i];
-        if (run->state != BN_RUN_RUNNING) continue;
-        bool ours = run->sweep == s->sweep.id;
-        status = ours ? bn_fleet_adopt(s->fleet, run, &taken, err)
-                      : bn_fleet_adopt_dead(s->fleet, run, bn_clock_wall_s(), err);
-        if (status == BN_OK && ours && !taken) s->runs[run->number].state = BN_RUN_PENDING;
-    }
-    free(all);
-    return status;
-}
-
-static bn_status open_fleet(bn_sweeper *s, bn_error *err)
-{
-    const bn_resources *resources = &s->options.spec->resources;
-    bn_fleet_options fleet = {.store = s->options.store,
-                              .home = s->options.home,
-                              .launcher = s->options.launcher,
-                              .slots = s->options.jobs,
-                              .grace_s = resources->grace_s};
-    s->start = (bn_start_options){
-        .store = s->options.store,
-        .home = s->options.home,
-        .command = s->options.spec->builtin ? NULL : s->options.spec->command,
-        .program = s->options.program,
-        .threads = s->options.threads,
-        .gpus = resources->gpus,
-        .gpu_ids = s->options.gpu_ids,
-        .gpu_count = s->options.gpu_count,
-    };
-    return bn_fleet_open(&s->fleet, &fleet, err);
-}
-
-bn_status bn_sweeper_open(bn_sweeper **out, const bn_sweeper_options *options, bn_error *err)
-{
-    bn_sweeper *s = calloc(1, sizeof *s);
-    *out = NULL;
-    if (!s) return bn_fail(err, BN_ENOMEM, "no memory for a sweep");
-    s->options = *options;
-    s->control_s = -INFINITY;
-    bn_status status = bn_plan_open(&s->plan, options->spec, err);
-    if (status == BN_OK) s->planned = bn_plan_count(s->plan);
-    if (status == BN_OK && s->planned < 0) {
-        status = bn_fail(err, BN_EINVAL, "%s: method '%s' has no end; set 'run_cap'",
-                         options->spec->file, options->spec->method);
-    }
-    if (status == BN_OK) {
-        status = bn_run_stamp(options->store, options->origin, options->origin_count, err);
-    }
-    if (status == BN_OK) status = register_sweep(s, err);
-    if (status == BN_OK) status = open_fleet(s, err);
-    if (status == BN_OK) status = load(s, err);
-    if (status == BN_OK) status = add_rows(s, err);
-    if (status == BN_OK) status = adopt_all(s, err);
-    if (status == BN_OK && s->sweep.state != BN_SWEEP_RUNNING) {
-        s->sweep.state = BN_SWEEP_RUNNING; /* whoever calls us wants it to go on */
-        status = bn_sweep_set_state(options->store, s->sweep.id, BN_SWEEP_RUNNING, err);
-    }
-    if (status == BN_OK) {
-        *out = s;
-    } else {
-        bn_sweeper_close(s);
-    }
-    return status;
-}
-
-void bn_sweeper_close(bn_sweeper *s)
-{
-    if (!s) return;
-    bn_fleet_close(s->fleet);
-    bn_plan_close(s->plan);
-    free(s->runs);
-    free(s->memos);
-    free(s);
 }
 
 /* "oom: killed for memory" and "timeout after 60 s" begin with the word that retry_on may name. */
@@ -261,7 +52,7 @@ static bn_status settle(bn_sweeper *s, const bn_member *m, double mono_s, bn_err
     const bn_resources *resources = &s->options.spec->resources;
     const bn_verdict *v = &m->verdict;
     bn_run *run = &s->runs[m->run.number];
-    memo *note = &s->memos[m->run.number];
+    bn_sweep_memo *note = &s->memos[m->run.number];
     run->state = v->state;
     run->attempt = m->run.attempt;
     if (v->state == BN_RUN_FINISHED) {
@@ -371,7 +162,8 @@ static bn_status skip(bn_sweeper *s, bn_run *run, bool *skipped, bn_error *err)
     bn_run twin;
     char why[160];
     *skipped = false;
-    if (s->options.force || run->attempt > 0) return BN_OK;
+    /* A method that learns wants every outcome to be its own. */
+    if (s->options.force || run->attempt > 0 || bn_plan_learns(s->plan)) return BN_OK;
     bn_status status =
         bn_run_find_finished(s->options.store, run->config_hash, skipped, &twin, err);
     if (status != BN_OK || !*skipped) return status;
@@ -380,6 +172,64 @@ static bn_status skip(bn_sweeper *s, bn_run *run, bool *skipped, bn_error *err)
         .from = run->state, .to = BN_RUN_SKIPPED, .reason = why, .exit_code = -1};
     run->state = BN_RUN_SKIPPED;
     return bn_fleet_move(s->fleet, run->id, &change, err);
+}
+
+static bn_classroom room_of(const bn_sweeper *s)
+{
+    return (bn_classroom){.spec = s->options.spec,
+                          .store = s->options.store,
+                          .sweep = s->sweep.id,
+                          .runs = s->runs,
+                          .count = s->count};
+}
+
+/* The rows of the next configuration, by a method that learns from those before. */
+static bn_status extend(bn_sweeper *s, bn_error *err)
+{
+    bn_classroom room = room_of(s);
+    bn_trial *trials = NULL;
+    size_t count = 0;
+    int64_t added = 0, left = s->planned - (int64_t)s->count;
+    int replicates = s->options.spec->replicates;
+    if (!bn_plan_learns(s->plan) || left <= 0) return BN_OK;
+    bn_status status = bn_lessons_trials(&room, &trials, &count, err);
+    if (status == BN_OK && s->count % (size_t)replicates != 0) {
+        bn_plan_prime(s->plan, (int64_t)count - 1, &trials[count - 1].point);
+    }
+    if (status == BN_OK) {
+        bn_plan_range next = {.store = s->options.store,
+                              .sweep = s->sweep.id,
+                              .first = (int64_t)s->count,
+                              .count = left < replicates ? left : replicates,
+                              .lessons = {.trials = trials, .count = count}};
+        status = bn_plan_add(s->plan, &next, &added, err);
+    }
+    free(trials);
+    if (status == BN_OK && added == 0) s->planned = (int64_t)s->count; /* exhausted */
+    return status == BN_OK && added > 0 ? bn_sweeper_load(s, err) : status;
+}
+
+/* Ends what the rule says is not worth its time. Runs that are asked already are left alone. */
+static bn_status prune(bn_sweeper *s, double mono_s, bn_error *err)
+{
+    bn_classroom room = room_of(s);
+    bn_pruning *verdicts = NULL;
+    int64_t records = bn_fleet_records(s->fleet);
+    if (mono_s < s->prune_s || records == s->pruned_records) return BN_OK;
+    s->pruned_records = records;
+    bn_status status = bn_lessons_prune(&room, &verdicts, err);
+    for (size_t i = 0; status == BN_OK && i < bn_fleet_count(s->fleet); i++) {
+        const bn_member *m = bn_fleet_at(s->fleet, i);
+        if (m->phase != BN_PHASE_RUNNING || m->run.sweep != s->sweep.id) continue;
+        const bn_pruning *v = &verdicts[m->run.number];
+        bn_ask ask = v->diverged ? BN_ASK_DIVERGED : BN_ASK_PRUNE;
+        if (v->stop || v->diverged) status = bn_fleet_ask(s->fleet, m, ask, v->reason, err);
+    }
+    free(verdicts);
+    /* Judging many long histories must not take more than a twentieth of our time. */
+    double cost_s = bn_clock_mono_s() - mono_s;
+    s->prune_s = mono_s + fmax(PRUNE_EVERY_S, 20 * cost_s);
+    return status;
 }
 
 /* The next run that may start now, or NULL. */
@@ -403,6 +253,8 @@ static bn_status fill_slots(bn_sweeper *s, double mono_s, bn_error *err)
     while (bn_fleet_free(s->fleet) > 0) {
         bool skipped = false;
         bn_run *run = next_run(s, mono_s);
+        if (!run && extend(s, err) != BN_OK) return err->status;
+        if (!run) run = next_run(s, mono_s);
         if (!run) break;
         if (skip(s, run, &skipped, err) != BN_OK) return err->status;
         if (skipped) continue;
@@ -433,7 +285,7 @@ static bool is_done(const bn_sweeper *s)
     for (size_t i = s->cursor; i < s->count; i++) {
         if (startable(s->runs[i].state)) return false;
     }
-    return true;
+    return (int64_t)s->count >= s->planned;
 }
 
 static bn_status finish(bn_sweeper *s, bn_error *err)
@@ -451,12 +303,13 @@ bn_status bn_sweeper_tick(bn_sweeper *s, double wall_s, double mono_s, bool *don
     if (status == BN_OK) status = settle_all(s, mono_s, err);
     if (status == BN_OK) status = obey(s, mono_s, err);
     if (status == BN_OK) status = watch_times(s, mono_s, err);
+    if (status == BN_OK) status = prune(s, mono_s, err);
     if (status == BN_OK) status = fill_slots(s, mono_s, err);
     if (status == BN_OK) status = bn_fleet_commit(s->fleet, wall_s, err);
     if (status != BN_OK) return status;
     launch_begun(s, mono_s);
     if (!is_done(s)) return BN_OK;
-    status = refresh(s, err);
+    status = bn_sweeper_refresh(s, err);
     *done = status == BN_OK && is_done(s);
     return *done ? finish(s, err) : status;
 }

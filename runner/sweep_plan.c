@@ -163,6 +163,12 @@ void bn_plan_know(bn_plan *plan, const bn_run *run)
     if (run->number >= plan->names_upto) plan->names_upto = run->number + 1;
 }
 
+void bn_plan_prime(bn_plan *plan, int64_t index, const bn_point *point)
+{
+    plan->last = *point;
+    plan->last_index = index;
+}
+
 /* One part of a path from a name that anyone may have written. */
 static void folder_part(char *out, size_t size, const char *name)
 {
@@ -292,12 +298,11 @@ static void release_chunk(chunk *c)
 static bn_status fill_chunk(bn_plan *plan, const bn_plan_range *part, const chunk *c, size_t *count,
                             bn_error *err)
 {
-    const bn_lessons none = {.count = 0};
     *count = 0;
     while ((int64_t)*count < part->count) {
         bn_planned *run = &c->planned[*count];
         bn_param *params = &c->params[*count * PARAMS_MAX];
-        bn_status status = bn_plan_at(plan, part->first + (int64_t)*count, none, run, err);
+        bn_status status = bn_plan_at(plan, part->first + (int64_t)*count, part->lessons, run, err);
         if (status == BN_ENOENT) {
             *err = (bn_error){0}; /* exhausted: fewer than hoped for */
             return BN_OK;
@@ -341,26 +346,5 @@ bn_status bn_plan_add(bn_plan *plan, const bn_plan_range *range, int64_t *added,
         status = bn_fail(err, BN_ENOMEM, "no memory for a plan");
     }
     release_chunk(&c);
-    return status;
-}
-
-bn_status bn_plan_add_one(bn_plan *plan, const bn_plan_range *range, bn_lessons lessons,
-                          bn_run *out, bn_error *err)
-{
-    bn_planned *run = calloc(1, sizeof *run);
-    bn_param *params = calloc(PARAMS_MAX, sizeof *params);
-    bn_status status = BN_OK;
-    if (run && params) {
-        status = bn_plan_at(plan, range->first, lessons, run, err);
-    } else {
-        status = bn_fail(err, BN_ENOMEM, "no memory for a run");
-    }
-    if (status == BN_OK && run && params) {
-        bn_run_new row = row_of(run, range->sweep, params, fill_params(plan->spec, run, params));
-        status = bn_run_add(range->store, &row, out, err);
-    }
-    if (run) bn_planned_release(run);
-    free(run);
-    free(params);
     return status;
 }

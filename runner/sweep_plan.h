@@ -50,18 +50,20 @@ void bn_planned_release(bn_planned *planned);
 /* Tells the plan of a row that is there already, so that no other run gets its name. */
 void bn_plan_know(bn_plan *plan, const bn_run *run);
 
+/* Tells the plan what a configuration is that it would otherwise ask the search for: one whose
+ * first replicates have rows already. */
+void bn_plan_prime(bn_plan *plan, int64_t index, const bn_point *point);
+
 /* Runs first ... first + count - 1 of a sweep's row in a store. */
 typedef struct bn_plan_range {
     bn_store *store; /* borrowed */
     int64_t sweep, first, count;
+    bn_lessons lessons; /* empty for methods that do not learn */
 } bn_plan_range;
 
-/* Adds their rows; *added is less than asked where the space is exhausted. */
+/* Adds their rows, up to 256 of them in one transaction; *added is less than asked where the space
+ * is exhausted. */
 BN_MUST_CHECK bn_status bn_plan_add(bn_plan *plan, const bn_plan_range *range, int64_t *added,
                                     bn_error *err);
-
-/* The same for the first of them alone, by a method that learns. */
-BN_MUST_CHECK bn_status bn_plan_add_one(bn_plan *plan, const bn_plan_range *range,
-                                        bn_lessons lessons, bn_run *out, bn_error *err);
 
 #endif

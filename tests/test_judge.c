@@ -107,7 +107,7 @@ static void test_an_intent_reads_back_as_it_was_written(void **state)
     (void)state;
     char text[240];
     const char *why = NULL;
-    for (int ask = BN_ASK_LATER; ask <= BN_ASK_STALL; ask++) {
+    for (int ask = BN_ASK_LATER; ask <= BN_ASK_DIVERGED; ask++) {
         bn_ask_text((bn_ask)ask, "because: of (this)", text);
         assert_int_equal(bn_ask_parse(text, &why), ask);
         assert_string_equal(why, "because: of (this)");

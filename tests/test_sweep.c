@@ -257,6 +257,73 @@ static void test_a_program_learns_its_place_from_its_environment(void **state)
     free(out);
 }
 
+static void test_a_method_that_learns_goes_on_where_it_was(void **state)
+{
+    sweep_lab *lab = *state;
+    static const char file[] =
+        "name = \"s\"\nmethod = \"tpe\"\nseed = 3\nreplicates = 2\nrun_cap = %d\n"
+        "metric = { name = \"loss\", goal = \"minimize\" }\n"
+        "command = [\"sh\", \"-c\", \"echo '{\\\"loss\\\":${param:x}}' >> $BNEXP_EVENTS\"]\n"
+        "[parameters]\nx = { min = 0.0, max = 1.0 }\ny = { values = [\"a\", \"b\"] }\n";
+    char text[512];
+    (void)snprintf(text, sizeof text, file, 13); /* cuts a configuration's replicates apart */
+    lab_sweep(lab, text, 1);
+    lab_sweep_run(lab);
+    assert_int_equal(lab_count(lab, BN_RUN_FINISHED), 13);
+    bn_run first = lab_row(lab, 0), cut = lab_row(lab, 12);
+    lab_sweep_close(lab);
+    (void)snprintf(text, sizeof text, file, 16);
+    lab_sweep(lab, text, 2);
+    lab_sweep_run(lab);
+    assert_int_equal(lab_count(lab, BN_RUN_FINISHED), 16);
+    assert_string_equal(lab_row(lab, 0).key, first.key);
+    char *a = NULL, *b = NULL;
+    bn_error err = {0};
+    ASSERT_OK(bn_run_config(lab->store, cut.id, &a, &err));
+    ASSERT_OK(bn_run_config(lab->store, lab_row(lab, 13).id, &b, &err));
+    size_t same = (size_t)(strstr(a, "\"seed\"") - a);
+    assert_memory_equal(a, b, same); /* the same point, another seed */
+    assert_string_not_equal(a, b);
+    free(a);
+    free(b);
+}
+
+static void test_a_run_that_is_worse_than_the_rule_allows_is_pruned(void **state)
+{
+    sweep_lab *lab = *state;
+    lab_sweep(lab,
+              "name = \"s\"\nmethod = \"grid\"\n"
+              "metric = { name = \"loss\", goal = \"minimize\" }\n"
+              "command = [\"sh\", \"-c\", \"trap 'exit 75' TERM; for i in 1 2 3; do "
+              "echo '{\\\"step\\\":'$i',\\\"loss\\\":${param:x}}' >> $BNEXP_EVENTS; done; "
+              "test ${param:x} = 1 && exit 0; while :; do sleep 0.01; done\"]\n"
+              "[parameters]\nx = { values = [1, 9, 8] }\n"
+              "[early_terminate]\ntype = \"threshold\"\nthreshold = 5.0\nmin_iter = 2\n"
+              "[resources]\ngrace = 5\n",
+              2);
+    lab_sweep_run(lab);
+    assert_int_equal(lab_row(lab, 0).state, BN_RUN_FINISHED);
+    assert_int_equal(lab_row(lab, 1).state, BN_RUN_PRUNED);
+    assert_int_equal(lab_row(lab, 2).state, BN_RUN_PRUNED);
+    assert_non_null(strstr(lab_row(lab, 1).reason, "pruned: "));
+    assert_int_equal(lab_row(lab, 1).next_seq, 3);
+}
+
+static void test_a_run_whose_metric_is_no_number_has_failed(void **state)
+{
+    sweep_lab *lab = *state;
+    lab_sweep(lab,
+              "name = \"s\"\nmethod = \"grid\"\n"
+              "metric = { name = \"loss\", goal = \"minimize\" }\n"
+              "command = [\"sh\", \"-c\", \"trap 'exit 75' TERM; echo '{\\\"loss\\\":NaN}' >> "
+              "$BNEXP_EVENTS; while :; do sleep 0.01; done\"]\n"
+              "[parameters]\nx = { values = [1] }\n[resources]\ngrace = 5\n",
+              1);
+    lab_sweep_run(lab);
+    assert_int_equal(lab_row(lab, 0).state, BN_RUN_FAILED);
+    assert_non_null(strstr(lab_row(lab, 0).reason, "diverged"));
+}
+
 static void test_a_flooded_log_is_cut_and_the_sweep_goes_on(void **state)
 {
     sweep_lab *lab = *state;
@@ -299,6 +366,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_program_learns_its_place_from_its_environment, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_a_flooded_log_is_cut_and_the_sweep_goes_on, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_a_method_that_learns_goes_on_where_it_was, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_a_run_that_is_worse_than_the_rule_allows_is_pruned,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_run_whose_metric_is_no_number_has_failed, setup,
                                         teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

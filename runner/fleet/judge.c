@@ -11,8 +11,9 @@ typedef struct ask_row {
 
 /* By bn_ask. */
 static const ask_row ASKS[] = {
-    {"", BN_RUN_CRASHED},      {"later", BN_RUN_PREEMPTED}, {"canceled", BN_RUN_KILLED},
-    {"pruned", BN_RUN_PRUNED}, {"timeout", BN_RUN_FAILED},  {"stalled", BN_RUN_CRASHED},
+    {"", BN_RUN_CRASHED},        {"later", BN_RUN_PREEMPTED}, {"canceled", BN_RUN_KILLED},
+    {"pruned", BN_RUN_PRUNED},   {"timeout", BN_RUN_FAILED},  {"stalled", BN_RUN_CRASHED},
+    {"diverged", BN_RUN_FAILED},
 };
 enum { ASK_COUNT = sizeof ASKS / sizeof ASKS[0] };
 

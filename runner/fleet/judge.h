@@ -10,11 +10,12 @@
 /* Why a run was asked to stop. */
 typedef enum bn_ask {
     BN_ASK_NOTHING,
-    BN_ASK_LATER,   /* the manager goes away: the next one goes on with it */
-    BN_ASK_CANCEL,  /* a person does not want it any more */
-    BN_ASK_PRUNE,   /* the sweep's rule */
-    BN_ASK_TIMEOUT, /* it took too long */
-    BN_ASK_STALL,   /* it said nothing for too long */
+    BN_ASK_LATER,    /* the manager goes away: the next one goes on with it */
+    BN_ASK_CANCEL,   /* a person does not want it any more */
+    BN_ASK_PRUNE,    /* the sweep's rule */
+    BN_ASK_TIMEOUT,  /* it took too long */
+    BN_ASK_STALL,    /* it said nothing for too long */
+    BN_ASK_DIVERGED, /* its metric is no number any more */
 } bn_ask;
 
 /* While a run is being stopped its reason says so, "stopping (pruned): why", so that a manager
