@@ -10,3 +10,8 @@ foreach(name tokenizer dataset hub)
 endforeach()
 
 bn_fuzz(shard 4096 SOURCES engine/corpus/shards.c engine/base/status.c)
+
+add_test(NAME cli_data
+         COMMAND ${CMAKE_COMMAND} -DBNEXP=$<TARGET_FILE:bnexp> -DWORK=${CMAKE_CURRENT_BINARY_DIR}/cli_data
+                 -P ${CMAKE_CURRENT_SOURCE_DIR}/support/cli_data.cmake)
+set_tests_properties(cli_data PROPERTIES TIMEOUT 120)

@@ -131,6 +131,33 @@ static void test_pieces_of_a_text_give_the_ids_of_the_whole(void **state)
     bn_tokenizer_close(tokenizer);
 }
 
+static void test_a_long_text_gives_the_ids_of_its_lines(void **state)
+{
+    (void)state;
+    bn_tokenizer *tokenizer = open_llama();
+    bn_error err = {0};
+    bn_ids whole = {0}, lines = {0};
+    char *text;
+    size_t bytes;
+    assert_int_equal(bn_file_read(BN_SHARED_DATA "/cs336-corpus.en", 1 << 20, &text, &bytes, &err),
+                     BN_OK);
+    assert_int_equal(bn_tokenizer_encode(tokenizer, (bn_passage){text, bytes, false}, &whole, &err),
+                     BN_OK);
+    for (char *line = text; *line;) {
+        size_t length = strcspn(line, "\n");
+        length += strspn(line + length, "\n");
+        bn_passage passage = {line, length, line != text};
+        assert_int_equal(bn_tokenizer_encode(tokenizer, passage, &lines, &err), BN_OK);
+        line += length;
+    }
+    assert_int_equal(lines.count, whole.count);
+    assert_memory_equal(lines.data, whole.data, whole.count * sizeof *whole.data);
+    free(lines.data);
+    free(whole.data);
+    free(text);
+    bn_tokenizer_close(tokenizer);
+}
+
 static void test_bytes_that_are_no_text_survive_a_model_with_byte_pieces(void **state)
 {
     (void)state;
@@ -225,6 +252,7 @@ int main(void)
         TEST(test_a_missing_or_foreign_model_is_named),
         TEST(test_llama_ids_are_those_that_llama_cpp_expects),
         TEST(test_pieces_of_a_text_give_the_ids_of_the_whole),
+        TEST(test_a_long_text_gives_the_ids_of_its_lines),
         TEST(test_bytes_that_are_no_text_survive_a_model_with_byte_pieces),
         TEST(test_an_id_outside_the_vocabulary_has_no_text),
         TEST(test_a_trained_model_round_trips_and_is_the_same_again),

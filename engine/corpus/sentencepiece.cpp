@@ -18,10 +18,12 @@ struct bn_pieces {
 namespace
 {
 
-// One line of at most `size` bytes: the library's messages have file names and line breaks.
+// One line of at most `size` bytes, without the source file and the condition that the library puts
+// in front: "Internal: src/x.cc(660) [(a) == (b)] Vocabulary size too high".
 void explain(char *why, size_t size, const std::string &text)
 {
-    std::string line = text;
+    const size_t end = text.rfind("] ");
+    std::string line = end == std::string::npos ? text : text.substr(end + 2);
     for (char &c : line) {
         if (c == '\n' || c == '\r') c = ' ';
     }

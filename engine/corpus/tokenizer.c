@@ -7,12 +7,15 @@
 #include "engine/base/file.h"
 #include "engine/base/sha256.h"
 #include "engine/base/text.h"
+#include "engine/corpus/memo.h"
 #include "engine/corpus/sentencepiece.h"
 #include "engine/corpus/utf8.h"
 
 #define SPACE_MARK       "\xE2\x96\x81" /* U+2581: how SentencePiece writes a space */
 #define SPACE_MARK_BYTES 3
 #define UNKNOWN_TEXT     " \xE2\x81\x87 " /* U+2047 between spaces, as the library prints it */
+
+enum { MEMO_WORTH_BYTES = 1 << 14 };
 
 struct bn_tokenizer {
     int vocab, separator;
@@ -22,7 +25,7 @@ struct bn_tokenizer {
     bn_pieces *first;   /* NULL: bytes */
     bn_pieces *rest;    /* the same model without its mark of a beginning */
     bool prefixed;      /* the model puts a space in front of a text */
-    bool cut_lines;     /* no piece goes on after a newline */
+    bool cut_lines;     /* no piece holds newlines and something else */
     bool cut_spaces;    /* no piece goes on with a space after another character */
     int32_t bytes[256]; /* id of each byte's piece; -1: none */
 };
@@ -64,15 +67,16 @@ static int byte_value(const char *text)
     return strcmp(end, ">") == 0 && value >= 0 && value < 256 ? (int)value : -1;
 }
 
-/* A space may only stand at a piece's beginning, a newline only at its end, or words and lines
- * cannot be encoded one by one. */
+/* A space may only stand at a piece's beginning and a newline only among newlines, or words and
+ * lines cannot be encoded one by one. */
 static void note_cuts(bn_tokenizer *tokenizer, const char *text)
 {
     bool inside = false; /* something that is no space came before */
+    size_t newlines = strspn(text, "\n");
+    if (strchr(text, '\n') && text[newlines] != '\0') tokenizer->cut_lines = false;
     for (const char *c = text; *c;) {
         bool space = strncmp(c, SPACE_MARK, SPACE_MARK_BYTES) == 0;
         if (space && inside) tokenizer->cut_spaces = false;
-        if (*c == '\n' && c[strspn(c, "\n")] != '\0') tokenizer->cut_lines = false;
         inside = inside || !space;
         c += space ? SPACE_MARK_BYTES : 1;
     }
@@ -204,7 +208,7 @@ int bn_tokenizer_separator(const bn_tokenizer *tokenizer)
     return tokenizer->separator;
 }
 
-/* Bytes up to the next place where the text may be cut: after a run of newlines, before a run of
+/* Bytes up to the next place where the text may be cut: around a run of newlines, before a run of
  * spaces, before bytes that are no UTF-8. At least 1; *valid: all of them are UTF-8. */
 static size_t segment_length(const bn_tokenizer *tokenizer, const char *text, size_t bytes,
                              bool *valid)
@@ -213,7 +217,7 @@ static size_t segment_length(const bn_tokenizer *tokenizer, const char *text, si
     *valid = end > 0;
     if (end == 0) return 1;
     while (end < bytes) {
-        bool line_ends = text[end - 1] == '\n' && text[end] != '\n';
+        bool line_ends = (text[end - 1] == '\n') != (text[end] == '\n');
         bool word_ends = text[end] == ' ' && text[end - 1] != ' ';
         if ((line_ends && tokenizer->cut_lines) || (word_ends && tokenizer->cut_spaces)) break;
         size_t length = bn_utf8_length(text + end, bytes - end);
@@ -240,8 +244,28 @@ static bn_status encode_segment(const bn_pieces *pieces, bn_passage segment, bn_
     }
 }
 
-static bn_status encode_pieces(const bn_tokenizer *tokenizer, bn_passage passage, bn_ids *ids,
-                               bn_error *err)
+/* A word in the middle of a text, from memory where it came before. memo NULL: there is none. */
+static bn_status encode_word(const bn_tokenizer *tokenizer, bn_memo *memo, bn_passage word,
+                             bn_ids *ids, bn_error *err)
+{
+    bn_memo_entry *entry = memo ? bn_memo_find(memo, word.text, word.bytes) : NULL;
+    size_t before = ids->count;
+    if (!entry || entry->bytes == 0) {
+        bn_status status = encode_segment(tokenizer->rest, word, ids, err);
+        if (status != BN_OK || !entry) return status;
+        bn_memo_keep(
+            memo, entry,
+            &(bn_memo_fact){word.text, word.bytes, ids->data + before, ids->count - before});
+        return BN_OK;
+    }
+    if (bn_ids_reserve(ids, entry->count, err) != BN_OK) return err->status;
+    memcpy(ids->data + before, entry->ids, entry->count * sizeof *ids->data);
+    ids->count += entry->count;
+    return BN_OK;
+}
+
+static bn_status encode_pieces(const bn_tokenizer *tokenizer, bn_memo *memo, bn_passage passage,
+                               bn_ids *ids, bn_error *err)
 {
     bool continues = passage.continues;
     for (size_t at = 0; at < passage.bytes;) {
@@ -252,9 +276,11 @@ static bn_status encode_pieces(const bn_tokenizer *tokenizer, bn_passage passage
         if (byte_id >= 0) {
             if (bn_ids_reserve(ids, 1, err) != BN_OK) return err->status;
             ids->data[ids->count++] = byte_id;
-        } else if (encode_segment(continues ? tokenizer->rest : tokenizer->first,
-                                  (bn_passage){text, length, continues}, ids, err) != BN_OK) {
-            return err->status;
+        } else {
+            bn_passage segment = {text, length, continues};
+            bn_status status = continues ? encode_word(tokenizer, memo, segment, ids, err)
+                                         : encode_segment(tokenizer->first, segment, ids, err);
+            if (status != BN_OK) return status;
         }
         continues = true;
         at += length;
@@ -265,7 +291,13 @@ static bn_status encode_pieces(const bn_tokenizer *tokenizer, bn_passage passage
 bn_status bn_tokenizer_encode(const bn_tokenizer *tokenizer, bn_passage passage, bn_ids *ids,
                               bn_error *err)
 {
-    if (tokenizer->first) return encode_pieces(tokenizer, passage, ids, err);
+    if (tokenizer->first) {
+        /* A short text is done before a table is cleared. Without memory it only takes longer. */
+        bn_memo *memo = passage.bytes >= MEMO_WORTH_BYTES ? calloc(1, sizeof *memo) : NULL;
+        bn_status status = encode_pieces(tokenizer, memo, passage, ids, err);
+        free(memo);
+        return status;
+    }
     if (bn_ids_reserve(ids, passage.bytes, err) != BN_OK) return err->status;
     for (size_t i = 0; i < passage.bytes; i++) {
         ids->data[ids->count++] = (unsigned char)passage.text[i];
