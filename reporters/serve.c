@@ -144,7 +144,7 @@ static bn_status make_run(const bn_serve *serve, bn_store *store, const bn_serve
     bool there =
         whole || (part.level < top && part.chunk < bn_pyramid_chunks(history.records, part.level));
     if (!there) (void)bn_fail(err, BN_ENOENT, "run %s has no such part", run.key);
-    if (there && whole) bn_site_folder_read(serve->job.home, &run, &folder);
+    if (whole) there = bn_site_folder_read(store, serve->job.home, &run, &folder, err) == BN_OK;
     bn_status status =
         there ? bn_site_run_text(&history, part, whole ? &folder : NULL, text, err) : err->status;
     bn_site_folder_release(&folder);

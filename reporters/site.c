@@ -65,17 +65,13 @@ static bn_status write_file(const char *folder, const char *name, const void *da
 
 /* A data file of one run: made, written, counted. */
 static bn_status write_part(site_work *work, const bn_site_history *history, bn_site_part part,
-                            bn_text *text, bn_error *err)
+                            const bn_site_folder *folder, bn_text *text, bn_error *err)
 {
-    bool top = part.level == bn_pyramid_top(history->records);
-    bn_site_folder folder = {0};
     bn_text_clear(text);
-    if (top) bn_site_folder_read(work->job->home, history->run, &folder);
-    bn_status status = bn_site_run_text(history, part, top ? &folder : NULL, text, err);
-    bn_site_folder_release(&folder);
+    bn_status status = bn_site_run_text(history, part, folder, text, err);
     if (status != BN_OK) return status;
     char name[80];
-    if (top) {
+    if (folder) {
         (void)snprintf(name, sizeof name, "data/run-%s.js", history->run->key);
     } else {
         (void)snprintf(name, sizeof name, "data/run-%s-%d-%lld.js", history->run->key, part.level,
@@ -93,15 +89,21 @@ static bn_status write_part(site_work *work, const bn_site_history *history, bn_
 static bn_status write_run(site_work *work, bn_store *store, const bn_run *run, bn_text *text,
                            bn_error *err)
 {
-    bn_site_history history;
-    if (bn_site_history_read(store, run, &history, err) != BN_OK) return err->status;
-    for (int level = bn_pyramid_top(history.records); level >= 0; level--) {
+    bn_site_history history = {0};
+    bn_site_folder folder = {0};
+    if (bn_site_history_read(store, run, &history, err) != BN_OK) goto done;
+    if (bn_site_folder_read(store, work->job->home, run, &folder, err) != BN_OK) goto done;
+    int top = bn_pyramid_top(history.records);
+    if (write_part(work, &history, (bn_site_part){top, 0}, &folder, text, err) != BN_OK) goto done;
+    for (int level = top - 1; level >= 0; level--) {
         int64_t chunks = bn_pyramid_chunks(history.records, level);
         for (int64_t chunk = 0; chunk < chunks; chunk++) {
-            if (write_part(work, &history, (bn_site_part){level, chunk}, text, err) != BN_OK) break;
+            bn_site_part part = {level, chunk};
+            if (write_part(work, &history, part, NULL, text, err) != BN_OK) goto done;
         }
-        if (err->status != BN_OK) break;
     }
+done:
+    bn_site_folder_release(&folder);
     bn_site_history_release(&history);
     return err->status;
 }

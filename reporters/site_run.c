@@ -8,6 +8,7 @@
 #include "engine/base/file.h"
 #include "reporters/pyramid.h"
 #include "reporters/site_number.h"
+#include "store/label.h"
 
 void bn_site_history_release(bn_site_history *history)
 {
@@ -106,9 +107,36 @@ static FILE *open_in_run(const char *home, const bn_run *run, const char *name)
     return fopen(path, "re");
 }
 
-void bn_site_folder_read(const char *home, const bn_run *run, bn_site_folder *out)
+static bn_status read_labels(bn_store *store, const bn_run *run, bn_site_folder *out, bn_error *err)
 {
-    *out = (bn_site_folder){0};
+    bn_note *notes = NULL;
+    bn_tag *tags = NULL;
+    size_t note_count = 0, tag_count = 0;
+    bn_json json = {.text = &out->notes};
+    if (bn_note_list(store, run->id, &notes, &note_count, err) != BN_OK) goto done;
+    bn_json_array(&json);
+    for (size_t i = 0; i < note_count; i++) {
+        bn_json_object(&json);
+        bn_json_key(&json, "at_s");
+        bn_json_real(&json, notes[i].at_s);
+        bn_json_key(&json, "text");
+        bn_json_string(&json, notes[i].text);
+        bn_json_end_object(&json);
+    }
+    bn_json_end_array(&json);
+    if (bn_tag_list(store, run->id, &tags, &tag_count, err) != BN_OK) goto done;
+    json = (bn_json){.text = &out->tags};
+    bn_json_array(&json);
+    for (size_t i = 0; i < tag_count; i++) bn_json_string(&json, tags[i].tag);
+    bn_json_end_array(&json);
+done:
+    free(notes);
+    free(tags);
+    return err->status;
+}
+
+static void read_files(const char *home, const bn_run *run, bn_site_folder *out)
+{
     FILE *events = open_in_run(home, run, "events.jsonl");
     if (events) {
         read_attempts(events, &out->attempts);
@@ -128,8 +156,18 @@ void bn_site_folder_read(const char *home, const bn_run *run, bn_site_folder *ou
     (void)fclose(log);
 }
 
+bn_status bn_site_folder_read(bn_store *store, const char *home, const bn_run *run,
+                              bn_site_folder *out, bn_error *err)
+{
+    *out = (bn_site_folder){0};
+    read_files(home, run, out);
+    return read_labels(store, run, out, err);
+}
+
 void bn_site_folder_release(bn_site_folder *folder)
 {
+    bn_text_release(&folder->notes);
+    bn_text_release(&folder->tags);
     bn_text_release(&folder->attempts);
     bn_text_release(&folder->log);
 }
@@ -258,6 +296,10 @@ static void add_folder(const bn_site_folder *folder, bn_json *json)
 {
     bn_json_key(json, "attempts");
     bn_json_raw(json, folder->attempts.length ? folder->attempts.data : "[]");
+    bn_json_key(json, "notes");
+    bn_json_raw(json, folder->notes.length ? folder->notes.data : "[]");
+    bn_json_key(json, "tags");
+    bn_json_raw(json, folder->tags.length ? folder->tags.data : "[]");
     bn_json_key(json, "log");
     bn_json_string(json, folder->log.length ? folder->log.data : "");
 }

@@ -38,16 +38,20 @@ typedef struct bn_site_part {
     int64_t chunk;
 } bn_site_part;
 
-/* What the run's folder says beside its records. */
+/* What is told of a run beside its records. */
 typedef struct bn_site_folder {
     bn_text attempts; /* JSON array of the begin and end lines of events.jsonl, as strings */
     bn_text log;      /* the last bytes of stderr.log */
+    bn_text notes;    /* JSON array of {"at_s","text"} */
+    bn_text tags;     /* JSON array of strings */
 } bn_site_folder;
 
 enum { BN_SITE_LOG_TAIL = 8192, BN_SITE_ATTEMPT_LINES = 64 };
 
-/* Reads it from <home>/<run->dir>; files that are not there say nothing. */
-void bn_site_folder_read(const char *home, const bn_run *run, bn_site_folder *out);
+/* Reads it from <home>/<run->dir>, where files that are not there say nothing, and from the store.
+ * Release with bn_site_folder_release. */
+BN_MUST_CHECK bn_status bn_site_folder_read(bn_store *store, const char *home, const bn_run *run,
+                                            bn_site_folder *out, bn_error *err);
 void bn_site_folder_release(bn_site_folder *folder); /* {0} is fine */
 
 /* Adds the script to out. folder: NULL, or for the top level what the folder says. BN_ENOMEM. */

@@ -16,7 +16,7 @@ set_tests_properties(page_units PROPERTIES TIMEOUT 120)
 # The page in Debian's Chromium. Node looks for modules beside a script, so scripts and modules meet
 # in the build folder.
 set(e2e ${PROJECT_BINARY_DIR}/e2e)
-set(scripts browser.mjs claims.mjs dashboard.mjs live.mjs)
+set(scripts browser.mjs claims.mjs dashboard.mjs live.mjs speed.mjs)
 list(TRANSFORM scripts PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/ OUTPUT_VARIABLE script_files)
 set(manifest ${CMAKE_CURRENT_SOURCE_DIR}/e2e/package.json ${CMAKE_CURRENT_SOURCE_DIR}/e2e/package-lock.json)
 add_custom_command(

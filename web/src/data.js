@@ -12,7 +12,7 @@ const AT_ONCE = 12;
  * @typedef {{name: string, count: number, seq: Float64Array, step: Float64Array, wall: Float64Array,
  *   value: Float64Array}} Series  one metric of one run, as far as a file has it
  * @typedef {{run: string, level: number, chunk: number, total: number, attempts: string[],
- *   log: string, series: Map<string, Series>}} Part
+ *   notes: {at_s: number, text: string}[], tags: string[], log: string, series: Map<string, Series>}} Part
  */
 
 /** What the scripts hand over, until whoever asked takes it. @type {Map<string, any>} */
@@ -113,7 +113,7 @@ function decodePart(object) {
       wall: pick(wall), value });
   }
   return { run: object.run, level: object.level, chunk: object.chunk, total: object.total,
-    attempts: object.attempts ?? [], log: object.log ?? "", series };
+    attempts: object.attempts ?? [], notes: object.notes ?? [], tags: object.tags ?? [], log: object.log ?? "", series };
 }
 
 /** @returns {Promise<any>} the index as it was written */

@@ -174,7 +174,8 @@ export function metric(name, value) {
 
 /** A knob's value. @param {string} name @param {unknown} value */
 export function knob(name, value) {
-  if (typeof value === "number") return /(^|[._])lr\d?$|weight_decay|eps$/.test(name) ? rate(value) : number(value, 6);
+  if (typeof value === "number") return /(^|[._])lr\d?$|weight_decay|eps$/.test(name) ? rate(value)
+    : Number.isInteger(value) ? number(value) : exact(value);
   if (typeof value === "boolean") return value ? "yes" : "no";
   return value === null || value === undefined ? NOTHING : String(value);
 }

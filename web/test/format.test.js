@@ -45,3 +45,9 @@ test("durations are read, not computed", () => {
   assert.equal(plain(format.duration(3725)), "1 h 2 min");
   assert.equal(plain(format.duration(0.25)), "250 ms");
 });
+
+test("a knob's value has no digits that nobody gave", () => {
+  assert.equal(format.knob("optim.beta1", 0.9), "0.9");
+  assert.equal(plain(format.knob("model.context", 2048)), "2 048");
+  assert.equal(format.knob("model.tied", true), "yes");
+});

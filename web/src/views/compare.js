@@ -60,6 +60,17 @@ const COLUMNS = [
 /** @param {Side} side @param {string[]} names */
 const firstOf = (side, names) => names.map((name) => sideMetric(side, name)).find(Number.isFinite) ?? NaN;
 
+/** What a side chose for itself: its learning rate, or all that was tuned. @param {Side} side */
+const settingOf = (side) => Number.isFinite(side.best.rate) && !side.best.setting.includes(" ") ? format.rate(side.best.rate)
+  : side.best.setting.replace(/optim\./g, "") || format.NOTHING;
+
+/** Sides whose best rate may lie beyond what was tried. @param {Cell} cell */
+function edges(cell) {
+  const sides = orderedSides(cell).filter((side) => side.edge);
+  if (!sides.length) return null;
+  return h("p.overall", {}, `The best learning rate of ${sides.map((side) => side.variant).join(" and ")} is at the edge of what was tried: the gap may change beyond it.`);
+}
+
 /** @param {Cell} cell @param {Sweep} sweep */
 function sidesTable(cell, sweep) {
   const sides = orderedSides(cell);
@@ -71,7 +82,7 @@ function sidesTable(cell, sweep) {
     return h("tr", {}, h("th", { scope: "row" }, variantName(side.variant)),
       h("td", {}, format.fixed(side.best.mean, 4), Number.isFinite(side.best.sd) ? h("span.soft", {}, ` ± ${format.fixed(side.best.sd, 4)}`) : null),
       h("td", {}, side === base ? h("span.soft", {}, "baseline") : format.signed(gap, 4)),
-      h("td", {}, format.rate(side.best.rate)),
+      h("td", {}, settingOf(side), side.edge ? h("span.soft", { title: "The best is the least or the largest that was tried: try beyond it." }, " edge") : null),
       columns.map((column) => {
         const value = column.of(side);
         const share = value / column.of(base);
@@ -116,7 +127,7 @@ function section(app, sweep) {
     return h("section.sweep", {}, head, h("p.verdict", {}, sweep.runs.length ? "No run has finished yet." : "No run has begun yet."),
       h("div.charts", {}, twinCurves(app, sweep, null)));
   }
-  return h("section.sweep", {}, head, verdict(cell, sweep), overall(sweep), sidesTable(cell, sweep),
+  return h("section.sweep", {}, head, verdict(cell, sweep), overall(sweep), edges(cell), sidesTable(cell, sweep),
     h("div.charts", {}, twinCurves(app, sweep, cell), uCurve(app, sweep, cell), pairedFigure(app, sweep),
       memoryFigure(cell), speedFigure(cell), energyFigures(cell), scalingFigures(app, sweep)));
 }

@@ -20,10 +20,10 @@ function byteTicks(most) {
   return linearTicks(0, (most * 1.2) / unit, 3).map((tick) => tick * unit);
 }
 
-/** A chart of bars, one row a side. @param {Side[]} sides @param {string} label @param {number} most @param {(side: Side, y: number) => import("../plot.js").Mark[]} bars @param {(v: number) => string} say @param {number[]} [at] */
+/** A chart of bars, one row a side. @param {Side[]} sides @param {string} label @param {number} most @param {(side: Side, y: number) => import("../plot.js").Mark[]} bars @param {(v: number) => string} [say] @param {number[]} [at] */
 const barChart = (sides, label, most, bars, say, at) => () => ({
   label: `${label} of ${sides.map((side) => side.variant).join(", ")}`,
-  x: { label, domain: /** @type {[number, number]} */ ([0, most * 1.22]), format: say, ticks: at?.map((tick) => ({ at: tick, text: tick ? say(tick).replace(/\.0+(?=\D)/, "") : "0" })) },
+  x: { label, domain: /** @type {[number, number]} */ ([0, most * 1.22]), format: say, ticks: at?.map((tick) => ({ at: tick, text: tick ? format.bytes(tick).replace(/\.0+(?=\D)/, "") : "0" })) },
   y: { label: "", domain: /** @type {[number, number]} */ ([-0.6, sides.length - 0.4]), ticks: sides.map((side, i) => ({ at: sides.length - 1 - i, text: side.variant })) },
   left: 64,
   marks: sides.flatMap((side, i) => bars(side, sides.length - 1 - i)),
@@ -57,7 +57,7 @@ function simple(cell, wish) {
     color: `var(${lookOf(side.variant).color})`, alpha: wish.faint ? 0.45 : 0.9, text: wish.say(wish.of(side)), tip: [side.variant, `${format.exact(wish.of(side))} ${wish.label}`] })];
   return plotFigure({ title: wish.title, height: 110 + sides.length * 36, note: wish.note,
     table: () => [["variant", wish.label], ...sides.map((side) => [side.variant, String(wish.of(side))])] },
-  barChart(sides, wish.label, Math.max(...sides.map(wish.of)), bars, (v) => format.short(v, 2).replace(".0", "")));
+  barChart(sides, wish.label, Math.max(...sides.map(wish.of)), bars));
 }
 
 /** @param {import("../model.js").Cell} cell */
@@ -65,14 +65,19 @@ export function speedFigure(cell) {
   return simple(cell, { title: "Training speed", label: "tokens/s", note: "Measured over each side's best runs.", of: (side) => sideMetric(side, "tokens_per_s"), say: (v) => format.short(v) });
 }
 
+/** Joules at the size that the largest of some values has. @param {number} most @returns {[number, string]} */
+function jouleUnit(most) {
+  for (const [unit, words] of /** @type {[number, string][]} */ ([[1, "J"], [1e-3, "mJ"], [1e-6, "\u00b5J"]])) if (most >= unit) return [unit, words];
+  return [1e-9, "nJ"];
+}
+
 /** @param {import("../model.js").Cell} cell */
 export function energyFigures(cell) {
-  const perToken = (/** @type {Side} */ side) => sideMetric(side, "energy_j") / sideMetric(side, "tokens");
-  const micro = (/** @type {number} */ v) => format.number(v * 1e6, 3) + "\u202f\u00b5J";
-  const milli = (/** @type {number} */ v) => format.number(v * 1e3, 3) + "\u202fmJ";
-  return [
-    simple(cell, { title: "Energy per trained token, measured", label: "mJ/token", note: "By the machine's own counter, over the whole run.", of: (side) => perToken(side) * 1e3, say: (v) => milli(v / 1e3) }),
-    simple(cell, { title: "Energy per token, estimated", label: "\u00b5J/token", note: "An estimate of the arithmetic alone, after the paper's table; nothing was measured.", faint: true,
-      of: (side) => sideMetric(side, "energy/estimate_j_per_token") * 1e6, say: (v) => micro(v / 1e6) }),
-  ];
+  const wishes = [
+    { title: "Energy per trained token, measured", note: "By the machine's own counter, over the whole run.", of: (/** @type {Side} */ side) => sideMetric(side, "energy_j") / sideMetric(side, "tokens") },
+    { title: "Energy per token, estimated", note: "An estimate of the arithmetic alone, after the paper's table; nothing was measured.", faint: true, of: (/** @type {Side} */ side) => sideMetric(side, "energy/estimate_j_per_token") }];
+  return wishes.map((wish) => {
+    const [unit, words] = jouleUnit(Math.max(0, ...cell.sides.map(wish.of).filter(Number.isFinite)));
+    return simple(cell, { ...wish, label: `${words}/token`, of: (side) => wish.of(side) / unit, say: (v) => format.number(v, 3) + "\u202f" + words });
+  });
 }

@@ -43,7 +43,7 @@ export function heatFigure(app, run) {
     if (!columns.length) return;
     const most = Math.max(...columns.flatMap((column) => column.shares).filter(Number.isFinite));
     place.replaceChildren(plotFigure({ title: "Latent weights over training",
-      note: "Share of weights by size; darker is more. Below 0.5 a weight is rounded to zero. The last bin holds all above.",
+      note: "Share of weights by size: the stronger the colour, the more. Below 0.5 a weight is rounded to zero. The last bin holds all above.",
       table: () => [["step", ...names], ...columns.map((column) => [String(column.step), ...column.shares.map(String)])] },
     () => ({ label: "Histogram of the latent weights over training",
       x: { label: "optimizer steps", domain: [columns[0].step, columns[columns.length - 1].end] },

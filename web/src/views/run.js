@@ -120,6 +120,18 @@ function config(app, run, twin) {
         h("td.help", {}, knob.help)))))));
 }
 
+/** What people put on it. @param {Run} run */
+function labels(run) {
+  const body = h("div", {});
+  loadRun(run.key).then((part) => {
+    if (part.tags.length) body.append(h("p.tags", {}, part.tags.map((tag) => h("span.state", {}, tag))));
+    if (part.notes.length) {
+      body.append(h("ul.notes", { tabindex: "0", "aria-label": "Notes" }, part.notes.map((note) => h("li", {}, h("span.soft", {}, format.moment(note.at_s) + " "), note.text))));
+    }
+  }, () => {});
+  return body;
+}
+
 /** @param {string} line */
 function attemptRow(line) {
   /** @type {any} */
@@ -153,6 +165,6 @@ export function runView(app) {
   const run = model.byKey.get(place.subject);
   if (!run) return h("div.empty", {}, h("h1", {}, "No such run"), h("p", {}, `This page has no run with the id "${place.subject}".`));
   const twin = twinOf(model, run);
-  return h("div.run", {}, head(app, run), run.records ? h("div.charts.one", {}, mainCurve(app, run, twin)) : h("p.empty", {}, "It has measured nothing yet."),
+  return h("div.run", {}, head(app, run), labels(run), run.records ? h("div.charts.one", {}, mainCurve(app, run, twin)) : h("p.empty", {}, "It has measured nothing yet."),
     run.records ? chapters(app, run, twin) : null, run.records ? constants(app, run, twin) : null, config(app, run, twin), folder(app, run));
 }
