@@ -2,6 +2,10 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "engine/base/clock.h"
 
 void bn_values_add(bn_values *values, const char *key, double number)
 {
@@ -37,6 +41,21 @@ static void report_memory(const bn_meter *meter, bn_values *values)
                       meter->host_bytes);
 }
 
+static void report_cpu(bn_meter *meter, bn_values *values)
+{
+    struct timespec spent;
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent) != 0 || cores < 1) return;
+    double cpu_s = (double)spent.tv_sec + (double)spent.tv_nsec * 1e-9;
+    double wall_s = bn_clock_mono_s();
+    if (meter->wall_s > 0 && wall_s > meter->wall_s) {
+        double share = (cpu_s - meter->cpu_s) / (wall_s - meter->wall_s) / (double)cores;
+        bn_values_add(values, "cpu/percent", 100 * share);
+    }
+    meter->cpu_s = cpu_s;
+    meter->wall_s = wall_s;
+}
+
 void bn_meter_report(bn_meter *meter, bn_values *values)
 {
     if (meter->steps > 0 && meter->busy_s > 0) {
@@ -50,6 +69,7 @@ void bn_meter_report(bn_meter *meter, bn_values *values)
     }
     meter->busy_s = 0;
     meter->steps = 0;
+    report_cpu(meter, values);
     report_memory(meter, values);
 }
 

@@ -27,13 +27,15 @@ typedef struct bn_meter {
     double tokens_per_step;
     double busy_s; /* in training steps since the last record; validation and files are not */
     int64_t steps; /* of them */
+    double cpu_s, wall_s; /* this process's and the clock's, as of the last record; 0: none yet */
     bn_rapl rapl;
 } bn_meter;
 
 /* Counts a step that took so long. */
 void bn_meter_step(bn_meter *meter, double took_s);
 
-/* tokens_per_s, step_ms, mfu since the last call, and memory as it is now. */
+/* tokens_per_s, step_ms, mfu and cpu/percent (of all cores) since the last call, and memory as it
+ * is now. */
 void bn_meter_report(bn_meter *meter, bn_values *values);
 
 /* What is known of the network whatever it learned: parameters, bytes, estimated energy. */

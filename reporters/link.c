@@ -1,8 +1,11 @@
 #include "reporters/link.h"
 
+#include <errno.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "engine/base/clock.h"
 #include "engine/base/rng.h"
@@ -10,6 +13,7 @@
 enum {
     REPLY_BYTES_MAX = 16 << 20,
     CONFLICTS_MAX = 8, /* answers 409 in a row before we believe them */
+    PATIENT_TRIES = 5, /* of one request that is answered 429 */
 };
 
 bn_status bn_link_open(bn_link *out, const bn_link_options *options, bn_error *err)
@@ -98,17 +102,20 @@ static void put_off(bn_link *link, bn_retry_hint hint)
     link->ready_s = bn_clock_mono_s() + wait_s;
 }
 
-/* One request, and what its answer means. BN_VERDICT_AGAIN: it is put off. */
-bn_verdict bn_link_exchange(bn_link *link, bn_request_kind kind, const bn_http_request *request,
-                            bn_http_reply *reply, bn_error *err)
+static void nap(double seconds)
+{
+    double whole_s = floor(seconds);
+    struct timespec rest = {.tv_sec = (time_t)whole_s,
+                            .tv_nsec = (long)((seconds - whole_s) * 1e9)};
+    while (nanosleep(&rest, &rest) != 0 && errno == EINTR) continue;
+}
+
+static bn_verdict exchange_once(bn_link *link, bn_request_kind kind, const bn_http_request *request,
+                                bn_http_reply *reply, bn_error *err)
 {
     double wait_s = bn_pace_take(&link->pace, bn_clock_mono_s());
     link->code = 0;
-    if (wait_s > 0) {
-        link->ready_s = bn_clock_mono_s() + wait_s;
-        (void)bn_fail(err, BN_EAGAIN, "the server's rate limit is reached");
-        return BN_VERDICT_AGAIN;
-    }
+    if (wait_s > 0) nap(fmin(wait_s, BN_RETRY_WAIT_MAX_S));
     bn_status status = bn_http_exchange(link->http, request, reply, err);
     if (status == BN_EINVAL) return BN_VERDICT_REFUSED;
     if (status != BN_OK) {
@@ -129,6 +136,22 @@ bn_verdict bn_link_exchange(bn_link *link, bn_request_kind kind, const bn_http_r
     if (verdict == BN_VERDICT_AGAIN) {
         put_off(link, hint);
         (void)bn_fail(err, BN_EAGAIN, "the server answers HTTP %d", reply->code);
+    }
+    return verdict;
+}
+
+/* A server that asks for slowness is waited for here, in the middle of a push: a push of more
+ * requests than a quota allows at once would otherwise begin anew for ever. */
+bn_verdict bn_link_exchange(bn_link *link, bn_request_kind kind, const bn_http_request *request,
+                            bn_http_reply *reply, bn_error *err)
+{
+    bn_verdict verdict = exchange_once(link, kind, request, reply, err);
+    for (int i = 0; i < PATIENT_TRIES && verdict == BN_VERDICT_AGAIN && link->code == 429; i++) {
+        double pause_s = bn_link_pause_s(link);
+        if (pause_s > BN_RETRY_WAIT_MAX_S) break;
+        nap(pause_s);
+        *err = (bn_error){0};
+        verdict = exchange_once(link, kind, request, reply, err);
     }
     return verdict;
 }

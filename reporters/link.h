@@ -29,8 +29,8 @@ typedef struct bn_link_options {
 BN_MUST_CHECK bn_status bn_link_open(bn_link *out, const bn_link_options *options, bn_error *err);
 void bn_link_close(bn_link *link); /* zeroed is fine */
 
-/* One request. BN_VERDICT_AGAIN: it is put off, err says why; BN_VERDICT_REFUSED: see
- * bn_link_refuse. */
+/* One request, after the server's quota allows it. BN_VERDICT_AGAIN: it is put off, err says why;
+ * BN_VERDICT_REFUSED: see bn_link_refuse. */
 bn_verdict bn_link_exchange(bn_link *link, bn_request_kind kind, const bn_http_request *request,
                             bn_http_reply *reply, bn_error *err);
 

@@ -283,11 +283,11 @@ static const char UPSERT[] =
 
 void bn_wandb_upsert_body(bn_text *out, const bn_wandb_upsert *upsert)
 {
-    static const char *const unused[] = {"id",   "description", "debug",
-                                         "repo", "state",       "summaryMetrics"};
+    static const char *const unused[] = {"description", "debug", "repo", "state", "summaryMetrics"};
     const bn_run *run = upsert->run;
     bn_json json = begin_query(out, "UpsertBucket", UPSERT);
     for (size_t i = 0; i < sizeof unused / sizeof unused[0]; i++) add_text(&json, unused[i], NULL);
+    add_text(&json, "id", upsert->id);
     add_text(&json, "name", run->key);
     add_text(&json, "project", upsert->project);
     add_text(&json, "entity", upsert->entity);

@@ -95,8 +95,9 @@ int bn_wandb_exit_code(const bn_run *run);
 
 typedef struct bn_wandb_upsert {
     const bn_run *run;
-    const char *entity, *project;                            /* "": the server's choice */
-    const char *group;                                       /* "": the sweep's name */
+    const char *id;               /* the server's, once it is known; "" */
+    const char *entity, *project; /* "": the server's choice */
+    const char *group;            /* "": the sweep's name */
     const char *job_type, *notes, *commit, *program, *sweep; /* "": none */
     const char *tags[BN_WANDB_TAGS_MAX];
     size_t tag_count;
@@ -111,6 +112,7 @@ void bn_wandb_viewer_body(bn_text *out);
 void bn_wandb_features_body(bn_text *out);
 typedef struct bn_wandb_place {
     char entity[129], project[129], run[65]; /* as the server calls them */
+    char id[257];                            /* of the run in requests that change it */
 } bn_wandb_place;
 void bn_wandb_files_body(bn_text *out, const bn_wandb_place *place, const char *const *names,
                          size_t count);

@@ -114,6 +114,7 @@ static bn_status adopt_names(bn_wandb *w, const json_t *data, bn_error *err)
     const json_t *project = json_object_get(bucket, "project");
     const json_t *entity = json_object_get(project, "entity");
     bn_wandb_place *place = &w->memo.place;
+    adopt(place->id, sizeof place->id, json_object_get(bucket, "id"), "");
     adopt(place->run, sizeof place->run, json_object_get(bucket, "name"), w->batch->run.key);
     adopt(place->project, sizeof place->project, json_object_get(project, "name"),
           w->options.settings->project);
@@ -134,6 +135,7 @@ static bn_status upsert(bn_wandb *w, bn_error *err)
     if (status == BN_OK) status = bn_wandb_describe(w, false, &config, err);
     if (status != BN_OK) goto done;
     bn_wandb_upsert request = {.run = run,
+                               .id = w->memo.place.id,
                                .entity = known ? w->memo.place.entity : w->options.settings->entity,
                                .project =
                                    known ? w->memo.place.project : w->options.settings->project,

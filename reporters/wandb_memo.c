@@ -33,6 +33,7 @@ void bn_wandb_memo_read(bn_wandb_memo *out, const char *text)
     }
     read_text(out->place.entity, sizeof out->place.entity, root, "entity");
     read_text(out->place.project, sizeof out->place.project, root, "project");
+    read_text(out->place.id, sizeof out->place.id, root, "id");
     read_text(out->place.run, sizeof out->place.run, root, "run");
     read_text(out->sweep.name, sizeof out->sweep.name, root, "sweep");
     read_text(out->sweep.id, sizeof out->sweep.id, root, "sweep_id");
@@ -86,6 +87,7 @@ void bn_wandb_memo_write(bn_text *out, const bn_wandb_memo *memo)
     write_text(&json, "entity", memo->place.entity);
     write_text(&json, "project", memo->place.project);
     write_text(&json, "run", memo->place.run);
+    write_text(&json, "id", memo->place.id);
     write_text(&json, "sweep", memo->sweep.name);
     write_text(&json, "sweep_id", memo->sweep.id);
     write_int(&json, "attempt", memo->attempt);

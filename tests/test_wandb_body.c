@@ -228,6 +228,7 @@ static void test_upsert_carries_the_run(void **state)
     (void)state;
     bn_run run = {.key = "abcd1234", .name = "n \"1\"", .sweep_name = "lr", .host = "box"};
     bn_wandb_upsert upsert = {.run = &run,
+                              .id = "",
                               .entity = "",
                               .project = "p",
                               .tags = {"ternary", "lr"},

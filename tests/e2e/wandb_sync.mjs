@@ -131,6 +131,43 @@ await runCases({
     stage.checkEnds(0);
   }),
 
+  an_old_server_gets_runs_without_files: () => on({ old: true }, async (stage) => {
+    stage.make('create', 1, 4, 5);
+    stage.make('end', 'finished', 0);
+    const { code, text } = await stage.sync();
+    assert.equal(code, 0, text);
+    stage.check();
+    stage.checkEnds(0);
+    assert.deepEqual(first(stage).files, {});
+  }),
+
+  a_small_quota_slows_and_loses_nothing: () => on({ headers: { 'RateLimit-Remaining': '40', 'RateLimit-Reset': '1' } }, async (stage) => {
+    stage.make('create', 4, 20, 5);
+    stage.make('end', 'finished', 0);
+    const { code, text } = await stage.sync();
+    assert.equal(code, 0, text);
+    stage.check();
+    stage.checkEnds(0);
+  }),
+
+  a_quota_smaller_than_a_push_still_lets_it_through: () => on({ quota: 2 }, async (stage) => {
+    stage.make('create', 2, 20, 5);
+    stage.make('end', 'finished', 0);
+    const { code, text } = await stage.sync();
+    assert.equal(code, 0, text);
+    stage.check();
+    stage.checkEnds(0);
+  }),
+
+  a_spent_quota_is_waited_for: () => on({ headers: { 'RateLimit-Remaining': '0', 'RateLimit-Reset': '0.1' } }, async (stage) => {
+    stage.make('create', 1, 20, 5);
+    stage.make('end', 'finished', 0);
+    const { code, text } = await stage.sync();
+    assert.equal(code, 0, text);
+    stage.check();
+    stage.checkEnds(0);
+  }),
+
   the_key_may_come_from_netrc: () => on({}, async (stage) => {
     stage.make('create', 1, 4, 5);
     stage.make('end', 'finished', 0);

@@ -50,6 +50,7 @@ export class FakeWandb {
     this.faults = []; // {on, kind, times}
     this.onStep = () => {}; // (moment, what): a test's chance to kill the client
     this.sockets = new Set();
+    this.taken = 0;
   }
 
   async start() {
@@ -99,6 +100,11 @@ export class FakeWandb {
     const what = this.classify(request, raw);
     this.onStep('before', what);
     fault = this.takeFault(what);
+    // A window of `quota` requests; what is beyond it is turned away until the next one opens.
+    if (this.options.quota && this.taken++ >= this.options.quota) {
+      setTimeout(() => { this.taken = 0; }, 50);
+      fault = { code: 429 };
+    }
     if (fault?.kind === 'refused') return this.refuse(request);
     if (fault?.code) {
       this.requests.push({ what, code: fault.code });
@@ -216,7 +222,7 @@ export class FakeWandb {
   execute(body) {
     const roots = {
       viewer: () => ({ id: 'VXNlcjox', entity: this.options.entities[0], username: 'tester' }),
-      serverInfo: () => ({
+      serverInfo: () => (this.options.old ? this.unknown('features') : {
         features: this.options.features.map((name) => ({ name, isEnabled: true })),
       }),
       upsertBucket: ({ input }) => this.upsertBucket(input),
@@ -284,6 +290,7 @@ export class FakeWandb {
     if (input.config !== null && input.config !== undefined) this.checkConfig(input.config);
     if (input.sweep && !this.sweeps.has(input.sweep)) throw new Refusal(404, `sweep ${input.sweep} not found`);
     const id = `${entity}/${project}/${input.name}`;
+    if (input.id && input.id !== Buffer.from(id).toString('base64')) throw new Refusal(404, 'no run of this id');
     const inserted = !this.runs.has(id);
     const run = this.runs.get(id) ?? {
       name: input.name, entity, project, streams: {}, steps: -1, uploaded: [], files: {}, exitcode: null,
@@ -320,7 +327,13 @@ export class FakeWandb {
     }
   }
 
+  /** What a server of before 2024 says of a newer field. */
+  unknown(field) {
+    throw new Refusal(400, `Cannot query field "${field}"`);
+  }
+
   createRunFiles(input) {
+    if (this.options.old) this.unknown('createRunFiles');
     const run = this.runs.get(`${this.entityOf(input.entityName)}/${input.projectName}/${input.runName}`);
     if (!run) throw new Refusal(404, 'run not found');
     return {
