@@ -1,5 +1,6 @@
 // wandb_speed.mjs - how fast a home is delivered: `node wandb_speed.mjs [RUNS] [RECORDS] [METRICS]`
-// with BNEXP and LIVE_HOME set. The server here only counts lines, so that the client is measured.
+// with BNEXP and LIVE_HOME set; `node wandb_speed.mjs live [RUNS] [SECONDS]` follows runs that get a
+// record a second each. The server here only counts lines, so that the client is measured.
 import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import http from 'node:http';
@@ -7,7 +8,9 @@ import os from 'node:os';
 import path from 'node:path';
 import zlib from 'node:zlib';
 
-const [runs, records, metrics] = [1000, 1000, 10].map((usual, i) => Number(process.argv[2 + i] ?? usual));
+const live = process.argv[2] === 'live';
+const [runs, records, metrics] = (live ? [64, 60, 5] : [1000, 1000, 10])
+  .map((usual, i) => Number(process.argv[(live ? 3 : 2) + i] ?? usual));
 const features = process.env.GZIP ? [{ name: 'FILESTREAM_GZIP', isEnabled: true }] : [];
 const home = fs.mkdtempSync(path.join(os.tmpdir(), 'bnexp-speed-'));
 let lines = 0;
@@ -51,19 +54,45 @@ const server = http.createServer((request, reply) => {
 });
 await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
 
-function sync() {
+function sync(words = [], command = ['/usr/bin/time', '-f', '%U %S %M']) {
   const begin = process.hrtime.bigint();
-  const child = spawn('/usr/bin/time', ['-f', '%U %S %M', process.env.BNEXP, 'sync', 'wandb', '--home', home], {
+  const [program, ...args] = [...command, process.env.BNEXP, 'sync', 'wandb', '--home', home, ...words];
+  const child = spawn(program, args, {
     env: { PATH: process.env.PATH, HOME: home, no_proxy: '127.0.0.1', WANDB_API_KEY: 'k'.repeat(40), WANDB_BASE_URL: `http://127.0.0.1:${server.address().port}` },
   });
   let text = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => { text += data; });
-  return new Promise((resolve) => child.on('close', () =>
+  const ended = new Promise((resolve) => child.on('close', () =>
     resolve({ seconds: Number(process.hrtime.bigint() - begin) / 1e9, text: text.trim().split('\n') })));
+  return Object.assign(ended, { pid: child.pid, begin });
 }
 
-execFileSync(process.env.LIVE_HOME, [home, 'create', runs, records, metrics].map(String), { stdio: 'inherit' });
-execFileSync(process.env.LIVE_HOME, [home, 'end', 'finished', '0'], { stdio: 'inherit' });
+const make = (...words) => execFileSync(process.env.LIVE_HOME, [home, ...words].map(String), { stdio: 'inherit' });
+
+/** Processor seconds of the program below GNU time, which is child of this process. */
+function spent(pid) {
+  const child = fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
+  const fields = fs.readFileSync(`/proc/${child}/stat`, 'utf8').split(') ')[1].split(' ');
+  return { child: Number(child), seconds: (Number(fields[11]) + Number(fields[12])) / 100 };
+}
+
+if (live) {
+  make('create', runs, 1, metrics);
+  const done = sync(['--watch']);
+  for (let second = 0; second < records; second += 1) {
+    make('append', 1);
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
+  const { child, seconds } = spent(done.pid);
+  process.kill(child);
+  await done;
+  console.log(`${runs} live runs: ${seconds.toFixed(2)} s of CPU in ${((process.hrtime.bigint() - done.begin) / 1000000000n)} s, ${requests} requests`);
+  server.close();
+  fs.rmSync(home, { recursive: true });
+  process.exit(0);
+}
+make('create', runs, records, metrics);
+make('end', 'finished', 0);
 for (const what of ['first', 'up to date']) {
   const before = lines;
   const { seconds, text } = await sync();

@@ -131,6 +131,16 @@ await runCases({
     stage.checkEnds(0);
   }),
 
+  a_key_that_the_server_repeats_is_not_repeated: () => on({}, async (stage) => {
+    stage.make('create', 1, 4, 5);
+    stage.fake.faults.push({ on: 'upsert', times: 1, code: 403, echo: true });
+    const { code, text } = await stage.sync();
+    assert.equal(code, 6);
+    assert.match(text, /this key may not write there: check --entity and --project \(HTTP 403\)/);
+    stage.said += stage.bnexp('sync', 'wandb', '--status');
+    stage.checkSecrets();
+  }),
+
   an_old_server_gets_runs_without_files: () => on({ old: true }, async (stage) => {
     stage.make('create', 1, 4, 5);
     stage.make('end', 'finished', 0);

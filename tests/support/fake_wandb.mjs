@@ -108,7 +108,9 @@ export class FakeWandb {
     if (fault?.kind === 'refused') return this.refuse(request);
     if (fault?.code) {
       this.requests.push({ what, code: fault.code });
-      return this.send(reply, fault.code, { error: `no ${fault.code}` }, fault.headers);
+      // Some servers repeat in their answer what they were sent.
+      const echo = fault.echo ? ` ${this.options.key} ${request.headers.authorization}` : '';
+      return this.send(reply, fault.code, { error: `no ${fault.code}${echo}` }, fault.headers);
     }
     const [code, answer] = this.answer(request, raw);
     this.requests.push({ what, code });
