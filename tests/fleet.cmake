@@ -13,3 +13,8 @@ target_compile_definitions(test_kills PRIVATE TRAINER_SH="${CMAKE_CURRENT_SOURCE
 target_link_options(test_kills PRIVATE -Wl,--wrap=bn_history_append,--wrap=bn_run_move_all
     -Wl,--wrap=bn_process_start,--wrap=bn_run_add_all,--wrap=bn_rundir_lock)
 set_tests_properties(kills PROPERTIES TIMEOUT 300)
+
+add_test(NAME e2e_kills COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/e2e/kills.sh $<TARGET_FILE:bnexp> 10)
+add_test(NAME e2e_faults COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/e2e/faults.sh $<TARGET_FILE:bnexp>
+         ${CMAKE_CURRENT_SOURCE_DIR}/support/trainer.sh 8 21)
+set_tests_properties(e2e_kills e2e_faults PROPERTIES TIMEOUT 300)
