@@ -105,6 +105,7 @@ static void read_in_steps(const model_lab *lab, int threads, int step, float *ou
                          BN_OK);
     }
     assert_int_equal(bn_infer_position(infer), seq);
+    assert_non_null(logits);
     memcpy(out, logits, (size_t)lab->config.model.vocab * sizeof *out);
     bn_infer_close(infer);
 }

@@ -191,26 +191,36 @@ static void test_a_sentence_ends_at_its_last_word_and_nowhere_before(void **stat
     }
 }
 
+/* A token of any slot that draws from the list. */
+static token token_of(int list, int form)
+{
+    token t = {.form = form};
+    int count;
+    const bn_slot *slots = bn_synth_slots(&count);
+    for (int i = 0; i < count && !*t.slot; i++) {
+        if ((int)slots[i].list == list) (void)snprintf(t.slot, sizeof t.slot, "%s", slots[i].name);
+    }
+    assert_true(*t.slot != '\0');
+    return t;
+}
+
+static void expect_no_repetition(const token *t)
+{
+    char left[128];
+    char right[128];
+    for (size_t i = 0; option(t, i, left); i++) {
+        assert_null(strchr(left, ' '));
+        for (size_t j = i + 1; option(t, j, right); j++) assert_string_not_equal(left, right);
+    }
+}
+
 static void test_no_list_holds_a_word_twice_in_any_form(void **state)
 {
     (void)state;
     for (int list = 0; list < BN_LIST_COUNT; list++) {
         for (int form = 0; form < 4; form++) {
-            token t = {.form = form};
-            char left[128];
-            char right[128];
-            int slots;
-            const bn_slot *table = bn_synth_slots(&slots);
-            for (int i = 0; i < slots && !*t.slot; i++) {
-                if ((int)table[i].list == list) (void)snprintf(t.slot, 32, "%s", table[i].name);
-            }
-            assert_true(*t.slot != '\0');
-            for (size_t i = 0; option(&t, i, left); i++) {
-                assert_null(strchr(left, ' '));
-                for (size_t j = i + 1; option(&t, j, right); j++) {
-                    assert_string_not_equal(left, right);
-                }
-            }
+            token t = token_of(list, form);
+            expect_no_repetition(&t);
         }
     }
 }

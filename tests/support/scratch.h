@@ -25,6 +25,7 @@ static inline void scratch_remove(const char *path, int depth)
 {
     DIR *entries = depth < 8 ? opendir(path) : NULL;
     const struct dirent *entry;
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): own DIR */
     while (entries && (entry = readdir(entries))) {
         char inner[BN_PATH_MAX];
         struct stat info;
@@ -72,6 +73,7 @@ static inline size_t scratch_count(const char *folder)
     size_t count = 0;
     DIR *entries = opendir(folder);
     const struct dirent *entry;
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): own DIR */
     while (entries && (entry = readdir(entries))) count += entry->d_name[0] != '.';
     if (entries) (void)closedir(entries);
     return count;

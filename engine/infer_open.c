@@ -1,0 +1,315 @@
+/* A network that only reads, from its weights: packed, or in training's form. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "engine/base/half.h"
+#include "engine/checkpoint.h"
+#include "engine/cpu/cpu_backend.h"
+#include "engine/infer_state.h"
+
+static void *take(bn_infer *infer, size_t count, size_t size, size_t *total)
+{
+    *total += count * size;
+    return bn_backend_alloc(infer->be, count * size);
+}
+
+static bn_mat take_mat(bn_infer *infer, int cols)
+{
+    size_t count = (size_t)BN_INFER_ROWS * (size_t)cols;
+    float *data = take(infer, count, sizeof(float), &infer->bytes.activations);
+    return (bn_mat){data, BN_INFER_ROWS, cols};
+}
+
+static bn_act take_act(bn_infer *infer, int cols, bn_dtype dtype)
+{
+    bn_act act = {.rows = BN_INFER_ROWS, .cols = cols, .dtype = dtype};
+    size_t *total = &infer->bytes.activations;
+    act.data = take(infer, (size_t)BN_INFER_ROWS * (size_t)cols, bn_dtype_bytes(dtype), total);
+    act.scale = take(infer, BN_INFER_ROWS, sizeof *act.scale, total);
+    act.sum = take(infer, BN_INFER_ROWS, sizeof *act.sum, total);
+    return act;
+}
+
+static void take_activations(bn_infer *infer)
+{
+    const bn_shape *shape = &infer->shape;
+    int kv_width = shape->kv_heads * shape->dim;
+    infer->x = take_mat(infer, shape->width);
+    infer->mid = take_mat(infer, shape->width);
+    infer->q = take_mat(infer, shape->width);
+    infer->k = take_mat(infer, kv_width);
+    infer->v = take_mat(infer, kv_width);
+    infer->attended = take_mat(infer, shape->width);
+    infer->gate = take_mat(infer, shape->ffn);
+    infer->up = take_mat(infer, shape->ffn);
+    infer->logits = take_mat(infer, (int)infer->config.model.vocab);
+    infer->wide = take_act(infer, shape->width, bn_bitlinear_dtype(&infer->config));
+    infer->hidden = take_act(infer, shape->ffn, bn_bitlinear_dtype(&infer->config));
+    infer->last = take_act(infer, shape->width, BN_F32);
+    infer->stats = take(infer, (size_t)BN_INFER_ROWS * BN_NORM_STATS, sizeof(float),
+                        &infer->bytes.activations);
+}
+
+/* The angles of training (engine/cpu/rope.c): frequency i is theta^(-2i / dim). */
+static void take_cache(bn_infer *infer)
+{
+    const bn_shape *shape = &infer->shape;
+    size_t context = (size_t)infer->config.model.context;
+    size_t half = (size_t)shape->dim / 2;
+    size_t width = (size_t)shape->kv_heads * (size_t)shape->dim;
+    infer->cosine = take(infer, context * half, sizeof(float), &infer->bytes.activations);
+    infer->sine = take(infer, context * half, sizeof(float), &infer->bytes.activations);
+    for (int i = 0; i < infer->config.model.layers; i++) {
+        bn_infer_layer *l = &infer->layers[i];
+        l->keys = take(infer, context * width, sizeof(float), &infer->bytes.cache);
+        l->values = take(infer, context * width, sizeof(float), &infer->bytes.cache);
+    }
+    if (!infer->cosine || !infer->sine) return;
+    for (size_t i = 0; i < half; i++) {
+        double frequency = pow((double)shape->rope_theta, -2.0 * (double)i / shape->dim);
+        for (size_t t = 0; t < context; t++) {
+            infer->cosine[t * half + i] = (float)cos((double)t * frequency);
+            infer->sine[t * half + i] = (float)sin((double)t * frequency);
+        }
+    }
+}
+
+static bool packs(const bn_infer *infer)
+{
+    int variant = infer->config.quant.variant;
+    bool two_bit = variant == BN_VARIANT_TERNARY || variant == BN_VARIANT_BINARY;
+    return two_bit && bn_bitlinear_dtype(&infer->config) == BN_I8;
+}
+
+/* The codes are training's own, made from the master and then dropped with it. */
+static bn_status pack_matrix(bn_infer *infer, bn_infer_matrix *m, bn_error *err)
+{
+    const bn_weight *weight = &m->weight;
+    size_t count = (size_t)weight->rows * (size_t)weight->cols;
+    int8_t *codes = malloc(count);
+    m->is_packed = true;
+    m->packed = (bn_packed){.rows = weight->rows, .cols = weight->cols};
+    size_t bytes = bn_packed_bytes(infer->be, weight->rows, weight->cols);
+    m->packed.panels = take(infer, bytes, 1, &infer->bytes.linear);
+    infer->bytes.linear += sizeof m->packed.scale;
+    if (codes && m->packed.panels) {
+        bn_weight_codes(infer->be, weight, codes, &m->packed.scale);
+        bn_packed_fill(infer->be, &m->packed, codes);
+    } else {
+        (void)bn_fail(err, BN_ENOMEM, "no memory for %zu codes", count);
+    }
+    free(codes);
+    return err->status;
+}
+
+static bn_status make_matrix(bn_infer *infer, const bn_tensor *tensor, float *master, bn_error *err)
+{
+    bn_infer_matrix *m = &infer->layers[tensor->layer].linear[tensor->place];
+    bn_weight *weight = &m->weight;
+    *weight = (bn_weight){.master = master,
+                          .rows = tensor->rows,
+                          .cols = tensor->cols,
+                          .format = bn_bitlinear_format(&infer->config)};
+    size_t form = bn_weight_form_bytes(infer->be, weight->rows, weight->cols, weight->format);
+    weight->form = bn_backend_alloc(infer->be, form);
+    infer->bytes.weights += (int64_t)tensor->count;
+    if (!weight->form) return bn_backend_sync(infer->be, err);
+    bn_weight_prepare(infer->be, weight);
+    if (!packs(infer)) {
+        bool reads_master = weight->format.kind == BN_WEIGHT_F32;
+        infer->bytes.linear += reads_master ? tensor->count * sizeof(float) : form;
+        if (reads_master) return BN_OK;
+        bn_backend_free(infer->be, master);
+        weight->master = NULL;
+        return BN_OK;
+    }
+    bn_status status = pack_matrix(infer, m, err);
+    bn_backend_free(infer->be, weight->form);
+    bn_backend_free(infer->be, master);
+    weight->form = NULL;
+    weight->master = NULL;
+    return status;
+}
+
+static void round_head(bn_infer *infer, const float *values, size_t count)
+{
+    infer->half_head = take(infer, count, sizeof(uint16_t), &infer->bytes.head);
+    if (!infer->half_head) return;
+    for (size_t i = 0; i < count; i++) infer->half_head[i] = bn_bf16_from_float(values[i]);
+}
+
+static void make_table(bn_infer *infer, const bn_tensor *tensor, float *values)
+{
+    bool is_head = tensor->role == BN_ROLE_HEAD || infer->config.model.tied;
+    bool half = bn_head_dtype(&infer->config) == BN_BF16;
+    if (tensor->role == BN_ROLE_EMBED) {
+        infer->table = values;
+        infer->bytes.table += tensor->count * sizeof *values;
+    }
+    if (is_head && half) round_head(infer, values, tensor->count);
+    if (is_head && !half) infer->wide_head = values;
+    if (tensor->role != BN_ROLE_HEAD) return;
+    infer->own_head = values;
+    if (half) {
+        bn_backend_free(infer->be, infer->own_head);
+        infer->own_head = NULL;
+    } else {
+        infer->bytes.head += tensor->count * sizeof *values;
+    }
+}
+
+static bn_status read_tensor(bn_infer *infer, const bn_tensor *tensor, bn_infer_source source,
+                             bn_error *err)
+{
+    float *values = bn_backend_alloc(infer->be, tensor->count * sizeof *values);
+    if (!values) return bn_backend_sync(infer->be, err);
+    bn_status status = source.read(source.self, tensor, values, err);
+    if (status != BN_OK) {
+        bn_backend_free(infer->be, values);
+        return status;
+    }
+    switch (tensor->role) {
+    case BN_ROLE_EMBED:
+    case BN_ROLE_HEAD:
+        make_table(infer, tensor, values);
+        break;
+    case BN_ROLE_FINAL_NORM:
+        infer->final_site.gain = infer->final_gain = values;
+        break;
+    case BN_ROLE_NORM:
+        infer->layers[tensor->layer].gain[tensor->place] = values;
+        infer->layers[tensor->layer].site[tensor->place].gain = values;
+        break;
+    case BN_ROLE_LINEAR:
+        return make_matrix(infer, tensor, values, err);
+    }
+    return BN_OK;
+}
+
+static void set_sites(bn_infer *infer)
+{
+    const bn_config *config = &infer->config;
+    float eps = (float)config->model.norm_eps;
+    const int norms[BN_BLOCK_SITES] = {
+        [BN_SITE_ATTN] = config->model.attn_norm,
+        [BN_SITE_ATTN_SUB] = config->model.attn_sub_norm,
+        [BN_SITE_FFN] = config->model.ffn_norm,
+        [BN_SITE_FFN_SUB] = config->model.ffn_sub_norm,
+    };
+    for (int i = 0; i < config->model.layers; i++) {
+        for (size_t s = 0; s < BN_BLOCK_SITES; s++) {
+            infer->layers[i].site[s] = (bn_norm_site){
+                .outer = norms[s] != BN_NORM_NONE, .inner = config->model.inner_norm, .eps = eps};
+        }
+    }
+    infer->final_site = (bn_norm_site){.outer = true, .eps = eps};
+}
+
+static bn_status build(bn_infer *infer, bn_infer_source source, bn_error *err)
+{
+    const bn_config *config = &infer->config;
+    int heads = (int)config->model.heads;
+    infer->shape = (bn_shape){.batch = 1,
+                              .seq = BN_INFER_ROWS,
+                              .rows = BN_INFER_ROWS,
+                              .width = (int)config->model.width,
+                              .heads = heads,
+                              .kv_heads = (int)config->model.kv_heads,
+                              .dim = (int)config->model.width / heads,
+                              .ffn = (int)config->model.ffn,
+                              .rope_theta = (float)config->model.rope_theta,
+                              .relu2 = config->model.activation == BN_ACTIVATION_RELU2};
+    if (bn_params_init(&infer->params, config, err) != BN_OK) return err->status;
+    infer->layers = calloc((size_t)config->model.layers, sizeof *infer->layers);
+    if (!infer->layers) return bn_fail(err, BN_ENOMEM, "no memory for the layers");
+    set_sites(infer);
+    take_activations(infer);
+    take_cache(infer);
+    for (size_t i = 0; i < infer->params.count; i++) {
+        bn_status status = read_tensor(infer, &infer->params.tensors[i], source, err);
+        if (status != BN_OK) return bn_fail_in(err, "%s", infer->params.tensors[i].name);
+    }
+    return bn_backend_sync(infer->be, err);
+}
+
+bn_status bn_infer_open(bn_infer **out, const bn_config *config, bn_infer_source source,
+                        int threads, bn_error *err)
+{
+    *out = NULL;
+    bn_infer *infer = calloc(1, sizeof *infer);
+    if (!infer) return bn_fail(err, BN_ENOMEM, "no memory for a network");
+    infer->config = *config;
+    bn_status status = bn_cpu_open(&infer->be, threads, err);
+    if (status == BN_OK) status = build(infer, source, err);
+    if (status != BN_OK) {
+        bn_infer_close(infer);
+        return status;
+    }
+    *out = infer;
+    return BN_OK;
+}
+
+static bn_status read_from_file(void *self, const bn_tensor *tensor, float *out, bn_error *err)
+{
+    bn_st_reader *file = self;
+    size_t bytes = tensor->count * sizeof *out;
+    const bn_st_tensor *found = bn_st_find(file, tensor->name);
+    if (!found || found->type != BN_ST_F32 || found->end - found->begin != bytes) {
+        return bn_fail(err, BN_ECORRUPT, "the file has no such tensor of %zu floats",
+                       tensor->count);
+    }
+    return bn_st_read(file, found, 0, out, bytes, err);
+}
+
+bn_status bn_infer_open_file(bn_infer **out, const char *path, int threads, bn_error *err)
+{
+    bn_st_reader *file = NULL;
+    bn_config config;
+    *out = NULL;
+    bn_status status = bn_st_open(&file, path, err);
+    if (status == BN_OK) status = bn_st_verify(file, err);
+    if (status == BN_OK) status = bn_checkpoint_config(&config, file, err);
+    if (status == BN_OK) {
+        bn_infer_source source = {read_from_file, file};
+        status = bn_infer_open(out, &config, source, threads, err);
+    }
+    bn_st_close(file);
+    return status == BN_OK ? BN_OK : bn_fail_in(err, "%s", path);
+}
+
+static void free_layer(bn_infer *infer, bn_infer_layer *l)
+{
+    for (size_t i = 0; i < BN_BLOCK_LINEARS; i++) {
+        bn_backend_free(infer->be, l->linear[i].packed.panels);
+        bn_backend_free(infer->be, l->linear[i].weight.master);
+        bn_backend_free(infer->be, l->linear[i].weight.form);
+    }
+    for (size_t i = 0; i < BN_BLOCK_SITES; i++) bn_backend_free(infer->be, l->gain[i]);
+    bn_backend_free(infer->be, l->keys);
+    bn_backend_free(infer->be, l->values);
+}
+
+void bn_infer_close(bn_infer *infer)
+{
+    if (!infer) return;
+    if (infer->be.ops) {
+        for (int i = 0; infer->layers && i < infer->config.model.layers; i++) {
+            free_layer(infer, &infer->layers[i]);
+        }
+        void *memory[] = {
+            infer->final_gain,    infer->table,      infer->own_head,    infer->half_head,
+            infer->cosine,        infer->sine,       infer->x.data,      infer->mid.data,
+            infer->q.data,        infer->k.data,     infer->v.data,      infer->gate.data,
+            infer->attended.data, infer->up.data,    infer->logits.data, infer->stats,
+            infer->wide.data,     infer->wide.scale, infer->wide.sum,    infer->hidden.data,
+            infer->hidden.scale,  infer->hidden.sum, infer->last.data,   infer->last.scale,
+            infer->last.sum};
+        for (size_t i = 0; i < sizeof memory / sizeof memory[0]; i++) {
+            bn_backend_free(infer->be, memory[i]);
+        }
+        bn_backend_close(infer->be);
+    }
+    bn_params_release(&infer->params);
+    free(infer->layers);
+    free(infer);
+}
