@@ -36,6 +36,7 @@ static int fail(const bn_error *err)
         return EXIT_DONE;
     case BN_EINVAL:
     case BN_ENOENT:
+    case BN_EAMBIGUOUS:
         return EXIT_INPUT;
     case BN_EAGAIN:
         return EXIT_TAKEN;

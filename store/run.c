@@ -268,10 +268,10 @@ bn_status bn_run_find(bn_store *store, const char *key_or_name, bn_run *out, bn_
     if (status == BN_OK && count == 1) *out = found[0];
     if (status == BN_OK && count == 0) status = not_found(store, key_or_name, err);
     if (status == BN_OK && count == 2) {
-        status =
-            bn_fail(err, BN_EINVAL, "'%.60s' is ambiguous: it can be run %s (%s/%s) or %s (%s/%s)",
-                    key_or_name, found[0].key, found[0].sweep_name, found[0].name, found[1].key,
-                    found[1].sweep_name, found[1].name);
+        status = bn_fail(err, BN_EAMBIGUOUS,
+                         "'%.60s' is ambiguous: it can be run %s (%s/%s) or %s (%s/%s)",
+                         key_or_name, found[0].key, found[0].sweep_name, found[0].name,
+                         found[1].key, found[1].sweep_name, found[1].name);
     }
     free(found);
     return status;

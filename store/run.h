@@ -95,8 +95,8 @@ BN_MUST_CHECK bn_status bn_run_move_all(bn_store *store, const int64_t *runs,
 BN_MUST_CHECK bn_status bn_run_list(bn_store *store, int64_t sweep, bn_run **out, size_t *count,
                                     bn_error *err);
 
-/* By key, unambiguous key prefix of at least 3 characters, or name. BN_ENOENT; BN_EINVAL:
- * ambiguous. */
+/* By key, unambiguous key prefix of at least 3 characters, name, or sweep/name. BN_ENOENT;
+ * BN_EAMBIGUOUS. */
 BN_MUST_CHECK bn_status bn_run_find(bn_store *store, const char *key_or_name, bn_run *out,
                                     bn_error *err);
 

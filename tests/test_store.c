@@ -122,7 +122,7 @@ static void test_a_name_in_two_sweeps_is_ambiguous(void **state)
     bn_error err = {0};
     (void)home_run(at->store, at->sweep, 0);
     (void)home_run(at->store, home_sweep(at->store, "width"), 0);
-    assert_int_equal(bn_run_find(at->store, "run-0", &found, &err), BN_EINVAL);
+    assert_int_equal(bn_run_find(at->store, "run-0", &found, &err), BN_EAMBIGUOUS);
     assert_non_null(strstr(err.text, "ambiguous"));
     assert_non_null(strstr(err.text, "width/run-0"));
 }

@@ -83,6 +83,20 @@ static void test_a_note_is_told_by_show(void **state)
     assert_says(COMMAND("show", RUN, "--home", home), 0, "odd spike at the end");
 }
 
+static void test_a_name_that_fits_several_runs_is_told_apart(void **state)
+{
+    (void)state;
+    bn_store *store = home_open(home, BN_STORE_WRITE);
+    bn_error err = {0};
+    demo_plan twin = {.name = "lr2", .widths = 1, .seeds = 1, .pending = true};
+    ASSERT_OK(demo_home_fill(store, &twin, &err));
+    bn_store_close(store);
+    assert_says(COMMAND("show", "w64-fp16-lr0.001-s0", "--home", home), 4, "is ambiguous");
+    assert_says(COMMAND("rm", "--sweep", "lr2", "--home", home), 0,
+                "(lr2/w64-ternary-lr0.0003-s0)");
+    assert_says(COMMAND("gc", "--older", "0s", "--home", home), 0, "removed 8 runs");
+}
+
 static void test_a_typo_in_home_makes_no_home(void **state)
 {
     (void)state;
@@ -209,6 +223,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_tagged_run_is_found_by_its_tag),
         cmocka_unit_test(test_a_note_is_told_by_show),
+        cmocka_unit_test(test_a_name_that_fits_several_runs_is_told_apart),
         cmocka_unit_test(test_a_typo_in_home_makes_no_home),
         cmocka_unit_test(test_where_filters_by_knobs_and_metrics),
         cmocka_unit_test(test_diff_tells_only_what_differs),

@@ -85,6 +85,8 @@ static int exit_code(bn_status status)
         return BN_EXIT_USAGE;
     case BN_ENOENT:
         return BN_EXIT_NOT_FOUND;
+    case BN_EAMBIGUOUS:
+        return BN_EXIT_AMBIGUOUS;
     case BN_EAGAIN:
     case BN_ESTALE:
         return BN_EXIT_CONFLICT;
