@@ -1,7 +1,6 @@
 /* The configuration of a run in wandb's shape: flat dotted names become nested objects, and the
  * "_wandb" block beside them tells the page how to draw the metrics. */
 #include <jansson.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,9 +66,11 @@ static bool same_part(const knob *a, const knob *b, size_t i)
 
 static void add_key(bn_json *json, const knob *item, size_t i)
 {
-    char key[256];
-    (void)snprintf(key, sizeof key, "%.*s", (int)item->length[i], item->part[i]);
-    bn_json_key(json, key);
+    bn_text key = {0};
+    bn_text_add_bytes(&key, item->part[i], item->length[i]);
+    bn_json_key(json, key.failed ? "" : key.data);
+    if (key.failed) json->text->failed = true;
+    bn_text_release(&key);
 }
 
 static void add_value(bn_json *json, const json_t *value)
@@ -129,7 +130,8 @@ static knob *read_knobs(json_t *root, size_t *count)
     json_t *value = NULL;
     json_object_foreach(root, name, value)
     {
-        if (*count == KNOBS_MAX || strcmp(name, "_wandb") == 0) continue;
+        bool theirs = strncmp(name, "_wandb", 6) == 0 && (name[6] == '.' || !name[6]);
+        if (*count == KNOBS_MAX || theirs) continue;
         knobs[(*count)++] = (knob){.name = name, .value = value};
     }
     qsort(knobs, *count, sizeof *knobs, order);
