@@ -4,6 +4,8 @@ target_compile_definitions(test_http PRIVATE _GNU_SOURCE) # strcasestr, in the t
 bn_test(retry bn_reporters)
 bn_test(credentials bn_reporters)
 bn_test(drain bn_reporters)
+bn_test(wandb_settings bn_reporters)
+bn_test(wandb_log bn_reporters)
 bn_test(wandb_body bn_reporters PkgConfig::jansson)
 
 # Against a fake server, with the real program.
