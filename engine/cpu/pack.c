@@ -136,15 +136,19 @@ static void to_bf16_elements(const packer *p, const void *from, float factor, ui
 static int32_t to_codes(const packer *p, int line, int k, int8_t *to, size_t count)
 {
     const void *from = element(p->operand, line, k);
+    int offset = p->panels->offset;
     int32_t total = 0;
     if (p->panels->quantized) {
         float wide[CHUNK_WORDS * ELEMENTS_MAX];
         const float *x = as_floats(p->rows, p->operand->dtype, from, wide, count);
         total = p->rows->quantize(to, x, p->panels->factor[line], 127, count);
-    } else {
+        from = to;
+    }
+    if (offset) {
+        p->rows->shift_codes((uint8_t *)to, from, offset, count);
+    } else if (from != to) {
         memcpy(to, from, count);
     }
-    if (p->panels->offset) p->rows->shift_codes((uint8_t *)to, to, p->panels->offset, count);
     return total;
 }
 
@@ -257,10 +261,13 @@ static void gather_codes(const packer *p, group *g, int k, int8_t *to)
         const float *x = as_floats(p->rows, p->operand->dtype, from, g->wide, lines);
         p->rows->quantize_lanes(to, x, factor, out->factor + g->start, lines);
         if (out->sum) p->rows->add_codes(out->sum + g->start, to, lines);
-    } else {
+        from = to;
+    }
+    if (out->offset) {
+        p->rows->shift_codes((uint8_t *)to, from, out->offset, lines);
+    } else if (from != to) {
         memcpy(to, from, lines);
     }
-    if (out->offset) p->rows->shift_codes((uint8_t *)to, to, out->offset, lines);
 }
 
 /* Word w of all lines of the group. */

@@ -363,7 +363,8 @@ static void squeeze(uint32_t *restrict to, const uint32_t *restrict from, int bl
     }
 }
 
-static void shift_codes(uint8_t *restrict to, const int8_t *restrict from, int offset, size_t count)
+/* In place too. */
+static void shift_codes(uint8_t *to, const int8_t *from, int offset, size_t count)
 {
     for (size_t i = 0; i < count; i++) to[i] = (uint8_t)(from[i] + offset);
 }
@@ -405,7 +406,7 @@ BN_INLINE void finish_rows(const bn_tile *t, finish f)
             const float *residual = t->residual + at;
             for (int l = 0; l < f.lanes; l++) value[l] += residual[l];
         }
-        if (t->accumulate || t->residual == t->c) {
+        if (t->accumulate || (t->residual && t->residual == t->c)) {
             for (int l = 0; l < f.lanes; l++) c[l] += value[l];
         } else {
             for (int l = 0; l < f.lanes; l++) c[l] = value[l];

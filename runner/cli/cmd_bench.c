@@ -15,7 +15,7 @@
 #include "runner/cli/knobs.h"
 #include "runner/cli/options.h"
 
-enum { ROUNDS_MAX = 1000, CONTENDERS_MAX = 8, PRODUCT_REPEATS = 7 };
+enum { ROUNDS_MAX = 1000, CONTENDERS_MAX = 8, PRODUCT_REPEATS = 15 };
 
 /* A way to train: knobs over the preset. */
 typedef struct contender {
