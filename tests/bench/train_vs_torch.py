@@ -13,6 +13,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 SHAPES = {
     "bitnet70m": dict(vocab=32000, width=768, layers=6, heads=12, ffn=2304, context=256, batch=8),
+    "d512": dict(vocab=4096, width=512, layers=6, heads=8, ffn=1024, context=256, batch=8),
     "tiny": dict(vocab=256, width=128, layers=2, heads=4, ffn=384, context=64, batch=4),
 }
 MODES = ["fp32", "bf16", "fakequant_fp32", "fakequant_bf16"]

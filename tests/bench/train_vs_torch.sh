@@ -1,6 +1,6 @@
 #!/bin/sh
 # The same model, batch and thread count trained by bnexp and by PyTorch, in turn, on this machine:
-#   tests/bench/train_vs_torch.sh [--bnexp PATH] [--threads N] [--rounds N] [--shape tiny] [--json]
+#   tests/bench/train_vs_torch.sh [--bnexp PATH] [--threads N] [--rounds N] [--shape d512] [--json]
 # Needs python3-torch. The environment is the fastest known for it on processors with AVX-512.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
