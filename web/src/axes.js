@@ -12,7 +12,7 @@ import { valueAt } from "./series.js";
 export const AXES = [["step", "step"], ["tokens", "tokens"], ["time", "time"], ["energy", "energy"]];
 
 /** The metric that counts along an axis; null: every record has it anyway. @type {Record<AxisName, string | null>} */
-const COUNTERS = { step: null, tokens: "tokens", time: null, energy: "energy_j" };
+export const COUNTERS = { step: null, tokens: "tokens", time: null, energy: "energy_j" };
 
 /** @type {Record<AxisName, {label: string, format?: (value: number) => string, time: boolean}>} */
 export const AXIS_LOOK = {

@@ -151,9 +151,11 @@ export class CurveChart {
       return;
     }
     const [left, right] = picture.zoom ?? xRange(picture);
+    const [low, high] = yRange(picture, left, right);
     this.plot.batch(() => {
       this.plot.setData(this.dummy(), false);
       this.plot.setScale("x", { min: left, max: right });
+      this.plot.setScale("y", { min: low, max: high });
     });
     this.plot.redraw(false, true);
   }
@@ -240,7 +242,8 @@ export class CurveChart {
     if (key !== "x" || !this.plot) return;
     const { min, max } = u.scales.x;
     const [low, high] = yRange(this.picture, min, max);
-    u.setScale("y", { min: low, max: high });
+    const y = u.scales.y;
+    if (y.min !== low || y.max !== high) u.setScale("y", { min: low, max: high });
     const [left, right] = xRange(this.picture);
     const whole = min <= left && max >= right;
     const known = this.picture.zoom;
@@ -270,7 +273,7 @@ export class CurveChart {
     pen.beginPath();
     pen.rect(box.left, box.top, box.width, box.height);
     pen.clip();
-    pen.lineJoin = "round";
+    pen.lineJoin = this.picture.curves.length > 12 ? "bevel" : "round";
     pen.lineCap = "round";
     for (const curve of this.picture.curves) {
       if (!curve.low) continue;

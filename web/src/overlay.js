@@ -3,7 +3,7 @@
 // finer levels down to every record.
 
 import * as format from "./format.js";
-import { AXIS_LOOK, curveOf, startOf } from "./axes.js";
+import { AXIS_LOOK, COUNTERS, curveOf, startOf } from "./axes.js";
 import { loadRange, loadRun } from "./data.js";
 import { curveFigure, whenSeen } from "./figure.js";
 import { lowerBound } from "./series.js";
@@ -12,8 +12,8 @@ import { lowerBound } from "./series.js";
 /** @typedef {import("./data.js").Part} Part */
 /** @typedef {{key: string, label: string, color: string, dash: number[], width?: number}} Line */
 
-/** Points that a chart shows per run before a finer level is of use. */
-const POINTS_WANTED = 1200;
+/** Buckets of a run, two points each, that a chart's width can show; fewer call for a finer level. */
+const POINTS_WANTED = 500;
 
 /** The level whose buckets between two seq are about as many as can be seen. @param {number} records @param {number} top */
 export function levelFor(records, top) {
@@ -21,6 +21,9 @@ export function levelFor(records, top) {
   while (level < top && records / 4 ** (level + 1) >= POINTS_WANTED) level++;
   return level;
 }
+
+/** With more lines than this patterns tell nothing apart any more, and cost most of the drawing. */
+const DASHED_MAX = 24;
 
 /**
  * The overview with a part of it replaced by what a finer level says. Pure.
@@ -58,7 +61,11 @@ async function refined(part, metric, axis, zoom, chunk) {
   const level = levelFor(last - first + 1, part.level);
   if (level >= part.level) return curve;
   const fine = await loadRange(part, level, first, last, chunk);
-  const all = new Map([...part.series].map(([name, top]) => [name, spliced(top, fine.get(name))]));
+  const all = new Map(part.series);
+  for (const name of [metric, COUNTERS[/** @type {import("./axes.js").AxisName} */ (axis)]]) {
+    const top = name && part.series.get(name);
+    if (name && top) all.set(name, spliced(top, fine.get(name)));
+  }
   return curveOf(all, metric, axis, start);
 }
 
@@ -102,7 +109,7 @@ export function overlay(app, wish) {
     try {
       const found = await Promise.all(wish.lines.map(async (line) => ({ line, curve: await refined(await loadRun(line.key), metric, axis, zoom, app.model.chunk) })));
       if (mine !== turn) return; // another zoom came meanwhile
-      curves = found.flatMap(({ line, curve }) => curve ? [{ id: line.key, label: line.label, color: line.color, dash: line.dash,
+      curves = found.flatMap(({ line, curve }) => curve ? [{ id: line.key, label: line.label, color: line.color, dash: wish.lines.length > DASHED_MAX ? [] : line.dash,
         width: line.width ?? (wish.lines.length > 12 ? 1.1 : 1.8), alpha: wish.lines.length > 30 ? 0.6 : 1, x: curve.x, y: curve.y }] : []);
       show(zoom);
     } catch (problem) {

@@ -40,7 +40,7 @@ function curve(lines, reach) {
 function words(lines, what) {
   const fitted = lines.filter((line) => line.fit);
   if (!fitted.length) return `A fit needs ${SIZES_MIN} sizes.`;
-  const told = fitted.map(({ variant, fit }) => `${variant}: ${format.number(fit.floor, 3)} + ${format.number(fit.scale, 3)}\u00b7N^\u2212${format.number(fit.exponent, 3)}`).join("; ");
+  const told = fitted.map(({ variant, fit }) => `${variant}: ${format.number(fit.floor < 1e-6 ? 0 : fit.floor, 3)} + ${format.number(fit.scale, 3)}\u00b7N^\u2212${format.number(fit.exponent, 3)}`).join("; ");
   const [a, b] = [fitted.find((line) => line.variant === "ternary"), fitted.find((line) => ["fp16", "bf16", "fp32"].includes(line.variant))];
   if (!a || !b) return told + ".";
   const top = b.points[b.points.length - 1].n;
