@@ -300,16 +300,16 @@ static void test_two_processes_write_without_losing_a_record(void **state)
 }
 
 /* A file size limit makes write(2) fail in the middle of a transaction, as a full disk does. */
-static int64_t append_until_full(const char *home, int64_t run)
+static int64_t append_until_full(const char *home, int64_t run, int64_t first, rlim_t limit_bytes)
 {
     bn_store *store = NULL;
     bn_error err = {0};
-    struct rlimit limit = {.rlim_cur = 512 * 1024, .rlim_max = RLIM_INFINITY};
+    struct rlimit limit = {.rlim_cur = limit_bytes, .rlim_max = RLIM_INFINITY};
     if (bn_store_open(&store, home, BN_STORE_WRITE, &err) != BN_OK) return -1;
     (void)signal(SIGXFSZ, SIG_IGN);
     if (setrlimit(RLIMIT_FSIZE, &limit) != 0) return -1;
-    int64_t next = 0;
-    while (next < 100000 && home_append(store, run, next, 500, &err) == BN_OK) next += 500;
+    int64_t next = first;
+    while (next < first + 100000 && home_append(store, run, next, 500, &err) == BN_OK) next += 500;
     if (err.status != BN_EIO) return -1;
     limit.rlim_cur = RLIM_INFINITY;
     if (setrlimit(RLIMIT_FSIZE, &limit) != 0) return -1;
@@ -318,24 +318,37 @@ static int64_t append_until_full(const char *home, int64_t run)
     return next + 500;
 }
 
-static void test_a_full_disk_loses_nothing_acknowledged_and_is_survived(void **state)
+/* Fills the "disk" once more, in a process of its own; returns how many records are acknowledged.
+ */
+static int64_t fill_disk(const fixture *at, int64_t first, rlim_t limit_bytes)
 {
-    fixture *at = *state;
     int64_t count = -1;
     int pipes[2];
     assert_int_equal(pipe(pipes), 0);
     pid_t child = fork();
     if (child == 0) {
-        int64_t done = append_until_full(at->home, at->run.id);
+        int64_t done = append_until_full(at->home, at->run.id, first, limit_bytes);
         _exit(write(pipes[1], &done, sizeof done) == sizeof done ? 0 : 1);
     }
     assert_int_equal(read(pipes[0], &count, sizeof count), sizeof count);
     assert_int_equal(waitpid(child, NULL, 0), child);
     (void)close(pipes[0]);
     (void)close(pipes[1]);
-    assert_true(count >= 500);
-    assert_history(at->store, at->run.id, count);
+    return count;
+}
+
+static void test_a_full_disk_loses_nothing_acknowledged_and_is_survived(void **state)
+{
+    fixture *at = *state;
+    int64_t count = 0;
     bn_error err = {0};
+    /* Other limits, other places: in the log, while it is folded in, in the middle of a page. */
+    for (rlim_t limit = 300 * 1024; limit < 2000 * 1024; limit += 171 * 1024 + 333) {
+        int64_t now = fill_disk(at, count, limit);
+        assert_true(now >= count + 500);
+        count = now;
+        assert_history(at->store, at->run.id, count);
+    }
     ASSERT_OK(bn_store_check(at->store, &err));
 }
 

@@ -18,7 +18,7 @@ static void need(bn_status status, const bn_error *err)
 {
     if (status == BN_OK) return;
     (void)fprintf(stderr, "store_bench: %s\n", err->text);
-    exit(1);
+    _Exit(1);
 }
 
 static int64_t make_run(bn_store *store, int64_t sweep, int number)
@@ -40,14 +40,15 @@ static double append(bn_store *store, int64_t run, int records, int per_commit)
     bn_value *values = calloc((size_t)per_commit * METRICS, sizeof *values);
     bn_record *list = calloc((size_t)per_commit, sizeof *list);
     bn_error err = {0};
-    if (!values || !list) exit(1);
+    if (!values || !list) _Exit(1);
     for (int m = 0; m < METRICS; m++) (void)snprintf(names[m], sizeof names[m], "metric/%02d", m);
     double start_s = bn_clock_mono_s();
     for (int seq = 0; seq < records; seq += per_commit) {
         for (int i = 0; i < per_commit; i++) {
             bn_value *row = values + (size_t)i * METRICS;
-            for (int m = 0; m < METRICS; m++)
+            for (int m = 0; m < METRICS; m++) {
                 row[m] = (bn_value){names[m], 1.0 / (seq + i + m + 1)};
+            }
             list[i] = (bn_record){seq + i, seq + i, 1e9 + seq + i, row, METRICS};
         }
         bn_history_batch batch = {run, list, (size_t)per_commit, seq};
