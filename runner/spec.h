@@ -61,6 +61,7 @@ typedef struct bn_spec {
     int replicates;
     bn_config config;                /* [config] over the defaults, not resolved */
     bool builtin;                    /* the built-in engine; false: command */
+    char program[BN_VALUE_TEXT_MAX]; /* wandb's program: a script when there is no command */
     char *command[BN_SPEC_ARGS_MAX]; /* [run] command, NULL ends */
     bn_resources resources;
     bn_early early;

@@ -129,6 +129,29 @@ bn_status bn_spec_read_config(bn_spec_reader *reader)
     return table ? bn_spec_each_leaf(reader, table, set_fixed) : status;
 }
 
+/* Adds a word of the command; wandb's ${program} is what `program` says. */
+static bn_status add_argument(bn_spec_reader *reader, size_t place, const char *word)
+{
+    bn_spec *spec = reader->spec;
+    bool program = *spec->program && strcmp(word, "${program}") == 0;
+    spec->command[place] = strdup(program ? spec->program : word);
+    if (spec->command[place]) return BN_OK;
+    return bn_fail(reader->err, BN_ENOMEM, "too little memory for a command");
+}
+
+/* What wandb runs when there is a program and no command. */
+static bn_status default_command(bn_spec_reader *reader)
+{
+    static const char *const words[] = {"${env}", "${interpreter}", "${program}", "${args}"};
+    bn_status status = BN_OK;
+    if (!*reader->spec->program) return BN_OK;
+    for (size_t i = 0; i < sizeof words / sizeof words[0] && status == BN_OK; i++) {
+        status = add_argument(reader, i, words[i]);
+    }
+    reader->spec->builtin = false;
+    return status;
+}
+
 static bn_status read_arguments(bn_spec_reader *reader, const bn_toml_node *list)
 {
     bn_spec *spec = reader->spec;
@@ -145,8 +168,8 @@ static bn_status read_arguments(bn_spec_reader *reader, const bn_toml_node *list
         if (bn_toml_kind_of(item) != BN_TOML_TEXT || (i == 0 && !*bn_toml_text(item))) {
             return bn_spec_fail(reader, bn_toml_line(item), "'command' must hold only texts");
         }
-        spec->command[i] = strdup(bn_toml_text(item));
-        if (!spec->command[i]) return bn_fail(reader->err, BN_ENOMEM, "too little memory");
+        bn_status status = add_argument(reader, i, bn_toml_text(item));
+        if (status != BN_OK) return status;
     }
     spec->builtin = false;
     return BN_OK;
@@ -167,7 +190,7 @@ bn_status bn_spec_read_command(bn_spec_reader *reader)
                             bn_toml_line(list));
     }
     if (!list) list = top;
-    return list ? read_arguments(reader, list) : BN_OK;
+    return list ? read_arguments(reader, list) : default_command(reader);
 }
 
 /* Makes a parameter a constant. */

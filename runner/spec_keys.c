@@ -30,6 +30,7 @@ static const bn_spec_key KEYS[] = {
     {"run", BN_KEY_PART, 0, 0, 0, 0, NULL},
     {"run.command", BN_KEY_PART, 0, 0, 0, 0, NULL},
     {"command", BN_KEY_PART, 0, 0, 0, 0, NULL},
+    {"program", BN_KEY_TEXT, FIELD(program), 0, 0, NULL},
     {"seed", BN_KEY_INT64, FIELD(seed), 0, 9007199254740991.0, NULL},
     {"run_cap", BN_KEY_INT64, FIELD(run_cap), 1, 1e9, NULL},
     {"replicates", BN_KEY_INT, FIELD(replicates), 1, 10000, NULL},

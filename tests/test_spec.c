@@ -200,6 +200,23 @@ static void test_an_external_program_names_its_own_parameters(void **state)
     bn_spec_release(&spec);
 }
 
+static void test_a_program_alone_is_run_as_wandb_runs_it(void **state)
+{
+    (void)state;
+    const char *texts[] = {"method = 'grid'\nprogram = 'train.py'\n",
+                           "method = 'grid'\nprogram = 'train.py'\ncommand = ['${env}', "
+                           "'${interpreter}', '${program}', '${args}']\n"};
+    const char *expected[] = {"${env}", "${interpreter}", "train.py", "${args}"};
+    for (size_t k = 0; k < 2; k++) {
+        bn_spec spec;
+        read_good(&spec, texts[k], NULL, 0);
+        assert_false(spec.builtin);
+        for (int i = 0; i < 4; i++) assert_string_equal(spec.command[i], expected[i]);
+        assert_null(spec.command[4]);
+        bn_spec_release(&spec);
+    }
+}
+
 static void test_all_keys_reach_their_fields(void **state)
 {
     (void)state;
@@ -325,6 +342,7 @@ int main(void)
         cmocka_unit_test_setup(test_the_hash_is_of_what_is_asked, setup),
         cmocka_unit_test_setup(test_data_is_found_here_or_beside_the_sweep_file, setup),
         cmocka_unit_test_setup(test_an_external_program_names_its_own_parameters, setup),
+        cmocka_unit_test_setup(test_a_program_alone_is_run_as_wandb_runs_it, setup),
         cmocka_unit_test_setup(test_all_keys_reach_their_fields, setup),
         cmocka_unit_test_setup(test_relations_between_parameters_are_read, setup),
         cmocka_unit_test(test_every_mistake_is_one_line_with_its_place),
