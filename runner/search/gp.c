@@ -37,7 +37,10 @@ void bn_gp_close(bn_gp *gp)
 void bn_gp_add(bn_gp *gp, const double *x, double y, double variance)
 {
     assert(gp->count < gp->stride);
-    for (int d = 0; d < gp->dims; d++) gp->x[d * gp->stride + gp->count] = x[d];
+    for (int d = 0; d < gp->dims; d++) {
+        gp->x[d * gp->stride + gp->count] = x[d];
+        gp->absent = gp->absent || isnan(x[d]);
+    }
     gp->y[gp->count] = y;
     gp->variance[gp->count] = variance;
     gp->count++;
@@ -53,12 +56,40 @@ static double squared(bn_axis_kind kind, double a, double b)
     return (a - b) * (a - b);
 }
 
+/* out[j] += weight * squared difference of x to point j on an axis, for j < count. */
+static void add_squares(const bn_gp *gp, int axis, double weight, double x, int count, double *out)
+{
+    const double *all = gp->x + (ptrdiff_t)axis * gp->stride;
+    bn_axis_kind kind = gp->axes->list[axis].kind;
+    if (kind == BN_AXIS_CHOICE || gp->absent || isnan(x)) {
+        for (int j = 0; j < count; j++) out[j] += weight * squared(kind, x, all[j]);
+        return;
+    }
+    /* The common case without a branch, for the compiler's vectors. */
+    for (int j = 0; j < count; j++) out[j] += weight * (x - all[j]) * (x - all[j]);
+}
+
 /* M(q), and M'(q) = -5/6 (sqrt(5 q) + 1) exp(-sqrt(5 q)). */
 static double matern(double q, double *slope)
 {
     double root = sqrt(5 * q), e = exp(-root);
     *slope = -5.0 / 6.0 * (root + 1) * e;
     return e * (5.0 / 3.0 * q + root + 1);
+}
+
+/* Four chains, so that no sum waits for itself; always the same order. */
+static double dot(const double *a, const double *b, int count)
+{
+    double sums[4] = {0};
+    int i = 0;
+    for (; i + 3 < count; i += 4) {
+        sums[0] += a[i] * b[i];
+        sums[1] += a[i + 1] * b[i + 1];
+        sums[2] += a[i + 2] * b[i + 2];
+        sums[3] += a[i + 3] * b[i + 3];
+    }
+    for (; i < count; i++) sums[0] += a[i] * b[i];
+    return (sums[0] + sums[1]) + (sums[2] + sums[3]);
 }
 
 /* K = L L^T in place: lower holds K's lower triangle by rows and becomes L. */
@@ -69,12 +100,9 @@ static bool cholesky(double *lower, int n, int stride)
         /* Row j against the rows above; each entry is finished before the next needs it. */
         for (int k = 0; k < j; k++) {
             const double *above = lower + (ptrdiff_t)k * stride;
-            double sum = row[k];
-            for (int i = 0; i < k; i++) sum -= row[i] * above[i];
-            row[k] = sum / above[k];
+            row[k] = (row[k] - dot(row, above, k)) / above[k];
         }
-        double square = row[j];
-        for (int i = 0; i < j; i++) square -= row[i] * row[i];
+        double square = row[j] - dot(row, row, j);
         if (!(square > 0)) return false;
         row[j] = sqrt(square);
     }
@@ -110,9 +138,7 @@ static void fill_distances(const bn_gp *gp, const double *weights, double *out)
         double *row = out + (ptrdiff_t)i * gp->stride;
         for (int j = 0; j <= i; j++) row[j] = 0;
         for (int d = 0; d < gp->dims; d++) {
-            const double *x = gp->x + (ptrdiff_t)d * gp->stride;
-            bn_axis_kind kind = gp->axes->list[d].kind;
-            for (int j = 0; j < i; j++) row[j] += weights[d] * squared(kind, x[i], x[j]);
+            add_squares(gp, d, weights[d], gp->x[d * gp->stride + i], i, row);
         }
     }
 }
@@ -157,14 +183,7 @@ static void invert(const bn_gp *gp, double *out, double *scratch)
         const double *a = scratch + (ptrdiff_t)i * stride;
         for (int j = 0; j <= i; j++) {
             const double *b = scratch + (ptrdiff_t)j * stride;
-            double even = 0, odd = 0; /* two chains: the sum does not wait for itself */
-            int k = i;
-            for (; k + 1 < n; k += 2) {
-                even += a[k] * b[k];
-                odd += a[k + 1] * b[k + 1];
-            }
-            if (k < n) even += a[k] * b[k];
-            out[i * stride + j] = even + odd;
+            out[i * stride + j] = dot(a + i, b + i, n - i);
         }
     }
 }
@@ -267,11 +286,7 @@ static void fill_kernel(const bn_gp *gp, const double *x, double *k, double *slo
 {
     int n = gp->count;
     for (int j = 0; j < n; j++) k[j] = 0;
-    for (int d = 0; d < gp->dims; d++) {
-        const double *all = gp->x + (ptrdiff_t)d * gp->stride;
-        bn_axis_kind kind = gp->axes->list[d].kind;
-        for (int j = 0; j < n; j++) k[j] += gp->kernel.weights[d] * squared(kind, x[d], all[j]);
-    }
+    for (int d = 0; d < gp->dims; d++) add_squares(gp, d, gp->kernel.weights[d], x[d], n, k);
     for (int j = 0; j < n; j++) {
         double slope;
         k[j] = gp->kernel.scale * matern(k[j], &slope);

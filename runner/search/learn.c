@@ -197,12 +197,12 @@ static bool use_gp(const bn_learn *learn, size_t finished)
 static void suggest_learned(task *t)
 {
     const bn_axes *axes = &t->learn->axes;
-    size_t finished = 0, startup = axes->count > 5 ? 2 * (size_t)axes->count : 10;
+    size_t finished = 0, startup = 10;
     bool found = false;
     for (size_t i = 0; i < t->data->count; i++) finished += is_finished(&t->data->trials[i]);
-    if (finished >= startup && axes->count > 0) {
-        found = use_gp(t->learn, finished) ? suggest_gp(t) : suggest_tpe(t);
-    }
+    bool gp = use_gp(t->learn, finished);
+    if (gp && axes->count > 5) startup = 2 * (size_t)axes->count;
+    if (finished >= startup && axes->count > 0) found = gp ? suggest_gp(t) : suggest_tpe(t);
     if (!found && t->status == BN_OK) suggest_spread(t);
 }
 

@@ -147,10 +147,12 @@ static void judge_asha(const bn_pruner *pruner, const bn_contender *runs, size_t
 {
     const bn_contender *run = &runs[own];
     double last = pruner->max_iter > 0 ? (double)pruner->max_iter : 0x1p62;
-    for (double rung = (double)pruner->min_iter; rung < last; rung *= pruner->eta) {
+    double rung = (double)pruner->min_iter;
+    for (int k = 0; k < BN_BANDS_MAX && rung < last; k++) {
         size_t at = report_at(run, rung);
         if (at == run->count) return;
         standing s = standing_at(pruner, runs, count, own, rung);
+        rung *= pruner->eta;
         int kept = (int)ceil(s.of / pruner->eta);
         if (kept < 1) kept = 1;
         if (s.place <= kept) continue;
