@@ -224,15 +224,29 @@ static bn_status finish(push *p, bn_error *err)
     return BN_OK;
 }
 
+static bn_status turn_to_sweep(bn_wandb *w, int64_t sweep, bn_error *err)
+{
+    char *file = NULL;
+    const bn_wandb_settings *settings = w->options.settings;
+    bn_status status = bn_sweep_get(w->store, sweep, &w->sweep, err);
+    if (status == BN_OK) status = bn_sweep_spec(w->store, sweep, &file, err);
+    if (status != BN_OK) w->sweep.id = 0;
+    (void)snprintf(w->want.entity, sizeof w->want.entity, "%s", settings->entity);
+    (void)snprintf(w->want.project, sizeof w->want.project, "%s", settings->project);
+    if (status == BN_OK && w->options.read_want) {
+        w->options.read_want(w->options.self, file, &w->want);
+    }
+    free(file);
+    return status;
+}
+
 static bn_status look_up(bn_wandb *w, bn_error *err)
 {
     const bn_run *run = &w->batch->run;
     free(w->latest);
     w->latest = NULL;
     bn_status status = bn_path_join(w->dir, w->options.home, run->dir, err);
-    if (status == BN_OK && w->sweep.id != run->sweep) {
-        status = bn_sweep_get(w->store, run->sweep, &w->sweep, err);
-    }
+    if (status == BN_OK && w->sweep.id != run->sweep) status = turn_to_sweep(w, run->sweep, err);
     if (status != BN_OK) return status;
     return bn_history_latest(w->store, run->id, &w->latest, &w->latest_count, err);
 }

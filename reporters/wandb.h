@@ -11,11 +11,19 @@
 #include "reporters/wandb_link.h"
 #include "reporters/wandb_settings.h"
 
+/* Where new runs go; entity "": the key's own. */
+typedef struct bn_wandb_want {
+    char entity[129], project[129];
+} bn_wandb_want;
+
 typedef struct bn_wandb_options {
     bn_wandb_link_options link;
     const char *home; /* where the runs' folders are */
     const bn_wandb_settings *settings;
     bool sweeps; /* make a page for each sweep, too */
+    /* Where a sweep file wants its runs: changes what it has a word on. NULL: files have none. */
+    void (*read_want)(void *self, const char *sweep_file, bn_wandb_want *want);
+    void *self;
 } bn_wandb_options;
 
 /* Borrows the store, the feed and all text of options until it is closed. */

@@ -116,10 +116,8 @@ static bn_status adopt_names(bn_wandb *w, const json_t *data, bn_error *err)
     bn_wandb_place *place = &w->memo.place;
     adopt(place->id, sizeof place->id, json_object_get(bucket, "id"), "");
     adopt(place->run, sizeof place->run, json_object_get(bucket, "name"), w->batch->run.key);
-    adopt(place->project, sizeof place->project, json_object_get(project, "name"),
-          w->options.settings->project);
-    adopt(place->entity, sizeof place->entity, json_object_get(entity, "name"),
-          w->options.settings->entity);
+    adopt(place->project, sizeof place->project, json_object_get(project, "name"), w->want.project);
+    adopt(place->entity, sizeof place->entity, json_object_get(entity, "name"), w->want.entity);
     if (json_is_object(bucket) && place->entity[0] && place->project[0]) return BN_OK;
     return bn_fail(err, BN_EINVAL, "the server's answer names no run, project or entity");
 }
@@ -136,9 +134,8 @@ static bn_status upsert(bn_wandb *w, bn_error *err)
     if (status != BN_OK) goto done;
     bn_wandb_upsert request = {.run = run,
                                .id = w->memo.place.id,
-                               .entity = known ? w->memo.place.entity : w->options.settings->entity,
-                               .project =
-                                   known ? w->memo.place.project : w->options.settings->project,
+                               .entity = known ? w->memo.place.entity : w->want.entity,
+                               .project = known ? w->memo.place.project : w->want.project,
                                .group = w->options.settings->group,
                                .job_type = w->options.settings->job_type,
                                .notes = about.notes,

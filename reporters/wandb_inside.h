@@ -17,6 +17,7 @@ typedef struct bn_wandb {
     bn_wandb_memo memo;
     char dir[BN_PATH_MAX]; /* of the run */
     bn_sweep sweep;        /* of the run; kept, as runs of one sweep follow each other */
+    bn_wandb_want want;    /* where its new runs go */
     bn_latest *latest;     /* its metrics */
     size_t latest_count;
     bn_text uploaded;         /* names of files that are there but not yet told of: "a","b" */

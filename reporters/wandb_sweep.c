@@ -136,7 +136,7 @@ static bn_status find_there(bn_wandb *w, bn_wandb_sweep_page *page, bn_error *er
     char mark[160];
     write_mark(mark, sizeof mark, &w->sweep);
     bn_text_clear(&w->body);
-    bn_wandb_sweeps_body(&w->body, w->options.settings->entity, w->options.settings->project);
+    bn_wandb_sweeps_body(&w->body, w->want.entity, w->want.project);
     bn_status status = bn_wandb_link_query(w->link, BN_REQUEST_QUERY, &w->body, &data, err);
     const json_t *project = json_object_get(data, "project");
     const json_t *edges = json_object_get(json_object_get(project, "sweeps"), "edges");
@@ -157,8 +157,8 @@ static bn_status upsert(bn_wandb *w, bn_wandb_sweep_page *page, bn_error *err)
     bn_status status = describe(w, &config, err);
     if (status == BN_OK) {
         bn_wandb_sweep request = {.id = page->id,
-                                  .entity = w->options.settings->entity,
-                                  .project = w->options.settings->project,
+                                  .entity = w->want.entity,
+                                  .project = w->want.project,
                                   .config = config.data,
                                   .name = w->sweep.name,
                                   .state = state_of(&w->sweep)};

@@ -7,6 +7,7 @@
 #include "reporters/tensorboard.h"
 #include "reporters/wandb_offline.h"
 #include "runner/cli/sync.h"
+#include "runner/toml.h"
 
 const char *bn_sync_variable(const char *name)
 {
@@ -41,6 +42,24 @@ static bn_status prepare_wandb(bn_sync *s, bn_error *err)
     return err->status;
 }
 
+/* A sweep file may say `project` and `entity`, as wandb's own do; a flag goes first. */
+static void read_want(void *self, const char *sweep_file, bn_wandb_want *want)
+{
+    const bn_sync *s = self;
+    bn_toml *document = NULL;
+    bn_error ignored = {0}; /* the file has been read before, when the sweep began */
+    if (bn_toml_parse(&document, sweep_file, strlen(sweep_file), "", &ignored) != BN_OK) return;
+    const bn_toml_node *project = bn_toml_get(bn_toml_root(document), "project");
+    const bn_toml_node *entity = bn_toml_get(bn_toml_root(document), "entity");
+    if (!s->project && project && bn_toml_kind_of(project) == BN_TOML_TEXT) {
+        (void)snprintf(want->project, sizeof want->project, "%s", bn_toml_text(project));
+    }
+    if (!s->entity && entity && bn_toml_kind_of(entity) == BN_TOML_TEXT) {
+        (void)snprintf(want->entity, sizeof want->entity, "%s", bn_toml_text(entity));
+    }
+    bn_toml_close(document);
+}
+
 static bn_status open_wandb(bn_sync *s, bn_error *err)
 {
     bn_wandb_options options = {
@@ -54,6 +73,8 @@ static bn_status open_wandb(bn_sync *s, bn_error *err)
         .home = s->home,
         .settings = &s->settings,
         .sweeps = true,
+        .read_want = read_want,
+        .self = s,
     };
     return bn_wandb_open(&s->reporter, s->store, s->feed, &options, err);
 }

@@ -20,7 +20,7 @@ function sweep(stage, xs, words, extra) {
   const script = path.join(stage.home, 'train.sh');
   const file = path.join(stage.home, 'live.toml');
   fs.writeFileSync(script, TRAINER);
-  fs.writeFileSync(file, `name = "live"\nmethod = "grid"\nmetric = { name = "val/loss", goal = "minimize" }
+  fs.writeFileSync(file, `name = "live"\nproject = "from-file"\nmethod = "grid"\nmetric = { name = "val/loss", goal = "minimize" }
 [run]\ncommand = ["sh", "${script}", "\${args}"]\n[parameters]\nx = { values = [${xs}] }\n[resources]\njobs = 2\n`);
   return new Promise((resolve) => {
     execFile(process.env.BNEXP, ['sweep', file, '--home', stage.home, ...words],
@@ -50,6 +50,8 @@ await runCases({
       const [page] = stage.fake.sweeps.values();
       assert.deepEqual(JSON.parse(page.config).parameters, { x: { values: [1, 2, 3] } });
       for (const run of stage.fake.runs.values()) assert.equal(run.sweep, page.name);
+      assert.ok([page.projectName, ...[...stage.fake.runs.values()].map((run) => run.project)]
+        .every((project) => project === 'from-file'));
     } finally {
       await stage.close();
     }
