@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "reporters/comparison.h"
+#include "reporters/stats/scaling.h"
 
 static const char VARIANT[] = "quant.variant";
 
@@ -286,7 +287,92 @@ static bn_status add_shape(const context *at, int shape, bn_error *err)
     return BN_OK;
 }
 
-static bn_status add_all(const context *at, bn_error *err)
+/* What a law is a function of. */
+typedef enum size_kind { SIZE_PARAMETERS, SIZE_DEPLOYED, SIZE_KINDS } size_kind;
+static const char *const SIZE_NAMES[SIZE_KINDS] = {"parameters", "deployed bytes"};
+
+/* The runs at the side's own best setting in every shape, by size; those without one left out. */
+static size_t law_points(const context *at, int side, size_kind kind, bn_scaling_point *points)
+{
+    const bn_comparison *made = at->made;
+    size_t count = 0;
+    for (size_t i = 0; i < made->run_count; i++) {
+        const bn_comparison_run *run = &made->runs[i];
+        const bn_comparison_cell *cell = bn_comparison_at(made, run->shape, side);
+        if (!cell || !belongs(run, cell, cell->setting)) continue;
+        double size = kind == SIZE_PARAMETERS ? run->params : run->deployed_bytes;
+        bool told = isfinite(size) && size > 0 && isfinite(run->value) && run->value > 0;
+        if (told) points[count++] = (bn_scaling_point){size, run->value};
+    }
+    return count;
+}
+
+static void add_law(const context *at, int side, size_kind kind, const bn_scaling *law)
+{
+    bn_json *out = at->out;
+    bn_json_object(out);
+    add_text(out, "variant", at->made->sides[side]);
+    add_text(out, "size", SIZE_NAMES[kind]);
+    add_real(out, "floor", law->e);
+    add_real(out, "scale", law->a);
+    add_real(out, "exponent", law->alpha);
+    add_real(out, "exponent_low", law->alpha_low);
+    add_real(out, "exponent_high", law->alpha_high);
+    bn_json_end_object(out);
+}
+
+static void add_worth(const context *at, int side, const bn_scaling_twins *twins)
+{
+    static const char *const meetings[] = {"unknown", "reached", "ahead", "beyond"};
+    bn_json *out = at->out;
+    bn_json_object(out);
+    add_text(out, "a", at->made->sides[side]);
+    add_text(out, "b", at->made->sides[at->made->baseline]);
+    add_real(out, "size", twins->side.size_max);
+    add_real(out, "ratio", twins->ratio);
+    add_real(out, "ratio_low", twins->ratio_low);
+    add_real(out, "ratio_high", twins->ratio_high);
+    add_text(out, "meeting", meetings[twins->meeting]);
+    add_real(out, "meets_at", twins->size);
+    bn_json_end_object(out);
+}
+
+/* The laws of loss against size: of every side that was fitted, and each side beside the baseline.
+ * Only where less is better: a law of growth is none. */
+static bn_status add_laws(const context *at, bool fits, bn_error *err)
+{
+    const bn_comparison *made = at->made;
+    bn_scaling_point *points = calloc(2 * made->run_count + 1, sizeof *points);
+    if (!points) return bn_fail(err, BN_ENOMEM, "no memory for the laws of scaling");
+    bn_scaling_point *base_points = points + made->run_count;
+    bn_json_key(at->out, "laws");
+    bn_json_array(at->out);
+    for (int i = 0; fits && i < (int)made->side_count * SIZE_KINDS; i++) {
+        size_kind kind = (size_kind)(i % SIZE_KINDS);
+        bn_scaling law = {0};
+        size_t count = law_points(at, i / SIZE_KINDS, kind, points);
+        if (bn_scaling_fit(points, count, (uint64_t)i, &law, err) != BN_OK) break;
+        if (law.fitted) add_law(at, i / SIZE_KINDS, kind, &law);
+    }
+    bn_json_end_array(at->out);
+    bn_json_key(at->out, "worth");
+    bn_json_array(at->out);
+    for (int side = 0; fits && made->baseline >= 0 && side < (int)made->side_count; side++) {
+        bn_scaling_twins twins = {0};
+        bn_scaling_data data = {.side = points, .base = base_points, .seed = (uint64_t)side};
+        data.side_count = law_points(at, side, SIZE_PARAMETERS, points);
+        data.base_count = law_points(at, made->baseline, SIZE_PARAMETERS, base_points);
+        if (side == made->baseline) continue;
+        if (err->status != BN_OK || bn_scaling_compare(&data, &twins, err) != BN_OK) break;
+        if (twins.meeting == BN_MEETING_UNKNOWN) continue;
+        add_worth(at, side, &twins);
+    }
+    bn_json_end_array(at->out);
+    free(points);
+    return err->status;
+}
+
+static bn_status add_all(const context *at, bool laws, bn_error *err)
 {
     const bn_comparison *made = at->made;
     bn_json *out = at->out;
@@ -310,6 +396,7 @@ static bn_status add_all(const context *at, bn_error *err)
         bn_json_end_object(out);
     }
     bn_json_end_array(out);
+    if (add_laws(at, laws, err) != BN_OK) return err->status;
     bn_json_end_object(out);
     return BN_OK;
 }
@@ -352,7 +439,7 @@ bn_status bn_site_compare(bn_store *store, const bn_site_table *table, size_t sw
     bn_comparison made = {0};
     if (bn_comparison_make(&made, store, &ask, err) != BN_OK) return err->status;
     const context at = {table, &made, out};
-    bn_status status = add_all(&at, err);
+    bn_status status = add_all(&at, !of->maximize, err);
     bn_comparison_release(&made);
     return status;
 }

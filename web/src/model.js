@@ -16,10 +16,15 @@ import { numbers } from "./series.js";
  * @typedef {{a: string, b: string, count: number, mean: number, interval: string, low: any, high: any, p: any,
  *   above: number, ties: number, below: number, own_best?: boolean,
  *   differences?: {seed: string, value: number, a: string, b: string}[]}} Pair
+ * @typedef {{variant: string, size: string, floor: number, scale: number, exponent: number,
+ *   exponent_low: any, exponent_high: any}} Law  loss = floor + scale * size^-exponent
+ * @typedef {{a: string, b: string, size: number, ratio: any, ratio_low: any, ratio_high: any, meeting: string,
+ *   meets_at: any}} Worth  a at `size` parameters is as good as b at ratio times as many
  * @typedef {{variant: string, edge: boolean, best: Group, rates: Group[], metrics: {name: string, mean: number}[]}} Side
  * @typedef {{where: {name: string, value: any}[], sides: Side[], pairs?: Pair[]}} Cell
  * @typedef {{name: string, method: string, metric: string, state: string, hash: string, spec: string,
  *   maximize: boolean, created_s: number, planned: number, varied: string[], comparison: Cell[], overall: Pair[],
+ *   laws: Law[], worth: Worth[],
  *   runs: Run[], i: number}} Sweep
  */
 
@@ -43,7 +48,8 @@ export class Model {
     this.metrics = new Map(index.metrics.map((/** @type {any} */ told) => [told.name, metricOf(told)]));
     /** @type {Sweep[]} */
     this.sweeps = index.sweeps.map((/** @type {any} */ sweep, /** @type {number} */ i) => ({ ...sweep, i, runs: [],
-      comparison: sweep.comparison?.cells ?? [], overall: sweep.comparison?.pairs ?? [] }));
+      comparison: sweep.comparison?.cells ?? [], overall: sweep.comparison?.pairs ?? [],
+      laws: sweep.comparison?.laws ?? [], worth: sweep.comparison?.worth ?? [] }));
     for (const run of this.runs) this.sweeps[run.sweep].runs.push(run);
   }
 

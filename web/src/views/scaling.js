@@ -6,7 +6,7 @@ import { button } from "../dom.js";
 import * as format from "../format.js";
 import { inOrder, lookOf } from "../colors.js";
 import { plotFigure } from "../figure.js";
-import { crossing, fitAt, fitScaling, REACH, sizeRatio, SIZES_MIN } from "../fit.js";
+import { fitAt, REACH, SIZES_MIN } from "../fit.js";
 import { padded } from "../scale.js";
 import { cellName, sideMetric } from "../model.js";
 import { PUBLISHED } from "../published.js";
@@ -19,7 +19,7 @@ function pointsOf(sweep, sizeOf) {
   return inOrder([...new Set(sweep.comparison.flatMap((cell) => cell.sides.map((side) => side.variant)))]).map((variant) => ({
     variant, look: lookOf(variant), points: sweep.comparison.flatMap((cell) => {
       const side = cell.sides.find((s) => s.variant === variant);
-      return side && sizeOf(side) > 0 ? [{ n: sizeOf(side), loss: side.best.mean, losses: side.best.losses, name: cellName(cell) }] : [];
+      return side && sizeOf(side) > 0 ? [{ n: sizeOf(side), loss: side.best.mean, name: cellName(cell) }] : [];
     }).sort((a, b) => a.n - b.n) }));
 }
 
@@ -36,25 +36,24 @@ function curve(lines, reach) {
   });
 }
 
-/** What the fits say, in words. @param {any[]} lines @param {string} what */
-function words(lines, what) {
+/** What the laws say, in words. @param {Sweep} sweep @param {any[]} lines @param {string} what */
+function words(sweep, lines, what) {
   const fitted = lines.filter((line) => line.fit);
-  if (!fitted.length) return `A fit needs ${SIZES_MIN} sizes.`;
-  const told = fitted.map(({ variant, fit }) => `${variant}: ${format.number(fit.floor < 1e-6 ? 0 : fit.floor, 3)} + ${format.number(fit.scale, 3)}\u00b7N^\u2212${format.number(fit.exponent, 3)}`).join("; ");
-  const [a, b] = [fitted.find((line) => line.variant === "ternary"), fitted.find((line) => ["fp16", "bf16", "fp32"].includes(line.variant))];
-  if (!a || !b) return told + ".";
-  const top = b.points[b.points.length - 1].n;
-  const ratio = sizeRatio(a.fit, b.fit, top);
-  const meet = crossing(a.fit, b.fit, top, top * 1000);
-  const worth = Number.isFinite(ratio) && what === "parameters" ? ` For ${b.variant}'s loss at ${format.short(top, 2)} ternary needs ${format.times(ratio)} the parameters.` : "";
-  const cross = Number.isFinite(meet) ? meet <= top * REACH ? ` The curves meet at ${format.short(meet, 2)}.` : ` The curves would meet at ${format.short(meet, 2)}, far beyond what was measured.` : "";
-  return `${told}. Dotted: drawn on, to ${REACH}\u00d7 the largest size.${worth}${cross}`;
+  if (!fitted.length) return `A law needs ${SIZES_MIN} sizes, and a loss that falls with them.`;
+  const told = fitted.map(({ variant, fit }) => `${variant}: ${format.number(fit.floor < 1e-6 ? 0 : fit.floor, 3)} + ${format.number(fit.scale, 3)}\u00b7N^\u2212${format.number(fit.exponent, 3)}` +
+    (Number.isFinite(fit.exponent_low) ? ` [${format.number(fit.exponent_low, 2)}, ${format.number(fit.exponent_high, 2)}]` : "")).join("; ");
+  const worth = what === "parameters" ? sweep.worth.map((w) => {
+    const range = Number.isFinite(w.ratio_low) ? ` [${format.number(w.ratio_low, 2)}, ${format.number(w.ratio_high, 2)}]` : "";
+    const meets = w.meeting === "ahead" ? ` They meet at ${format.short(w.meets_at, 2)}.` : w.meeting === "reached" ? " They have met." : ` They do not meet within ${REACH}\u00d7 of what was measured.`;
+    return Number.isFinite(w.ratio) ? ` ${w.a} at ${format.short(w.size, 2)} is worth ${w.b} at ${format.number(w.ratio, 2)}\u00d7${range} the size.${meets}` : "";
+  }).join("") : "";
+  return `${told}. Dotted: drawn on, to ${REACH}\u00d7 the largest size.${worth}`;
 }
 
 /** @param {import("../app.js").App} app @param {Sweep} sweep @param {string} what @param {(side: Side) => number} sizeOf @param {(v: number) => string} say */
 function sizeFigure(app, sweep, what, sizeOf, say) {
   const lines = pointsOf(sweep, sizeOf).filter((line) => line.points.length > 1)
-    .map((line) => ({ ...line, fit: fitScaling(line.points.flatMap((p) => p.losses.map((loss) => ({ n: p.n, loss })))) }));
+    .map((line) => ({ ...line, fit: sweep.laws.find((law) => law.variant === line.variant && law.size === what) ?? null }));
   if (!lines.length || sweep.maximize) return null;
   const xs = lines.flatMap((line) => line.points.map((p) => p.n));
   const ys = lines.flatMap((line) => line.points.map((p) => p.loss));
@@ -69,7 +68,7 @@ function sizeFigure(app, sweep, what, sizeOf, say) {
     marks: [.../** @type {any[]} */ (curve(lines, reach)), ...lines.flatMap(({ variant, look, points }) => points.map((p) => /** @type {import("../plot.js").Mark} */ ({ type: "point", x: p.n, y: p.loss,
       color: `var(${look.color})`, mark: look.mark, size: 5, tip: [`${variant}${p.name ? ", " + p.name : ""}`, `${sweep.metric} ${format.exact(Number(p.loss.toPrecision(9)))}`, `${format.exact(Math.round(p.n))} ${what}`] })))],
   });
-  return plotFigure({ title: `${sweep.metric} against ${what}`, note: words(lines, what),
+  return plotFigure({ title: `${sweep.metric} against ${what}`, note: words(sweep, lines, what),
     table: () => [["variant", what, sweep.metric], ...lines.flatMap((line) => line.points.map((p) => [line.variant, String(p.n), String(p.loss)]))] }, make);
 }
 
