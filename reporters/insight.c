@@ -1,5 +1,6 @@
 #include "reporters/insight.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,6 +86,7 @@ static bn_status gather(making *make, bn_error *err)
         if (place < 0 || strcmp(row->param.name, "train.seed") == 0) continue;
         knob *of = find_knob(make, row->param.name);
         if (!of && add_knob(make, row->param.name, &of, err) != BN_OK) return err->status;
+        assert(of);
         of->words[place] = row->param.value;
     }
     return BN_OK;

@@ -3,6 +3,7 @@
  * grouping is the compiler's, the same at every call, so bits do not depend on threads. */
 #include "engine/cpu/rows.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -398,6 +399,7 @@ BN_INLINE void finish_row(const bn_tile *t, int r, finish f, float *restrict val
 BN_INLINE void finish_rows(const bn_tile *t, finish f)
 {
     float value[BN_KERNEL_NR_MAX];
+    assert(t->c);
     for (int r = 0; r < t->rows; r++) {
         size_t at = (size_t)r * t->stride;
         float *c = t->c + at;
