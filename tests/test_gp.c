@@ -216,6 +216,8 @@ static double search_bowl(const char *method, bn_trial *trials, int count)
         trials[i].replicates = 1;
         best = fmin(best, trials[i].value);
     }
+    /* What a model proposes is short enough to type again. */
+    if (bn_search_learns(search)) assert_true(strlen(trials[count - 1].point.values[0].text) <= 11);
     bn_search_close(search);
     bn_space_release(&space);
     return best;

@@ -1,6 +1,8 @@
 #include "runner/search/axis.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Steps beyond these are as good as continuous. */
@@ -121,6 +123,19 @@ double bn_axis_snap(const bn_axis *axis, double x)
     return axis->kind == BN_AXIS_STEP ? (cell + 0.5) / (double)axis->count : cell;
 }
 
+/* 0.0212195 rather than 0.02121953653851329 where a model cannot tell them apart: people type these
+ * values again. */
+static void shorten(const bn_parameter *p, bn_setting *value)
+{
+    char digits[40];
+    if (value->kind != BN_SETTING_REAL) return;
+    (void)snprintf(digits, sizeof digits, "%.6g", value->number);
+    bn_setting shorter = bn_setting_of_number(BN_SETTING_REAL, strtod(digits, NULL));
+    double moved =
+        bn_parameter_quantile(p, shorter.number) - bn_parameter_quantile(p, value->number);
+    if (fabs(moved) <= 1e-5 && bn_parameter_holds(p, &shorter)) *value = shorter;
+}
+
 int bn_axes_decode(const bn_axes *axes, const bn_space *space, const double *x, bn_point *out)
 {
     int leads[BN_SPACE_PARAMS_MAX];
@@ -131,6 +146,7 @@ int bn_axes_decode(const bn_axes *axes, const bn_space *space, const double *x, 
         const bn_parameter *p = &space->params[axis->lead];
         if (axis->kind == BN_AXIS_REAL) {
             bn_parameter_at(p, fmin(fmax(x[i], 0), 1 - 0x1p-53), &out->values[axis->lead]);
+            shorten(p, &out->values[axis->lead]);
         } else if (axis->kind == BN_AXIS_STEP) {
             bn_parameter copy = plain(p);
             bn_parameter_cell(&copy, cell_of(axis, x[i]), &out->values[axis->lead]);
