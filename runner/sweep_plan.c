@@ -55,6 +55,11 @@ bool bn_plan_learns(const bn_plan *plan)
     return bn_search_learns(plan->search);
 }
 
+void bn_plan_tally(const bn_plan *plan, bn_search_tally *out)
+{
+    bn_search_tally_of(plan->search, out);
+}
+
 void bn_planned_release(bn_planned *planned)
 {
     bn_text_release(&planned->config_json);

@@ -23,6 +23,9 @@ int64_t bn_plan_count(const bn_plan *plan);
 /* Whether what comes next depends on how earlier runs ended; then rows are added one by one. */
 bool bn_plan_learns(const bn_plan *plan);
 
+/* What became of the candidates that the search has looked at so far. */
+void bn_plan_tally(const bn_plan *plan, bn_search_tally *out);
+
 typedef struct bn_planned {
     int64_t number;
     int replicate;

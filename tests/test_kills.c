@@ -19,7 +19,8 @@ static void step(void)
     if (steps_left > 0 && --steps_left == 0) (void)kill(getpid(), SIGKILL);
 }
 
-/* The linker puts these in front of the real ones. */
+/* The linker puts these in front of the real ones; the names are its own.
+ * NOLINTBEGIN(*-identifier*) */
 bn_status __real_bn_history_append(bn_store *, const bn_history_batch *, size_t, bn_error *);
 bn_status __wrap_bn_history_append(bn_store *, const bn_history_batch *, size_t, bn_error *);
 bn_status __real_bn_run_move_all(bn_store *, const int64_t *, const bn_run_change *, size_t,
@@ -76,6 +77,8 @@ bn_status __wrap_bn_rundir_lock(const char *dir, int *fd, bn_error *err)
     return status;
 }
 
+/* NOLINTEND(*-identifier*) */
+
 static const char SWEEP[] = "name = \"s\"\nmethod = \"grid\"\n"
                             "command = [\"sh\", \"" TRAINER_SH "\", \"${param:x}\", \"0.004\"]\n"
                             "[parameters]\nx = { values = [1, 2, 3, 4] }\n"
@@ -88,6 +91,7 @@ static pid_t start_manager(const char *home, int after)
     pid_t pid = fork();
     if (pid != 0) return pid;
     sweep_lab lab = {.home = strdup(home)};
+    if (!lab.home) _exit(1);
     steps_left = after;
     lab_sweep(&lab, SWEEP, 2);
     lab_sweep_run(&lab);

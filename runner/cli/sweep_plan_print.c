@@ -76,6 +76,29 @@ static void tokens_line(int64_t tokens, FILE *out)
     if (tokens > 0) (void)fprintf(out, "%.4g million tokens in all\n", (double)tokens / 1e6);
 }
 
+/* What was left out, and why. */
+static void tally_lines(const bn_spec *spec, const bn_plan *plan, FILE *out)
+{
+    bn_search_tally tally;
+    bn_plan_tally(plan, &tally);
+    if (tally.rejected == 0 && tally.duplicates == 0) return;
+    (void)fprintf(out, "%lld of %lld candidates rejected", (long long)tally.rejected,
+                  (long long)tally.candidates);
+    for (int i = 0; i < spec->space.constraint_count; i++) {
+        if (tally.by_constraint[i] == 0) continue;
+        (void)fprintf(out, ", %lld by '%s'", (long long)tally.by_constraint[i],
+                      spec->space.constraints[i].name);
+    }
+    if (tally.undefined) {
+        (void)fprintf(out, ", %lld for a derived value that is no number",
+                      (long long)tally.undefined);
+    }
+    if (tally.duplicates) {
+        (void)fprintf(out, "; %lld were there before", (long long)tally.duplicates);
+    }
+    (void)fprintf(out, "\n");
+}
+
 bn_status bn_plan_print_to(FILE *out, const bn_spec *spec, const bn_plan_print *how, bn_error *err)
 {
     static bn_planned run; /* too large for the stack; used by one thread, once */
@@ -110,6 +133,7 @@ bn_status bn_plan_print_to(FILE *out, const bn_spec *spec, const bn_plan_print *
     } else if (status == BN_OK) {
         if (number > LINES_MAX) (void)fprintf(out, "  ... and %lld more\n", number - LINES_MAX);
         if (learns) (void)fprintf(out, "each run is chosen when those before it have ended\n");
+        tally_lines(spec, plan, out);
         tokens_line(tokens, out);
     }
     bn_text_release(&text);
