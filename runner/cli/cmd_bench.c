@@ -312,15 +312,21 @@ static bn_status measure_kernel(bn_backend be, const kernel_row *row, const int 
     return BN_OK;
 }
 
+/* "forward 892 G/s 84 %"; without the share where the device's peak is not known. */
+static void print_rate(const char *name, double rate, double peak)
+{
+    (void)printf("  %s %7.0f G/s", name, rate / 1e9);
+    if (peak > 0) (void)printf(" %3.0f %%", 100 * rate / peak);
+}
+
 static void tell_kernel(bn_json *json, const kernel_row *row, const int shape[3],
                         const kernel_result *r)
 {
     if (!json) {
-        (void)printf(
-            "%-24s %4d x %4d x %4d  forward %7.0f G/s %3.0f %%   backward %7.0f G/s %3.0f %%\n",
-            row->name, shape[0], shape[1], shape[2], r->forward / 1e9,
-            100 * r->forward / r->forward_peak, r->backward / 1e9,
-            100 * r->backward / r->backward_peak);
+        (void)printf("%-24s %4d x %4d x %4d", row->name, shape[0], shape[1], shape[2]);
+        print_rate("forward", r->forward, r->forward_peak);
+        print_rate("backward", r->backward, r->backward_peak);
+        (void)printf("\n");
         return;
     }
     const struct {
