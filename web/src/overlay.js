@@ -6,49 +6,23 @@ import * as format from "./format.js";
 import { AXIS_LOOK, COUNTERS, curveOf, startOf } from "./axes.js";
 import { loadRange, loadRun } from "./data.js";
 import { curveFigure, whenSeen } from "./figure.js";
+import { levelFor, spliced } from "./levels.js";
 import { lowerBound } from "./series.js";
 
 /** @typedef {import("./data.js").Series} Series */
 /** @typedef {import("./data.js").Part} Part */
 /** @typedef {{key: string, label: string, color: string, dash: number[], width?: number}} Line */
 
-/** Buckets of a run, two points each, that a chart's width can show; fewer call for a finer level. */
-const POINTS_WANTED = 500;
-
-/** The level whose buckets between two seq are about as many as can be seen. @param {number} records @param {number} top */
-export function levelFor(records, top) {
-  let level = 0;
-  while (level < top && records / 4 ** (level + 1) >= POINTS_WANTED) level++;
-  return level;
-}
-
 /** With more lines than this patterns tell nothing apart any more, and cost most of the drawing. */
 const DASHED_MAX = 24;
 
 /**
- * The overview with a part of it replaced by what a finer level says. Pure.
- * @param {Series} top @param {Series | undefined} fine @returns {Series}
- */
-export function spliced(top, fine) {
-  if (!fine || !fine.seq.length) return top;
-  const from = lowerBound(top.seq, fine.seq[0]);
-  const to = lowerBound(top.seq, fine.seq[fine.seq.length - 1] + 1);
-  const join = (/** @type {Float64Array} */ a, /** @type {Float64Array} */ b) => {
-    const out = new Float64Array(from + b.length + a.length - to);
-    out.set(a.subarray(0, from));
-    out.set(b, from);
-    out.set(a.subarray(to), from + b.length);
-    return out;
-  };
-  return { name: top.name, count: top.count, seq: join(top.seq, fine.seq), step: join(top.step, fine.step),
-    wall: join(top.wall, fine.wall), value: join(top.value, fine.value) };
-}
-
-/**
  * The series of a run as fine as a range of the axis needs.
- * @param {Part} part @param {string} metric @param {any} axis @param {[number, number] | null} zoom @param {number} chunk
+ * @param {Part} part @param {{metric: string, axis: string, lines: Line[]}} wish @param {[number, number] | null} zoom @param {number} chunk
  */
-async function refined(part, metric, axis, zoom, chunk) {
+async function refined(part, wish, zoom, chunk) {
+  const { metric } = wish;
+  const axis = /** @type {import("./axes.js").AxisName} */ (wish.axis);
   const start = startOf(part.series);
   const curve = curveOf(part.series, metric, axis, start);
   if (!curve || part.level === 0) return curve;
@@ -58,11 +32,11 @@ async function refined(part, metric, axis, zoom, chunk) {
   const to = Math.min(curve.x.length - 1, lowerBound(curve.x, right));
   const first = Math.floor(curve.seq[from] / width) * width;
   const last = Math.min(part.total - 1, curve.seq[to] + width);
-  const level = levelFor(last - first + 1, part.level);
+  const level = levelFor(last - first + 1, part.level, wish.lines.length);
   if (level >= part.level) return curve;
   const fine = await loadRange(part, level, first, last, chunk);
   const all = new Map(part.series);
-  for (const name of [metric, COUNTERS[/** @type {import("./axes.js").AxisName} */ (axis)]]) {
+  for (const name of [metric, COUNTERS[axis]]) {
     const top = name && part.series.get(name);
     if (name && top) all.set(name, spliced(top, fine.get(name)));
   }
@@ -107,7 +81,7 @@ export function overlay(app, wish) {
   const fill = async (/** @type {[number, number] | null} */ zoom) => {
     const mine = ++turn;
     try {
-      const found = await Promise.all(wish.lines.map(async (line) => ({ line, curve: await refined(await loadRun(line.key), metric, axis, zoom, app.model.chunk) })));
+      const found = await Promise.all(wish.lines.map(async (line) => ({ line, curve: await refined(await loadRun(line.key), wish, zoom, app.model.chunk) })));
       if (mine !== turn) return; // another zoom came meanwhile
       curves = found.flatMap(({ line, curve }) => curve ? [{ id: line.key, label: line.label, color: line.color, dash: wish.lines.length > DASHED_MAX ? [] : line.dash,
         width: line.width ?? (wish.lines.length > 12 ? 1.1 : 1.8), alpha: wish.lines.length > 30 ? 0.6 : 1, x: curve.x, y: curve.y }] : []);
