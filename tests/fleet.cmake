@@ -18,3 +18,8 @@ add_test(NAME e2e_kills COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/e2e/kills.sh $<
 add_test(NAME e2e_faults COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/e2e/faults.sh $<TARGET_FILE:bnexp>
          ${CMAKE_CURRENT_SOURCE_DIR}/support/trainer.sh 8 21)
 set_tests_properties(e2e_kills e2e_faults PROPERTIES TIMEOUT 300)
+
+bn_fuzz(events 8192
+        SOURCES runner/fleet/ingest.c runner/fleet/event_line.c engine/base/file.c engine/base/status.c
+                engine/base/text.c
+        SEEDS ${CMAKE_CURRENT_SOURCE_DIR}/cases/events)
