@@ -257,6 +257,44 @@ static void test_a_program_learns_its_place_from_its_environment(void **state)
     free(out);
 }
 
+static const char *const LAB_GPUS[] = {"GPU-a", "GPU-b", "GPU-c", "GPU-d"};
+
+/* Two runs at once, each of which ends when it has seen the other's devices: so both slots are in
+ * use, whatever the machine's speed. */
+static void test_each_slot_has_its_own_gpus(void **state)
+{
+    sweep_lab *lab = *state;
+    bn_error err = {0};
+    char meeting[BN_PATH_MAX], text[BN_PATH_MAX + 512];
+    ASSERT_OK(bn_path_join(meeting, lab->home, "meeting", &err));
+    ASSERT_OK(bn_dir_make(meeting, 0700, &err));
+    (void)snprintf(text, sizeof text,
+                   "name = \"s\"\nmethod = \"grid\"\n"
+                   "command = [\"sh\", \"-c\", \"echo $CUDA_VISIBLE_DEVICES ${gpu}; "
+                   ">$1/$CUDA_VISIBLE_DEVICES; n=0; "
+                   "while [ ! -f $1/GPU-a,GPU-b -o ! -f $1/GPU-c,GPU-d ] && [ $n -lt 1000 ]; do "
+                   "sleep 0.02; n=$((n + 1)); done; [ $n -lt 1000 ]\", \"sh\", \"%s\"]\n"
+                   "[resources]\ngpus = 2\n"
+                   "[parameters]\nx = { values = [1, 2] }\n",
+                   meeting);
+    lab->gpu_ids = LAB_GPUS;
+    lab->gpu_count = 4;
+    lab_sweep(lab, text, 2);
+    lab_sweep_run(lab);
+    assert_int_equal(lab_count(lab, BN_RUN_FINISHED), 2);
+    char *said[2];
+    for (int i = 0; i < 2; i++) {
+        char dir[BN_PATH_MAX];
+        ASSERT_OK(bn_path_join(dir, lab->home, lab_row(lab, i).dir, &err));
+        said[i] = lab_read(dir, "stdout.log");
+    }
+    bool first = strncmp(said[0], "GPU-a", 5) == 0;
+    assert_string_equal(said[!first], "GPU-a,GPU-b GPU-a,GPU-b\n");
+    assert_string_equal(said[first], "GPU-c,GPU-d GPU-c,GPU-d\n");
+    free(said[0]);
+    free(said[1]);
+}
+
 static void test_a_method_that_learns_goes_on_where_it_was(void **state)
 {
     sweep_lab *lab = *state;
@@ -365,6 +403,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(test_a_program_learns_its_place_from_its_environment, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_each_slot_has_its_own_gpus, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_flooded_log_is_cut_and_the_sweep_goes_on, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_a_method_that_learns_goes_on_where_it_was, setup,

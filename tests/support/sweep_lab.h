@@ -13,6 +13,8 @@ typedef struct sweep_lab {
     bn_spec *spec;
     bn_store *store;
     bn_sweeper *sweeper;
+    const char *const *gpu_ids; /* that it may give to runs; none unless a test says so */
+    int gpu_count;
 } sweep_lab;
 
 static inline bn_status lab_sweeper_open(sweep_lab *lab, int jobs, bn_error *err)
@@ -22,7 +24,9 @@ static inline bn_status lab_sweeper_open(sweep_lab *lab, int jobs, bn_error *err
                                   .spec = lab->spec,
                                   .launcher = bn_launch_local(),
                                   .jobs = jobs,
-                                  .threads = 1};
+                                  .threads = 1,
+                                  .gpu_ids = lab->gpu_ids,
+                                  .gpu_count = lab->gpu_count};
     return bn_sweeper_open(&lab->sweeper, &options, err);
 }
 
