@@ -9,6 +9,7 @@
 #include "engine/corpus/dataset.h"
 #include "runner/cli/command.h"
 #include "runner/cli/commands.h"
+#include "runner/cli/data_check.h"
 #include "runner/cli/detach.h"
 #include "runner/cli/gpus.h"
 #include "runner/cli/manager.h"
@@ -87,6 +88,19 @@ static void share_cores(const bn_spec *spec, int64_t asked, int *jobs, int *thre
     if (*jobs < 1) *jobs = 1;
     if (*threads == 0) *threads = cores / *jobs;
     if (*threads < 1) *threads = 1;
+}
+
+/* What would make every run fail is said before the home is touched. */
+static bn_status check_data(const bn_spec *spec, bn_error *err)
+{
+    const bn_config *config = &spec->config;
+    if (!spec->builtin || bn_space_find(&spec->space, "data.path") >= 0 ||
+        bn_space_find(&spec->space, "data.tokenizer") >= 0 ||
+        bn_space_find(&spec->space, "data.val_fraction") >= 0) {
+        return BN_OK; /* each run sees to its own */
+    }
+    bool varies = bn_space_find(&spec->space, "model.context") >= 0;
+    return bn_data_check(config, varies ? 1 : (int)config->model.context, err);
 }
 
 /* Text is tokenized once, before the first run, and what is wrong with it is said once. */
@@ -354,6 +368,7 @@ static int run_sweep(session *s, int jobs, int threads, int begun)
     bn_status status = bn_path_absolute(home, bn_command_home(s->options->home), &err);
     if (status == BN_OK && s->spec->resources.gpus > 0) bn_gpus_find(&s->gpus);
     if (status == BN_OK) status = check_gpus(s, jobs, &err);
+    if (status == BN_OK) status = check_data(s->spec, &err);
     if (status == BN_OK) status = bn_manager_lock(home, what, &lock, &err);
     if (status == BN_OK) bn_origin_gather(&s->origin);
     if (status == BN_OK) status = prepare_data(s->spec, home, &s->origin, &err);

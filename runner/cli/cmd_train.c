@@ -11,6 +11,7 @@
 #include "engine/train.h"
 #include "runner/cli/command.h"
 #include "runner/cli/commands.h"
+#include "runner/cli/data_check.h"
 #include "runner/cli/knobs.h"
 #include "runner/cli/options.h"
 #include "runner/cli/train_run.h"
@@ -108,6 +109,9 @@ int bn_cmd_train(int argc, char **argv)
     if (stat(o.what, &info) == 0 && S_ISDIR(info.st_mode)) return train_folder(&o);
     if (configure(&o, &config, &err) != BN_OK) return bn_command_fail(&err);
     if (o.dry) return print_plan(&config, o.json);
+    if (bn_data_check(&config, (int)config.model.context, &err) != BN_OK) {
+        return bn_command_fail(&err);
+    }
     base_name(o.what, name);
     bn_train_run run = {
         .home = bn_command_home(o.home), .name = name, .config = &config, .json = o.json};

@@ -1,0 +1,61 @@
+# Data that no run could train on: exit 2, one line that names the file, and nothing is left behind.
+# What was there before stays as it was.
+file(REMOVE_RECURSE ${WORK})
+file(MAKE_DIRECTORY ${WORK}/tmp)
+set(ENV{XDG_CACHE_HOME} ${WORK}/cache)
+set(ENV{TMPDIR} ${WORK}/tmp)
+unset(ENV{BNEXP_HOME})
+file(WRITE ${WORK}/empty.txt "")
+file(WRITE ${WORK}/short.txt "Too short.\n")
+file(WRITE ${WORK}/sweep.toml [=[
+name = "s"
+method = "grid"
+[parameters]
+"optim.lr" = { values = [1e-3, 2e-3] }
+[config]
+"model.context" = 64
+"train.steps" = 3
+]=])
+file(WRITE ${WORK}/contexts.toml [=[
+name = "c"
+method = "grid"
+[parameters]
+"model.context" = { values = [32, 64] }
+[config]
+"train.steps" = 3
+]=])
+
+# refused(WORDS ARGUMENTS...): exit 2, one line that holds the words, no file more or less.
+function(refused words)
+    file(GLOB_RECURSE before LIST_DIRECTORIES true ${WORK}/* ${WORK}/.*)
+    execute_process(COMMAND ${BNEXP} ${ARGN} WORKING_DIRECTORY ${WORK} RESULT_VARIABLE got
+                    ERROR_VARIABLE said OUTPUT_VARIABLE out)
+    file(GLOB_RECURSE after LIST_DIRECTORIES true ${WORK}/* ${WORK}/.*)
+    string(FIND "${said}" "${words}" at)
+    if(NOT got EQUAL 2 OR at EQUAL -1 OR NOT said MATCHES "^[^\n]+\n$" OR NOT out STREQUAL "")
+        message(SEND_ERROR "bnexp ${ARGN}: exit ${got}, expected 2 and '${words}', said: ${said}${out}")
+    endif()
+    if(NOT before STREQUAL after)
+        message(SEND_ERROR "bnexp ${ARGN} changed the folder: ${before} became ${after}")
+    endif()
+endfunction()
+
+foreach(round first second)
+    refused("empty.txt is empty (0 bytes)" train tiny --set data.path=empty.txt)
+    refused("short.txt: its training part has" train tiny --set data.path=short.txt)
+    refused("missing.txt" train tiny --set data.path=missing.txt)
+    refused("empty.txt is empty (0 bytes)" sweep sweep.toml --set data.path=empty.txt)
+    refused("short.txt: its training part has" sweep sweep.toml --set data.path=short.txt)
+    refused("missing.txt" sweep sweep.toml --set data.path=missing.txt)
+    refused("empty.txt is empty (0 bytes)" sweep sweep.toml --set data.path=empty.txt --detach)
+    refused("empty.txt is empty (0 bytes)" sweep contexts.toml --set data.path=empty.txt)
+    if(round STREQUAL "first") # again, with a home that has something in it
+        execute_process(COMMAND ${BNEXP} sweep sweep.toml --set train.eval_tokens=512 --set
+                                train.device=cpu
+                        WORKING_DIRECTORY ${WORK} RESULT_VARIABLE got ERROR_VARIABLE said
+                        OUTPUT_VARIABLE out)
+        if(NOT got EQUAL 0 OR NOT EXISTS ${WORK}/runs/bnexp.db)
+            message(SEND_ERROR "a sweep with good data: exit ${got}, said: ${out}${said}")
+        endif()
+    endif()
+endforeach()
