@@ -11,12 +11,18 @@ fi
 # knows operations by their names.
 export WANDB_SCHEMA=${WANDB_SCHEMA:-$here/../../../shared/wandb}
 modules=${WANDB_MODULES:?where npm packages are kept}
-if [ ! -d "$modules/node_modules/graphql" ]; then
-    mkdir -p "$modules"
+mkdir -p "$modules"
+# Tests start side by side: one installs, the others wait. npm writes its own list last.
+exec 9>"$modules/lock"
+flock 9
+if [ ! -f "$modules/node_modules/.package-lock.json" ]; then
     cp "$here/../support/package.json" "$here/../support/package-lock.json" "$modules/"
-    (cd "$modules" && timeout 60 npm ci --silent --no-audit --no-fund >/dev/null 2>&1) ||
+    (cd "$modules" && timeout 60 npm ci --silent --no-audit --no-fund >/dev/null 2>&1) || {
+        rm -rf "$modules/node_modules"
         echo "note: npm is not reachable, operations are not validated against the schema"
+    }
 fi
+exec 9>&-
 if [ -d "$modules/node_modules/graphql" ] && [ -f "$WANDB_SCHEMA/schema.graphql" ]; then
     export GRAPHQL_FOLDER=$modules/node_modules
 else
