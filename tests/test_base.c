@@ -4,6 +4,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/file.h"
+#include "engine/base/md5.h"
 #include "engine/base/nearest.h"
 #include "engine/base/rng.h"
 #include "engine/base/sha256.h"
@@ -60,6 +61,34 @@ static void test_sha256_gives_the_standard_vectors(void **state)
     for (int i = 0; i < 1000000; i++) bn_sha256_add(&hash, "a", 1);
     bn_sha256_end(&hash, hex);
     assert_string_equal(hex, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+}
+
+static void test_md5_gives_the_standard_vectors(void **state)
+{
+    static const struct {
+        const char *words, *hex, *base64;
+    } vectors[] = {
+        {"", "d41d8cd98f00b204e9800998ecf8427e", "1B2M2Y8AsgTpgAmY7PhCfg=="},
+        {"abc", "900150983cd24fb0d6963f7d28e17f72", "kAFQmDzST7DWlj99KOF/cg=="},
+        {"message digest", "f96b697d7cb7938d525a2f31aaf161d0", "+WtpfXy3k41SWi8xqvFh0A=="},
+        {"1234567890123456789012345678901234567890123456789012345678901234567890"
+         "1234567890",
+         "57edf4a22be3c955ac49da2e2107b67a", "V+30oivjyVWsSdouIQe2eg=="},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++) {
+        bn_md5 hash;
+        char hex[BN_MD5_HEX];
+        char base64[BN_MD5_BASE64];
+        bn_md5_init(&hash);
+        for (const char *c = vectors[i].words; *c; c++) bn_md5_add(&hash, c, 1);
+        bn_md5_hex(&hash, hex);
+        assert_string_equal(hex, vectors[i].hex);
+        bn_md5_init(&hash);
+        bn_md5_add(&hash, vectors[i].words, strlen(vectors[i].words));
+        bn_md5_base64(&hash, base64);
+        assert_string_equal(base64, vectors[i].base64);
+    }
 }
 
 static void test_numbers_read_back_as_themselves(void **state)
@@ -166,6 +195,7 @@ int main(void)
         cmocka_unit_test(test_normal_draws_have_mean_zero_and_variance_one),
         cmocka_unit_test(test_streams_with_other_names_differ),
         cmocka_unit_test(test_sha256_gives_the_standard_vectors),
+        cmocka_unit_test(test_md5_gives_the_standard_vectors),
         cmocka_unit_test(test_numbers_read_back_as_themselves),
         cmocka_unit_test(test_numbers_are_short_and_nonfinite_ones_have_words),
         cmocka_unit_test(test_json_commas_and_escapes),
