@@ -218,10 +218,16 @@ static bn_status finish(push *p, bn_error *err)
     if (send_logs(p, ends, err) != BN_OK) return err->status;
     if (w->batch->count > 0 || ends) summarize(p);
     if (bn_wandb_upload_files(w, ends ? &p->line : NULL, err) != BN_OK) return err->status;
-    if (ends || pauses || p->history.count + p->summary.count > 0 || !p->said) {
-        return post(p, ends || pauses ? ENDS : GOES_ON, err);
+    /* A checkpoint that the server will not have must not keep the run from its end there. */
+    bn_error refusal = {0};
+    bn_status sent = bn_wandb_send_checkpoint(w, &refusal);
+    bool news = ends || pauses || p->history.count + p->summary.count > 0 || !p->said;
+    if ((sent == BN_OK || sent == BN_EINVAL) && news &&
+        post(p, ends || pauses ? ENDS : GOES_ON, err) != BN_OK) {
+        return err->status;
     }
-    return BN_OK;
+    if (sent != BN_OK) *err = refusal;
+    return sent;
 }
 
 static bn_status turn_to_sweep(bn_wandb *w, int64_t sweep, bn_error *err)

@@ -7,6 +7,7 @@
 #ifndef BN_REPORTERS_WANDB_H
 #define BN_REPORTERS_WANDB_H
 
+#include "engine/base/file.h"
 #include "reporters/reporter.h"
 #include "reporters/wandb_link.h"
 #include "reporters/wandb_settings.h"
@@ -21,6 +22,9 @@ typedef struct bn_wandb_options {
     const char *home; /* where the runs' folders are */
     const bn_wandb_settings *settings;
     bool sweeps; /* make a page for each sweep, too */
+    /* The newest checkpoint of the run in this folder, to go along as an artifact once the run has
+     * finished; BN_ENOENT: it has none. NULL: checkpoints stay here. */
+    bn_status (*find_checkpoint)(char out[BN_PATH_MAX], const char *run_dir, bn_error *err);
     /* Where a sweep file wants its runs: changes what it has a word on. NULL: files have none. */
     void (*read_want)(void *self, const char *sweep_file, bn_wandb_want *want);
     void *self;
@@ -29,6 +33,9 @@ typedef struct bn_wandb_options {
 /* Borrows the store, the feed and all text of options until it is closed. */
 BN_MUST_CHECK bn_status bn_wandb_open(bn_reporter *out, bn_store *store, bn_feed *feed,
                                       const bn_wandb_options *options, bn_error *err);
+
+/* Before a drain: finished runs that went there without their checkpoint are news again. */
+BN_MUST_CHECK bn_status bn_wandb_remind(bn_feed *feed, bn_error *err);
 
 /* After a drain: tells the last sweep's page that the sweep has ended, if it has. */
 BN_MUST_CHECK bn_status bn_wandb_end(const bn_reporter *reporter, bn_error *err);

@@ -373,3 +373,96 @@ void bn_wandb_sweeps_body(bn_text *out, const char *entity, const char *project)
     add_text(&json, "entity", entity);
     end_query(&json);
 }
+
+void bn_wandb_artifact_body(bn_text *out, const bn_wandb_artifact *artifact)
+{
+    bn_json json = begin_query(
+        out, "CreateArtifact",
+        "mutation CreateArtifact ($entityName: String!, $projectName: String!, $runName: String, "
+        "$artifactTypeName: String!, $artifactCollectionName: String, $digest: String!, "
+        "$digestAlgorithm: ArtifactDigestAlgorithm!, $aliases: [ArtifactAliasInput!], "
+        "$metadata: JSONString, $clientID: ID, $sequenceClientID: ID, "
+        "$enableDigestDeduplication: Boolean) { "
+        "createArtifact(input: {entityName: $entityName, projectName: $projectName, "
+        "runName: $runName, artifactTypeName: $artifactTypeName, "
+        "artifactCollectionName: $artifactCollectionName, digest: $digest, "
+        "digestAlgorithm: $digestAlgorithm, aliases: $aliases, metadata: $metadata, "
+        "clientID: $clientID, sequenceClientID: $sequenceClientID, "
+        "enableDigestDeduplication: $enableDigestDeduplication}) { artifact { id state } } }");
+    add_text(&json, "entityName", artifact->place->entity);
+    add_text(&json, "projectName", artifact->place->project);
+    add_text(&json, "runName", artifact->place->run);
+    add_text(&json, "artifactTypeName", "model");
+    add_text(&json, "artifactCollectionName", artifact->collection);
+    add_text(&json, "digest", artifact->digest_hex);
+    add_text(&json, "digestAlgorithm", "MANIFEST_MD5");
+    bn_json_key(&json, "aliases");
+    bn_json_array(&json);
+    bn_json_object(&json);
+    add_text(&json, "artifactCollectionName", artifact->collection);
+    add_text(&json, "alias", "latest");
+    bn_json_end_object(&json);
+    bn_json_end_array(&json);
+    add_text(&json, "metadata", "{}");
+    add_text(&json, "clientID", artifact->client_id);
+    add_text(&json, "sequenceClientID", artifact->client_id);
+    bn_json_key(&json, "enableDigestDeduplication");
+    bn_json_bool(&json, true);
+    end_query(&json);
+}
+
+void bn_wandb_manifest_body(bn_text *out, const bn_wandb_artifact *artifact)
+{
+    bn_json json = begin_query(
+        out, "CreateArtifactManifest",
+        "mutation CreateArtifactManifest ($artifactID: ID!, $name: String!, $digest: String!, "
+        "$entityName: String!, $projectName: String!, $runName: String!, "
+        "$type: ArtifactManifestType!, $includeUpload: Boolean!) { "
+        "createArtifactManifest(input: {artifactID: $artifactID, name: $name, digest: $digest, "
+        "entityName: $entityName, projectName: $projectName, runName: $runName, type: $type}) { "
+        "artifactManifest { id file { id name uploadUrl @include(if: $includeUpload) "
+        "uploadHeaders @include(if: $includeUpload) } } } }");
+    add_text(&json, "artifactID", artifact->id);
+    add_text(&json, "name", "wandb_manifest.json");
+    bn_json_key(&json, "digest");
+    bn_json_string(&json, artifact->manifest_md5);
+    add_text(&json, "entityName", artifact->place->entity);
+    add_text(&json, "projectName", artifact->place->project);
+    add_text(&json, "runName", artifact->place->run);
+    add_text(&json, "type", "FULL");
+    bn_json_key(&json, "includeUpload");
+    bn_json_bool(&json, artifact->manifest_md5[0] != '\0');
+    end_query(&json);
+}
+
+void bn_wandb_artifact_files_body(bn_text *out, const bn_wandb_artifact *artifact)
+{
+    bn_json json = begin_query(
+        out, "CreateArtifactFiles",
+        "mutation CreateArtifactFiles ($artifactFiles: [CreateArtifactFileSpecInput!]!, "
+        "$storageLayout: ArtifactStorageLayout!) { "
+        "createArtifactFiles(input: {artifactFiles: $artifactFiles, "
+        "storageLayout: $storageLayout}) { "
+        "files { edges { node { id name uploadUrl uploadHeaders } } } } }");
+    bn_json_key(&json, "artifactFiles");
+    bn_json_array(&json);
+    bn_json_object(&json);
+    add_text(&json, "artifactID", artifact->id);
+    add_text(&json, "artifactManifestID", artifact->manifest_id);
+    add_text(&json, "name", artifact->file);
+    add_text(&json, "md5", artifact->file_md5);
+    bn_json_end_object(&json);
+    bn_json_end_array(&json);
+    add_text(&json, "storageLayout", "V2");
+    end_query(&json);
+}
+
+void bn_wandb_commit_body(bn_text *out, const bn_wandb_artifact *artifact)
+{
+    bn_json json = begin_query(out, "CommitArtifact",
+                               "mutation CommitArtifact ($artifactID: ID!) { "
+                               "commitArtifact(input: {artifactID: $artifactID}) { "
+                               "artifact { id state } } }");
+    add_text(&json, "artifactID", artifact->id);
+    end_query(&json);
+}

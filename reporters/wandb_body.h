@@ -116,6 +116,22 @@ typedef struct bn_wandb_place {
 } bn_wandb_place;
 void bn_wandb_files_body(bn_text *out, const bn_wandb_place *place, const char *const *names,
                          size_t count);
+
+/* The steps of an artifact: made, its list and its file announced, the list sealed by its hash. */
+typedef struct bn_wandb_artifact {
+    const bn_wandb_place *place;
+    const char *collection, *file; /* its name there, and of the file in it */
+    const char *client_id;         /* the same for the same artifact */
+    const char *digest_hex;        /* of what is in it */
+    const char *file_md5;          /* base64 */
+    const char *manifest_md5;      /* base64; "": the manifest is announced, not sealed */
+    const char *id, *manifest_id;  /* as the server calls them */
+} bn_wandb_artifact;
+void bn_wandb_artifact_body(bn_text *out, const bn_wandb_artifact *artifact);
+void bn_wandb_manifest_body(bn_text *out, const bn_wandb_artifact *artifact);
+void bn_wandb_artifact_files_body(bn_text *out, const bn_wandb_artifact *artifact);
+void bn_wandb_commit_body(bn_text *out, const bn_wandb_artifact *artifact);
+
 typedef struct bn_wandb_sweep {
     const char *id; /* storage id; "" creates */
     const char *entity, *project, *config, *name, *state;

@@ -5,7 +5,7 @@
 
 #include "reporters/wandb_inside.h"
 
-enum { AT_BEGIN = 1, AT_END = 2, FILES_MAX = 4, EXPIRIES_MAX = 3 };
+enum { FILES_MAX = 4 };
 
 typedef struct files {
     const char *names[FILES_MAX];
@@ -40,13 +40,12 @@ static bn_status gather(bn_wandb *w, bool begins, bool ends, const bn_text *summ
     return status;
 }
 
-/* One file to the address that the server gave for it. */
-static bn_status put(bn_wandb *w, const json_t *granted, const json_t *headers, const bn_text *text,
-                     bn_error *err)
+bn_status bn_wandb_put(bn_wandb *w, const json_t *granted, const json_t *headers, const void *data,
+                       size_t size_bytes, bn_error *err)
 {
     bn_wandb_upload upload = {.url = json_string_value(json_object_get(granted, "uploadUrl")),
-                              .data = text->data,
-                              .size_bytes = text->length};
+                              .data = data,
+                              .size_bytes = size_bytes};
     const size_t room = sizeof upload.headers / sizeof upload.headers[0];
     for (size_t i = 0; i < json_array_size(headers) && i < room; i++) {
         const char *header = json_string_value(json_array_get(headers, i));
@@ -70,8 +69,8 @@ static bn_status send(bn_wandb *w, const files *all, bn_error *err)
         status = bn_fail(err, BN_EINVAL, "the server gives addresses for other files");
     }
     for (size_t i = 0; status == BN_OK && i < all->count; i++) {
-        status = put(w, json_array_get(list, i), json_object_get(granted, "uploadHeaders"),
-                     &all->texts[i], err);
+        status = bn_wandb_put(w, json_array_get(list, i), json_object_get(granted, "uploadHeaders"),
+                              all->texts[i].data, all->texts[i].length, err);
     }
     json_decref(data);
     return status;
@@ -80,14 +79,14 @@ static bn_status send(bn_wandb *w, const files *all, bn_error *err)
 bn_status bn_wandb_upload_files(bn_wandb *w, const bn_text *summary, bn_error *err)
 {
     files all = {0};
-    bool begins = !(w->memo.files & AT_BEGIN);
-    bool ends = summary && !(w->memo.files & AT_END);
+    bool begins = !(w->memo.files & BN_WANDB_BEGIN_SENT);
+    bool ends = summary && !(w->memo.files & BN_WANDB_END_SENT);
     if (!begins && !ends) return BN_OK;
     bn_status status = gather(w, begins, ends, summary, &all, err);
     for (int tries = 0; status == BN_OK; tries++) {
         status = send(w, &all, err);
         if (status != BN_ESTALE) break;
-        if (tries == EXPIRIES_MAX) {
+        if (tries == BN_WANDB_EXPIRIES_MAX) {
             err->status = status = BN_EINVAL;
             break;
         }
@@ -104,12 +103,13 @@ bn_status bn_wandb_upload_files(bn_wandb *w, const bn_text *summary, bn_error *e
         if (w->uploaded.length) bn_text_add(&w->uploaded, ",");
         bn_text_quoted(&w->uploaded, all.names[i]);
     }
-    if (status == BN_OK) w->memo.files |= (begins ? AT_BEGIN : 0) | (ends ? AT_END : 0);
+    if (status == BN_OK && begins) w->memo.files |= BN_WANDB_BEGIN_SENT;
+    if (status == BN_OK && ends) w->memo.files |= BN_WANDB_END_SENT;
     for (size_t i = 0; i < FILES_MAX; i++) bn_text_release(&all.texts[i]);
     return status;
 }
 
 void bn_wandb_forget_files(bn_wandb *w)
 {
-    w->memo.files &= ~AT_END;
+    w->memo.files &= ~(BN_WANDB_END_SENT | BN_WANDB_CHECKPOINT_SENT);
 }

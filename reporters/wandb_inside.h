@@ -43,6 +43,17 @@ BN_MUST_CHECK bn_status bn_wandb_close_sweep(bn_wandb *w, bn_error *err);
 /* Uploads the files that are due; summary: the run has ended with it, NULL: not yet. */
 BN_MUST_CHECK bn_status bn_wandb_upload_files(bn_wandb *w, const bn_text *summary, bn_error *err);
 
+/* One file to the address that the server gave: granted's "uploadUrl", with these headers. */
+BN_MUST_CHECK bn_status bn_wandb_put(bn_wandb *w, const json_t *granted, const json_t *headers,
+                                     const void *data, size_t size_bytes, bn_error *err);
+
+/* How often addresses may expire before they are filled. */
+enum { BN_WANDB_EXPIRIES_MAX = 3 };
+
+/* Sends the newest checkpoint of a finished run as an artifact, if that is asked for and was not
+ * done. BN_EINVAL: the server will not have it. */
+BN_MUST_CHECK bn_status bn_wandb_send_checkpoint(bn_wandb *w, bn_error *err);
+
 /* Another attempt began: the files of the end will be due again. */
 void bn_wandb_forget_files(bn_wandb *w);
 

@@ -14,6 +14,7 @@ enum {
 };
 
 static const double QUERY_TIMEOUT_S = 30, STREAM_TIMEOUT_S = 180, UPLOAD_TIMEOUT_S = 600;
+static const double UPLOAD_BYTES_PER_S = 1e6; /* slower than this is stuck */
 
 struct bn_wandb_link {
     bn_link link;
@@ -168,7 +169,8 @@ bn_status bn_wandb_link_upload(bn_wandb_link *link, const bn_wandb_upload *uploa
         .url = upload->url,
         .body = upload->data,
         .body_bytes = upload->size_bytes,
-        .timeout_s = bn_link_timeout_s(&link->link, UPLOAD_TIMEOUT_S),
+        .timeout_s = bn_link_timeout_s(&link->link, UPLOAD_TIMEOUT_S + (double)upload->size_bytes /
+                                                                           UPLOAD_BYTES_PER_S),
     };
     memcpy(request.headers, upload->headers, sizeof upload->headers);
     bn_verdict verdict = bn_link_exchange(&link->link, BN_REQUEST_UPLOAD, &request, &reply, err);

@@ -231,6 +231,17 @@ bn_status bn_feed_retry(bn_feed *feed, bn_error *err)
     return bn_store_end(feed->store, bn_stmt_run(stmt, err), err);
 }
 
+bn_status bn_feed_remind(bn_feed *feed, int64_t run, bn_error *err)
+{
+    if (bn_store_begin(feed->store, err) != BN_OK) return err->status;
+    bn_stmt *stmt = bn_db_stmt(feed->store->db, "UPDATE heard\n"
+                                                "SET state = ''\n"
+                                                "WHERE reader = ?1 AND run_id = ?2");
+    bn_stmt_text(stmt, 1, feed->reader);
+    bn_stmt_int(stmt, 2, run);
+    return bn_store_end(feed->store, bn_stmt_run(stmt, err), err);
+}
+
 bn_status bn_feed_forget(bn_feed *feed, bn_error *err)
 {
     if (bn_store_begin(feed->store, err) != BN_OK) return err->status;

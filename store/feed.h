@@ -48,6 +48,9 @@ BN_MUST_CHECK bn_status bn_feed_peek_run(bn_feed *feed, int64_t run, bn_feed_bat
  * counts as heard by it. */
 BN_MUST_CHECK bn_status bn_feed_note(bn_feed *feed, int64_t run, const char *memo, bn_error *err);
 
+/* The reader has more to say of this run than it did: it is news again, without its records. */
+BN_MUST_CHECK bn_status bn_feed_remind(bn_feed *feed, int64_t run, bn_error *err);
+
 /* The far side has lost everything: all is news again, blocked runs too. */
 BN_MUST_CHECK bn_status bn_feed_forget(bn_feed *feed, bn_error *err);
 

@@ -222,6 +222,8 @@ int bn_cmd_sync(int argc, char **argv)
         {"--project", 'p', BN_OPTION_TEXT, &s.project, "NAME", "wandb project (default bnexp)"},
         {"--entity", 'e', BN_OPTION_TEXT, &s.entity, "NAME", "wandb user or team"},
         {"--all", 0, BN_OPTION_FLAG, &s.all, NULL, "every sweep of the home (the default)"},
+        {"--artifacts", 0, BN_OPTION_FLAG, &s.artifacts, NULL,
+         "finished runs' newest checkpoints, too (wandb)"},
         {"--status", 0, BN_OPTION_FLAG, &s.status, NULL, "show how far each run is, send nothing"},
         {"--json", 0, BN_OPTION_FLAG, &s.json, NULL, "the status as JSON"},
         {"--out", 'o', BN_OPTION_TEXT, &s.out, "DIR",

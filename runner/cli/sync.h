@@ -14,7 +14,7 @@ typedef struct bn_sync_target bn_sync_target;
 typedef struct bn_sync {
     /* What was asked for. */
     const char *home_option, *project, *entity, *out;
-    bool all, status, retry, again, watch, quiet, json;
+    bool all, artifacts, status, retry, again, watch, quiet, json;
     int64_t parent;
     double patience_s, first_wait_s, timeout_s;
     bn_option_list names; /* the target, then sweeps */

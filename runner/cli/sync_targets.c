@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/base/nearest.h"
+#include "engine/checkpoint_dir.h"
 #include "reporters/tensorboard.h"
 #include "reporters/wandb_offline.h"
 #include "runner/cli/sync.h"
@@ -60,8 +61,16 @@ static void read_want(void *self, const char *sweep_file, bn_wandb_want *want)
     bn_toml_close(document);
 }
 
+static bn_status find_checkpoint(char out[BN_PATH_MAX], const char *run_dir, bn_error *err)
+{
+    char folder[BN_PATH_MAX];
+    bn_status status = bn_path_join(folder, run_dir, "checkpoint", err);
+    return status == BN_OK ? bn_checkpoint_dir_path(out, folder, false, err) : status;
+}
+
 static bn_status open_wandb(bn_sync *s, bn_error *err)
 {
+    if (s->artifacts && bn_wandb_remind(s->feed, err) != BN_OK) return err->status;
     bn_wandb_options options = {
         .link = {.user_agent = "bnexp/" BN_VERSION,
                  .base_url = s->settings.base_url,
@@ -73,6 +82,7 @@ static bn_status open_wandb(bn_sync *s, bn_error *err)
         .home = s->home,
         .settings = &s->settings,
         .sweeps = true,
+        .find_checkpoint = s->artifacts ? find_checkpoint : NULL,
         .read_want = read_want,
         .self = s,
     };

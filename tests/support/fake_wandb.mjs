@@ -7,9 +7,15 @@ import fs from 'node:fs';
 import http from 'node:http';
 import zlib from 'node:zlib';
 import { createRequire } from 'node:module';
+import { FakeArtifacts } from './fake_artifacts.mjs';
 
 const BODY_MAX = 10 * 1024 * 1024;
 const LINE_MAX = 10383360;
+// What faults and steps call the operations.
+const OPERATIONS = {
+  UpsertBucket: 'upsert', CreateRunFiles: 'files', UpsertSweep: 'sweep', CreateArtifact: 'artifact',
+  CreateArtifactManifest: 'manifest', CreateArtifactFiles: 'artifact-files', CommitArtifact: 'commit',
+};
 
 /** Parses wandb's extended JSON: NaN and infinities as bare words become strings. */
 export function parseLine(text) {
@@ -45,6 +51,7 @@ export class FakeWandb {
     this.graphql = loadGraphql(this.options.modules, this.options.schemaFolder);
     this.runs = new Map(); // "entity/project/run" -> run
     this.sweeps = new Map(); // name -> sweep
+    this.artifacts = new FakeArtifacts(this, Refusal);
     this.violations = [];
     this.requests = []; // {what, code}
     this.faults = []; // {on, kind, times}
@@ -122,11 +129,11 @@ export class FakeWandb {
 
   /** What a request is about: the words that faults and steps go by. */
   classify(request, raw) {
+    if (request.method === 'PUT') return request.url.startsWith('/artifacts/') ? 'artifact-put' : 'put';
     const text = this.inflate(request, raw).toString();
-    if (request.method === 'PUT') return 'put';
     if (request.url === '/graphql') {
       const name = /"operationName":"(\w*)"/.exec(text)?.[1];
-      return { UpsertBucket: 'upsert', CreateRunFiles: 'files', UpsertSweep: 'sweep' }[name] ?? 'query';
+      return OPERATIONS[name] ?? 'query';
     }
     if (/"complete":true/.test(text)) return 'complete';
     if (/"wandb-history.jsonl"/.test(text)) return 'history';
@@ -180,8 +187,8 @@ export class FakeWandb {
 
   /** A reset strikes while the body is still coming, so only the address can tell what it is. */
   earlyFault(request) {
-    const kinds = { '/graphql': ['upsert', 'files', 'query', 'sweep'] }[request.url] ??
-      (request.method === 'PUT' ? ['put'] : ['history', 'complete', 'log', 'beat']);
+    const kinds = { '/graphql': [...Object.values(OPERATIONS), 'query'] }[request.url] ??
+      (request.method === 'PUT' ? [this.classify(request)] : ['history', 'complete', 'log', 'beat']);
     const fault = this.faults.find((f) => f.kind === 'reset' && f.times > 0 && kinds.includes(f.on));
     if (fault) fault.times -= 1;
     return fault;
@@ -231,6 +238,7 @@ export class FakeWandb {
       createRunFiles: ({ input }) => this.createRunFiles(input),
       upsertSweep: ({ input }) => this.upsertSweep(input),
       project: ({ name, entityName }) => this.project(name, entityName),
+      ...this.artifacts.roots(),
     };
     if (!this.graphql) return { data: this.executeByName(body, roots) };
     const { parse, validate, executeSync, schema } = this.graphql;
@@ -271,6 +279,7 @@ export class FakeWandb {
       case 'ProjectSweeps':
         return { project: roots.project({ name: v.project, entityName: v.entity }) };
       default:
+        if (/Artifact/.test(operationName)) return this.artifacts.executeByName(operationName, v);
         throw new Refusal(400, `unknown operation ${operationName}`);
     }
   }
@@ -435,12 +444,17 @@ export class FakeWandb {
 
   store(request, raw) {
     const url = new URL(request.url, this.url);
-    const match = /^\/storage\/([^/]+\/[^/]+\/[^/]+)\/(.+)$/.exec(url.pathname);
+    const match = /^\/storage\/([^/]+\/[^/]+\/[^/]+)\/(.+)$/.exec(url.pathname) ??
+      /^\/artifacts\/([^/]+)\/(.+)$/.exec(url.pathname);
     if (!match || url.searchParams.get('signature') !== 's1gned') throw new Refusal(403, 'bad signature');
     if (request.headers.authorization) this.violate('the key was sent to an upload address');
     if (request.headers['x-upload'] !== 'yes') this.violate('an upload header is missing');
     if (request.headers['content-length'] === undefined) this.violate('an upload without its length');
     if (request.headers['content-type'] !== undefined) this.violate('an upload with a content type nobody asked for');
+    if (url.pathname.startsWith('/artifacts/')) {
+      this.artifacts.store(...match.slice(1).map(decodeURIComponent), raw);
+      return '';
+    }
     const run = this.runs.get(decodeURIComponent(match[1]));
     if (!run) throw new Refusal(404, 'run not found');
     run.files[decodeURIComponent(match[2])] = raw.toString();
