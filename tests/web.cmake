@@ -44,6 +44,8 @@ if(CHROMIUM_EXECUTABLE AND SQLITE3_EXECUTABLE)
     add_test(NAME page_live COMMAND ${CMAKE_COMMAND} -E env BN_CHROMIUM=${CHROMIUM_EXECUTABLE}
              ${NODE_EXECUTABLE} ${e2e}/live.mjs $<TARGET_FILE:bnexp> $<TARGET_FILE:page_home> ${e2e}/scratch-live)
     set_tests_properties(page_browser page_live PROPERTIES TIMEOUT 300)
+    # A browser takes every core it finds; beside it other tests' time limits mean nothing, nor its own.
+    set_tests_properties(page_browser page_live PROPERTIES RUN_SERIAL ON)
 else()
     message(STATUS "the page is not tested in a browser: install chromium and sqlite3")
 endif()

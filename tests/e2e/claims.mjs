@@ -19,6 +19,16 @@ export function claims() {
     equal(is, wanted, what) {
       if (JSON.stringify(is) !== JSON.stringify(wanted)) throw new Error(`${what}: is ${JSON.stringify(is)}, wanted ${JSON.stringify(wanted)}`);
     },
+    /** What a key or a click brings about comes when it comes: asked again for five seconds at most. */
+    async becomes(ask, wanted, what) {
+      const until = Date.now() + 5000;
+      for (;;) {
+        const is = await ask();
+        if (JSON.stringify(is) === JSON.stringify(wanted)) return;
+        if (Date.now() > until) throw new Error(`${what}: stays ${JSON.stringify(is)}, wanted ${JSON.stringify(wanted)}`);
+        await new Promise((next) => setTimeout(next, 25));
+      }
+    },
     near(is, wanted, within, what) {
       if (!(Math.abs(is - wanted) <= within)) throw new Error(`${what}: is ${is}, wanted ${wanted} within ${within}`);
     },

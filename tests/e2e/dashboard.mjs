@@ -22,7 +22,7 @@ for (const kind of ["demo", "empty", "one", "nan", "hostile"]) {
 }
 
 const browser = await openBrowser();
-const { claim, equal, near, done } = claims();
+const { claim, equal, becomes, near, done } = claims();
 
 /** Opens a place, lets it settle, gives it to the check, and holds the page to no complaint. */
 async function at(kind, hash, look, check) {
@@ -67,7 +67,7 @@ await claim("a filter keeps what the database finds", () => at("demo", "#runs", 
   const found = Number(query(home("demo"), `SELECT count(*) FROM run r JOIN param p ON p.run_id = r.id AND p.name = 'optim.lr'
     JOIN latest l ON l.run_id = r.id JOIN metric_key k ON k.id = l.key_id
     WHERE r.variant = 'fp16' AND CAST(p.value AS REAL) > 1e-3 AND k.name = 'val/loss' AND l.last < 1.7`));
-  equal(Number(await page.locator(".runs-table").getAttribute("aria-rowcount")) - 1, found, "rows");
+  await becomes(async () => Number(await page.locator(".runs-table").getAttribute("aria-rowcount")) - 1, found, "rows");
 }));
 
 await claim("a mistake in the filter is named and hides nothing", () => at("demo", "#runs?q=no.such+%3D+1", {}, async (page) => {
@@ -81,13 +81,13 @@ await claim("keys choose runs for the overlay, and the address holds it", () => 
     await page.waitForFunction((n) => document.querySelectorAll(".run-row.chosen").length === n, i);
   }
   await page.waitForFunction(() => document.querySelectorAll(".runs canvas").length === 1);
-  equal((await page.evaluate(() => location.hash)).split("sel=")[1].split(",").length, 3, "runs in the address");
+  await becomes(() => page.evaluate(() => (location.hash.split("sel=")[1] ?? "").split(",").length), 3, "runs in the address");
 }));
 
 await claim("groups hold the runs that differ in the seed alone", () => at("demo", "#runs?group=seed&q=sweep+%3D+lr+and+state+%3D+finished", {}, async (page) => {
   equal(await page.locator(".group-row").count(), 10, "groups");
   await page.locator(".group-row .open").first().click();
-  equal(await page.locator(".run-row").count(), 6, "runs of the group");
+  await becomes(() => page.locator(".run-row").count(), 6, "runs of the group");
 }));
 
 await claim("a run shows its numbers, its twin and its log", () => {
@@ -150,8 +150,8 @@ await claim("brushing an axis keeps the runs that pass there", () => at("demo", 
   await page.mouse.down();
   await page.mouse.move(box.x + box.width / 2, box.y + box.height * 0.7, { steps: 3 });
   await page.mouse.up();
-  equal(/^\d+ of 60 runs$/.test(await text(page, ".chart:has(.parallel) .soft")), true, "count");
-  equal(Number.parseInt(await text(page, ".chart:has(.parallel) .soft"), 10), 30, "the half with that variant");
+  await becomes(async () => /^\d+ of 60 runs$/.test(await text(page, ".chart:has(.parallel) .soft")), true, "count");
+  await becomes(async () => Number.parseInt(await text(page, ".chart:has(.parallel) .soft"), 10), 30, "the half with that variant");
 }));
 
 await claim("a chart's CSV holds the database's numbers", () => at("demo", "#compare/lr", {}, async (page) => {
@@ -179,20 +179,20 @@ for (const kind of ["SVG", "PNG"]) {
 
 await claim("keys turn dark, group, and tell of themselves", () => at("demo", "#runs?sort=name", {}, async (page) => {
   await page.keyboard.press("d");
-  equal(await page.evaluate(() => document.documentElement.dataset.theme), "dark", "theme");
+  await becomes(() => page.evaluate(() => document.documentElement.dataset.theme), "dark", "theme");
   await page.keyboard.press("g");
   await page.waitForFunction(() => location.hash.includes("group=seed"));
   await page.keyboard.press("?");
-  equal(await page.locator("dialog.help kbd").count() >= 8, true, "help");
+  await becomes(async () => await page.locator("dialog.help kbd").count() >= 8, true, "help");
   await page.keyboard.press("Escape");
-  equal(await page.locator("dialog.help").count(), 0, "closed");
+  await becomes(() => page.locator("dialog.help").count(), 0, "closed");
 }));
 
 await claim("a baseline shows what others differ by", () => at("demo", "#runs?sort=name", {}, async (page) => {
   await page.keyboard.press("j");
   await page.keyboard.press("b");
   await page.waitForFunction(() => location.hash.includes("base="));
-  equal(await page.locator("td.differs").count() > 0, true, "marked cells");
+  await becomes(async () => await page.locator("td.differs").count() > 0, true, "marked cells");
 }));
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
