@@ -19,10 +19,13 @@ add_test(NAME e2e_faults COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/e2e/faults.sh 
          ${CMAKE_CURRENT_SOURCE_DIR}/support/trainer.sh 8 21)
 set_tests_properties(e2e_kills e2e_faults PROPERTIES TIMEOUT 300)
 
-add_test(NAME cli_bad_data
-         COMMAND ${CMAKE_COMMAND} -DBNEXP=$<TARGET_FILE:bnexp> -DWORK=${CMAKE_CURRENT_BINARY_DIR}/cli_bad_data
-                 -P ${CMAKE_CURRENT_SOURCE_DIR}/support/cli_bad_data.cmake)
-set_tests_properties(cli_bad_data PROPERTIES TIMEOUT 120)
+foreach(name bad_data plan)
+    add_test(NAME cli_${name}
+             COMMAND ${CMAKE_COMMAND} -DBNEXP=$<TARGET_FILE:bnexp>
+                     -DWORK=${CMAKE_CURRENT_BINARY_DIR}/cli_${name}
+                     -P ${CMAKE_CURRENT_SOURCE_DIR}/support/cli_${name}.cmake)
+    set_tests_properties(cli_${name} PROPERTIES TIMEOUT 120)
+endforeach()
 
 bn_fuzz(events 8192
         SOURCES runner/fleet/ingest.c runner/fleet/event_line.c engine/base/file.c engine/base/status.c

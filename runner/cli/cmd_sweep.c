@@ -433,7 +433,8 @@ int bn_cmd_sweep(int argc, char **argv)
     if (status != BN_OK) goto done;
     if (o.dry) {
         share_cores(spec, o.jobs, &jobs, &threads);
-        bn_plan_print how = {.jobs = jobs, .threads = threads, .json = o.json};
+        bn_plan_print how = {
+            .home = bn_command_home(o.home), .jobs = jobs, .threads = threads, .json = o.json};
         status = bn_plan_print_to(stdout, spec, &how, &err);
     } else {
         code = run_or_detach(&o, spec);

@@ -1,7 +1,10 @@
 #include "runner/cli/sweep_plan_print.h"
 
-#include <string.h>
+#include <math.h>
+#include <stdlib.h>
 
+#include "runner/cli/estimate.h"
+#include "runner/cli/words.h"
 #include "runner/sweep_plan.h"
 
 enum { LINES_MAX = 200 }; /* of the table for people */
@@ -70,10 +73,45 @@ static void head(const bn_spec *spec, const bn_plan_print *how, int64_t count, F
     bn_json_array(json);
 }
 
-/* What the built-in engine will have seen when all is done. */
-static void tokens_line(int64_t tokens, FILE *out)
+/* Runs that overlap take as long as the longest of them at least; NaN: not known. */
+static double time_of(const bn_estimate_sum *sum, int jobs)
 {
-    if (tokens > 0) (void)fprintf(out, "%.4g million tokens in all\n", (double)tokens / 1e6);
+    return isnan(sum->run_s) ? sum->run_s : fmax(sum->run_s / jobs, sum->longest_s);
+}
+
+static void estimate_json(const bn_estimate_sum *sum, int jobs, bn_json *json)
+{
+    bn_json_key(json, "tokens");
+    bn_json_int(json, sum->tokens);
+    bn_json_key(json, "estimate");
+    bn_json_object(json);
+    bn_json_key(json, "from_runs");
+    bn_json_int(json, sum->from);
+    bn_json_key(json, "distant");
+    bn_json_bool(json, sum->distant);
+    bn_json_key(json, "time_s");
+    bn_json_real(json, time_of(sum, jobs));
+    bn_json_key(json, "disk_bytes");
+    bn_json_real(json, sum->disk_bytes);
+    bn_json_end_object(json);
+}
+
+/* What it will take when all is done: `of` says of how many runs. */
+static void estimate_lines(const bn_estimate_sum *sum, int jobs, const char *of, FILE *out)
+{
+    char time[BN_WORDS_MAX], disk[BN_WORDS_MAX];
+    if (sum->tokens > 0) {
+        (void)fprintf(out, "%.4g million tokens in %s\n", (double)sum->tokens / 1e6, of);
+    }
+    if (sum->from == 0) {
+        (void)fprintf(out, "no finished runs to estimate time and disk from\n");
+        return;
+    }
+    (void)fprintf(
+        out, "about %s and %s of disk for %s, estimated from %lld finished run%s%s\n",
+        bn_words_duration(time, time_of(sum, jobs)),
+        isnan(sum->disk_bytes) ? "an unknown amount" : bn_words_bytes(disk, sum->disk_bytes), of,
+        (long long)sum->from, sum->from == 1 ? "" : "s", sum->distant ? ", little like these" : "");
 }
 
 /* What was left out, and why. */
@@ -99,45 +137,90 @@ static void tally_lines(const bn_spec *spec, const bn_plan *plan, FILE *out)
     (void)fprintf(out, "\n");
 }
 
+typedef struct printer {
+    FILE *out;
+    const bn_spec *spec;
+    const bn_plan_print *how;
+    bn_plan *plan;
+    bn_estimate *estimate;
+    bn_json json;
+    int64_t count; /* of runs; -1: no end */
+    bool learns;
+    int64_t shown;
+    bn_planned run;
+} printer;
+
+/* Every run of the plan; where it has no end, as many as are shown. */
+static bn_status print_runs(printer *p, bn_error *err)
+{
+    const bn_lessons none = {.count = 0};
+    int64_t end = p->count < 0 ? LINES_MAX : p->count;
+    for (; !p->learns && p->shown < end; p->shown++) {
+        bn_status status = bn_plan_at(p->plan, p->shown, none, &p->run, err);
+        if (status == BN_ENOENT) break;
+        if (status != BN_OK) return status;
+        if (p->how->json) {
+            run_json(p->spec, &p->run, &p->json);
+        } else if (p->shown < LINES_MAX) {
+            run_line(p->spec, &p->run, p->out);
+        }
+        bn_estimate_add(p->estimate, &p->run, 1);
+    }
+    *err = (bn_error){0};
+    return BN_OK;
+}
+
+/* Of what learns as it goes the first run is known: the others are taken to be like it. */
+static bn_status foresee(printer *p, bn_error *err)
+{
+    const bn_lessons none = {.count = 0};
+    if (!p->learns || p->count <= 0) return BN_OK;
+    bn_status status = bn_plan_at(p->plan, 0, none, &p->run, err);
+    if (status == BN_OK) bn_estimate_add(p->estimate, &p->run, p->count);
+    return status;
+}
+
+static void print_end(printer *p)
+{
+    bn_estimate_sum sum = bn_estimate_total(p->estimate);
+    if (p->how->json) {
+        bn_json_end_array(&p->json);
+        estimate_json(&sum, p->how->jobs, &p->json);
+        bn_json_end_object(&p->json);
+        (void)fprintf(p->out, "%s\n", p->json.text->data);
+        return;
+    }
+    if (p->shown > LINES_MAX) {
+        (void)fprintf(p->out, "  ... and %lld more\n", (long long)(p->shown - LINES_MAX));
+    }
+    if (p->learns) (void)fprintf(p->out, "each run is chosen when those before it have ended\n");
+    tally_lines(p->spec, p->plan, p->out);
+    estimate_lines(&sum, p->how->jobs, p->count < 0 ? "the runs above" : "all", p->out);
+}
+
 bn_status bn_plan_print_to(FILE *out, const bn_spec *spec, const bn_plan_print *how, bn_error *err)
 {
-    static bn_planned run; /* too large for the stack; used by one thread, once */
     bn_text text = {0};
-    bn_json json = {.text = &text, .nonfinite = BN_NONFINITE_NULL};
-    bn_plan *plan = NULL;
-    long long number = 0;
-    int64_t tokens = 0;
-    if (bn_plan_open(&plan, spec, err) != BN_OK) return err->status;
-    int64_t count = bn_plan_count(plan);
-    bool learns = bn_plan_learns(plan);
-    head(spec, how, count, out, &json);
-    bn_status status = BN_OK;
-    for (; !learns && (count < 0 ? number < LINES_MAX : number < count); number++) {
-        status = bn_plan_at(plan, number, (bn_lessons){.count = 0}, &run, err);
-        if (status != BN_OK) break;
-        if (how->json) {
-            run_json(spec, &run, &json);
-        } else if (number < LINES_MAX) {
-            run_line(spec, &run, out);
-        }
-        if (spec->builtin) {
-            const bn_config *c = &run.config;
-            tokens += c->train.steps * c->train.batch * c->train.accum * c->model.context;
-        }
+    printer *p = calloc(1, sizeof *p);
+    if (!p) return bn_fail(err, BN_ENOMEM, "no memory for a plan");
+    p->out = out;
+    p->spec = spec;
+    p->how = how;
+    p->json = (bn_json){.text = &text, .nonfinite = BN_NONFINITE_NULL};
+    bn_status status = bn_plan_open(&p->plan, spec, err);
+    if (status == BN_OK) status = bn_estimate_open(&p->estimate, how->home, spec, err);
+    if (status == BN_OK) {
+        p->count = bn_plan_count(p->plan);
+        p->learns = bn_plan_learns(p->plan);
+        head(spec, how, p->count, out, &p->json);
+        status = print_runs(p, err);
     }
-    if (status == BN_ENOENT) status = (*err = (bn_error){0}).status;
-    if (status == BN_OK && how->json) {
-        bn_json_end_array(&json);
-        bn_json_end_object(&json);
-        (void)fprintf(out, "%s\n", text.data);
-    } else if (status == BN_OK) {
-        if (number > LINES_MAX) (void)fprintf(out, "  ... and %lld more\n", number - LINES_MAX);
-        if (learns) (void)fprintf(out, "each run is chosen when those before it have ended\n");
-        tally_lines(spec, plan, out);
-        tokens_line(tokens, out);
-    }
+    if (status == BN_OK) status = foresee(p, err);
+    if (status == BN_OK) print_end(p);
     bn_text_release(&text);
-    bn_planned_release(&run);
-    bn_plan_close(plan);
+    bn_planned_release(&p->run);
+    bn_estimate_close(p->estimate);
+    bn_plan_close(p->plan);
+    free(p);
     return status;
 }
