@@ -1,6 +1,7 @@
 bn_test(judge bn_fleet)
 bn_test(event_line bn_fleet)
 bn_test(ingest bn_fleet)
+bn_test(oom bn_fleet)
 bn_test(process bn_fleet)
 bn_test(rundir bn_fleet)
 bn_test(fleet bn_fleet)

@@ -33,9 +33,11 @@ static int64_t counter(const char *path, const char *word)
 }
 
 /* The rest of the line of /proc/self/cgroup that holds `controller`, e.g. "0::" or ":memory:". */
-static bool group_of(const char *controller, char out[BN_PATH_MAX])
+static bool group_of(const char *root, const char *controller, char out[BN_PATH_MAX])
 {
-    char *text = read_text("/proc/self/cgroup");
+    char path[BN_PATH_MAX];
+    (void)snprintf(path, sizeof path, "%s/proc/self/cgroup", root);
+    char *text = read_text(path);
     const char *place = text ? strstr(text, controller) : NULL;
     if (place) {
         place += strlen(controller);
@@ -45,17 +47,24 @@ static bool group_of(const char *controller, char out[BN_PATH_MAX])
     return place != NULL;
 }
 
+int64_t bn_oom_kills_in(const char *root)
+{
+    char group[BN_PATH_MAX], path[2 * BN_PATH_MAX + 64];
+    int64_t kills = -1;
+    if (group_of(root, "0::", group)) {
+        (void)snprintf(path, sizeof path, "%s/sys/fs/cgroup%s/memory.events", root, group);
+        kills = counter(path, "oom_kill");
+    }
+    if (kills < 0 && group_of(root, ":memory:", group)) {
+        (void)snprintf(path, sizeof path, "%s/sys/fs/cgroup/memory%s/memory.oom_control", root,
+                       group);
+        kills = counter(path, "oom_kill");
+    }
+    (void)snprintf(path, sizeof path, "%s/proc/vmstat", root);
+    return kills >= 0 ? kills : counter(path, "oom_kill");
+}
+
 int64_t bn_oom_kills(void)
 {
-    char group[BN_PATH_MAX], path[BN_PATH_MAX + 64];
-    int64_t kills = -1;
-    if (group_of("0::", group)) {
-        (void)snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.events", group);
-        kills = counter(path, "oom_kill");
-    }
-    if (kills < 0 && group_of(":memory:", group)) {
-        (void)snprintf(path, sizeof path, "/sys/fs/cgroup/memory%s/memory.oom_control", group);
-        kills = counter(path, "oom_kill");
-    }
-    return kills >= 0 ? kills : counter("/proc/vmstat", "oom_kill");
+    return bn_oom_kills_in("");
 }

@@ -9,4 +9,7 @@
  * that rose during a run that died of signal 9 is the evidence of an out-of-memory kill. */
 int64_t bn_oom_kills(void);
 
+/* The same of the system whose proc and sys lie in `root`, "" for this one. */
+int64_t bn_oom_kills_in(const char *root);
+
 #endif
