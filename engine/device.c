@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/base/nearest.h"
 #include "engine/cpu/cpu_backend.h"
 #include "engine/reference/reference_backend.h"
 
@@ -36,9 +35,9 @@ bn_status bn_device_open(bn_backend *out, const char *name, int threads, bn_erro
     for (size_t i = 0; i < DEVICE_COUNT; i++) {
         if (strcmp(devices[i].name, name) == 0) return devices[i].open(out, threads, err);
     }
-    const char *nearest = bn_nearest(name, &devices[0].name, DEVICE_COUNT, sizeof devices[0]);
-    return bn_fail(err, BN_EINVAL, "there is no device '%s'; did you mean '%s'?", name,
-                   nearest ? nearest : devices[0].name);
+    bool cuda = strcmp(name, "cuda") == 0;
+    return bn_fail(err, BN_EINVAL, "'train.device' must be auto, cpu or reference, is '%s'%s", name,
+                   cuda ? ": this program has no CUDA backend yet" : "");
 }
 
 /* The processor's name as the system tells it, or "". */

@@ -4,9 +4,9 @@
 
 #include "engine/ops.h"
 
-/* Opens "reference", "cpu", "cuda" or "auto" (cuda where usable, else cpu).
+/* Opens "reference", "cpu" or "auto" (the fastest there is: cpu).
  *   threads  of the cpu backend; 0: one a core
- * BN_EINVAL names the devices that exist; BN_ENOENT says why cuda is not usable here. */
+ * BN_EINVAL names the devices that exist. */
 BN_MUST_CHECK bn_status bn_device_open(bn_backend *out, const char *name, int threads,
                                        bn_error *err);
 
