@@ -1,4 +1,4 @@
-/* config_files.h - the knobs that name files, made absolute, so that a run finds them from anywhere. */
+/* config_files.h - the knobs that name files, made absolute: a run finds them from anywhere. */
 #ifndef BN_ENGINE_CONFIG_FILES_H
 #define BN_ENGINE_CONFIG_FILES_H
 

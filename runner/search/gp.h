@@ -26,7 +26,7 @@ typedef struct bn_gp {
     bn_gp_kernel kernel;
     double *lower, *upper; /* [stride, stride] Cholesky factor by rows, and the same by columns */
     double *alpha;         /* [stride] K^-1 y */
-    bool absent;            /* some coordinate is NaN */
+    bool absent;           /* some coordinate is NaN */
     double *work;          /* [4, stride, stride] */
 } bn_gp;
 

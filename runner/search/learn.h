@@ -1,8 +1,9 @@
 /* learn.h - methods that learn from earlier results: TPE, Gaussian process, and bayes, which is the
  * process up to BN_BAYES_GP_MAX finished trials and TPE beyond or where parameters are conditional.
  *
- * The first 10 trials (process: max(10, 2 axes)) are Sobol points. What is proposed must satisfy the constraints
- * and must not have been tried; when nothing of that kind is left the space is exhausted.
+ * The first 10 trials (process: max(10, 2 axes)) are Sobol points. What is proposed must satisfy
+ * the constraints and must not have been tried; when nothing of that kind is left the space is
+ * exhausted.
  */
 #ifndef BN_RUNNER_SEARCH_LEARN_H
 #define BN_RUNNER_SEARCH_LEARN_H
