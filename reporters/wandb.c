@@ -230,19 +230,23 @@ static bn_status finish(push *p, bn_error *err)
     return sent;
 }
 
-static bn_status turn_to_sweep(bn_wandb *w, int64_t sweep, bn_error *err)
+bn_status bn_wandb_want_read(bn_wandb_want *out, bn_store *store, const bn_wandb_options *options,
+                             int64_t sweep, bn_error *err)
 {
     char *file = NULL;
-    const bn_wandb_settings *settings = w->options.settings;
-    bn_status status = bn_sweep_get(w->store, sweep, &w->sweep, err);
-    if (status == BN_OK) status = bn_sweep_spec(w->store, sweep, &file, err);
-    if (status != BN_OK) w->sweep.id = 0;
-    (void)snprintf(w->want.entity, sizeof w->want.entity, "%s", settings->entity);
-    (void)snprintf(w->want.project, sizeof w->want.project, "%s", settings->project);
-    if (status == BN_OK && w->options.read_want) {
-        w->options.read_want(w->options.self, file, &w->want);
-    }
+    bn_status status = bn_sweep_spec(store, sweep, &file, err);
+    (void)snprintf(out->entity, sizeof out->entity, "%s", options->settings->entity);
+    (void)snprintf(out->project, sizeof out->project, "%s", options->settings->project);
+    if (status == BN_OK && options->read_want) options->read_want(options->self, file, out);
     free(file);
+    return status;
+}
+
+static bn_status turn_to_sweep(bn_wandb *w, int64_t sweep, bn_error *err)
+{
+    bn_status status = bn_sweep_get(w->store, sweep, &w->sweep, err);
+    if (status == BN_OK) status = bn_wandb_want_read(&w->want, w->store, &w->options, sweep, err);
+    if (status != BN_OK) w->sweep.id = 0;
     return status;
 }
 

@@ -62,17 +62,24 @@ void bn_wandb_history_line(bn_text *out, const bn_record *record, bn_wandb_clock
     bn_json_end_object(&json);
 }
 
+const char *bn_wandb_system_name(const char *key, double *factor)
+{
+    for (size_t i = 0; i < SYSTEM_NAME_COUNT; i++) {
+        if (strcmp(SYSTEM_NAMES[i].ours, key) != 0) continue;
+        *factor = SYSTEM_NAMES[i].factor;
+        return SYSTEM_NAMES[i].theirs;
+    }
+    return NULL;
+}
+
 bool bn_wandb_event_line(bn_text *out, const bn_record *record, double start_s)
 {
     bn_json json = {.text = out, .nonfinite = BN_NONFINITE_BARE};
     bool any = false;
     for (size_t i = 0; i < record->count; i++) {
-        size_t row = 0;
-        while (row < SYSTEM_NAME_COUNT &&
-               strcmp(SYSTEM_NAMES[row].ours, record->values[i].key) != 0) {
-            row++;
-        }
-        if (row == SYSTEM_NAME_COUNT) continue;
+        double factor = 1;
+        const char *name = bn_wandb_system_name(record->values[i].key, &factor);
+        if (!name) continue;
         if (!any) {
             double wall_s = time_of(record, start_s);
             bn_json_object(&json);
@@ -84,8 +91,8 @@ bool bn_wandb_event_line(bn_text *out, const bn_record *record, double start_s)
             bn_json_real(&json, fmax(0, wall_s - start_s));
             any = true;
         }
-        bn_json_key(&json, SYSTEM_NAMES[row].theirs);
-        bn_json_real(&json, record->values[i].number * SYSTEM_NAMES[row].factor);
+        bn_json_key(&json, name);
+        bn_json_real(&json, record->values[i].number * factor);
     }
     if (any) bn_json_end_object(&json);
     return any;

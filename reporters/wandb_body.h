@@ -38,6 +38,10 @@ void bn_wandb_history_line(bn_text *out, const bn_record *record, bn_wandb_clock
  * false: nothing, and nothing is written. */
 bool bn_wandb_event_line(bn_text *out, const bn_record *record, double start_s);
 
+/* wandb's name ("system.cpu") for what we measure of a machine, and the factor to its unit; NULL:
+ * the key is no such measure. */
+const char *bn_wandb_system_name(const char *key, double *factor);
+
 typedef struct bn_wandb_summary {
     const bn_latest *latest;
     size_t count;
@@ -75,6 +79,19 @@ typedef struct bn_wandb_config {
 /* {"optim":{"value":{"lr":0.001}},...,"_wandb":{...}}. BN_EINVAL: flat_json is no object. */
 BN_MUST_CHECK bn_status bn_wandb_config_json(bn_text *out, const bn_wandb_config *config,
                                              bn_error *err);
+
+/* How the page is to draw a metric. */
+typedef struct bn_wandb_metric {
+    const char *key, *axis; /* axis NULL: the step */
+    int axis_place;         /* of the axis in this list, from 1; 0: none */
+    bool synced;            /* with its axis; an axis itself is not */
+    bool copied;            /* into the summary, else left out of it */
+    int goal;               /* 1 less is better, 2 more, 0 nobody knows */
+} bn_wandb_metric;
+
+/* Shows the metrics, axes first. Of config only metrics and objective are read. */
+typedef void bn_wandb_metric_seen(void *self, const bn_wandb_metric *metric);
+void bn_wandb_metrics_each(const bn_wandb_config *config, bn_wandb_metric_seen *seen, void *self);
 
 /* Shows the top values one by one: the name as JSON has it, "optim", and the value {"lr":0.001}.
  * Both NULL: there was no memory for one. BN_EINVAL as above. */

@@ -174,24 +174,23 @@ static int goal_of(const bn_wandb_config *config, const char *key)
 
 /* One metric definition. Its members are numbered as wandb numbers them: 1 name, 5 the axis by its
  * place in the list, 6 options, 7 kinds of summary, 8 goal. */
-static void define_metric(bn_json *json, const bn_wandb_config *config, const char *key, int axis)
+static void define_metric(void *self, const bn_wandb_metric *metric)
 {
     static const int synced[] = {OPTION_STEP_SYNC, OPTION_DEFINED};
-    bool is_axis = strcmp(key, "tokens") == 0 || strcmp(key, "_runtime") == 0;
-    int summary = key[0] == '_' ? SUMMARY_NONE : SUMMARY_COPY;
+    bn_json *json = self;
+    int summary = metric->copied ? SUMMARY_COPY : SUMMARY_NONE;
     bn_json_object(json);
     bn_json_key(json, "1");
-    bn_json_string(json, key);
-    if (axis > 0) {
+    bn_json_string(json, metric->key);
+    if (metric->axis_place > 0) {
         bn_json_key(json, "5");
-        bn_json_int(json, axis);
+        bn_json_int(json, metric->axis_place);
     }
-    add_number_list(json, "6", is_axis ? &synced[1] : synced, is_axis ? 1 : 2);
+    add_number_list(json, "6", metric->synced ? synced : &synced[1], metric->synced ? 2 : 1);
     add_number_list(json, "7", &summary, 1);
-    int goal = is_axis ? 0 : goal_of(config, key);
-    if (goal) {
+    if (metric->goal) {
         bn_json_key(json, "8");
-        bn_json_int(json, goal);
+        bn_json_int(json, metric->goal);
     }
     bn_json_end_object(json);
 }
@@ -206,20 +205,22 @@ static bool has_metric(const bn_wandb_config *config, const char *key)
 
 /* Wall time and, where it is measured, tokens come first as axes. Losses are drawn over tokens by
  * default: runs of different batch sizes then line up. The page still offers step and time. */
-static void define_metrics(bn_json *json, const bn_wandb_config *config)
+void bn_wandb_metrics_each(const bn_wandb_config *config, bn_wandb_metric_seen *seen, void *self)
 {
-    int tokens = has_metric(config, "tokens") ? 2 : 0;
-    bn_json_key(json, "m");
-    bn_json_array(json);
-    define_metric(json, config, "_runtime", 0);
-    if (tokens) define_metric(json, config, "tokens", 0);
+    bool tokens = has_metric(config, "tokens");
+    seen(self, &(bn_wandb_metric){.key = "_runtime"});
+    if (tokens) seen(self, &(bn_wandb_metric){.key = "tokens", .copied = true});
     for (size_t i = 0; i < config->metric_count; i++) {
         const char *key = config->metrics[i].key;
         if (strcmp(key, "tokens") == 0 || key[0] == '_') continue;
         bool loss = strncmp(key, "train/", 6) == 0 || strncmp(key, "val/", 4) == 0;
-        define_metric(json, config, key, loss ? tokens : 0);
+        seen(self, &(bn_wandb_metric){.key = key,
+                                      .axis = loss && tokens ? "tokens" : NULL,
+                                      .axis_place = loss && tokens ? 2 : 0,
+                                      .synced = true,
+                                      .copied = true,
+                                      .goal = goal_of(config, key)});
     }
-    bn_json_end_array(json);
 }
 
 /* `t` has to be there, even with little in it: wandb's own client takes a run without it for one
@@ -231,7 +232,10 @@ static void add_wandb_block(bn_json *json, const bn_wandb_config *config)
     bn_json_key(json, "13");
     bn_json_string(json, "linux-x86_64");
     bn_json_end_object(json);
-    define_metrics(json, config);
+    bn_json_key(json, "m");
+    bn_json_array(json);
+    bn_wandb_metrics_each(config, define_metric, json);
+    bn_json_end_array(json);
     bn_json_key(json, "e");
     bn_json_object(json);
     bn_json_key(json, config->writer);

@@ -5,64 +5,60 @@
 #include <string.h>
 
 #include "reporters/wandb_inside.h"
-#include "store/label.h"
-
-typedef struct words {
-    char commit[65];
-    char notes[1024];
-    bn_tag *tags;
-    size_t tag_count;
-    char more_tags[512]; /* of the options, cut at their commas */
-} words;
 
 static void see_fact(void *self, const bn_run_fact *fact)
 {
-    words *about = self;
+    bn_wandb_words *about = self;
     if (strcmp(fact->name, "git.commit") != 0) return;
     (void)snprintf(about->commit, sizeof about->commit, "%s", fact->value);
 }
 
-static bn_status read_words(bn_wandb *w, words *out, bn_error *err)
+bn_status bn_wandb_words_read(bn_wandb_words *out, bn_store *store,
+                              const bn_wandb_settings *settings, int64_t run, bn_error *err)
 {
-    int64_t run = w->batch->run.id;
     bn_note *notes = NULL;
     size_t count = 0;
-    bn_status status = bn_run_each_origin(w->store, run, see_fact, out, err);
-    if (status == BN_OK) status = bn_tag_list(w->store, run, &out->tags, &out->tag_count, err);
-    if (status == BN_OK) status = bn_note_list(w->store, run, &notes, &count, err);
-    const char *last = count > 0 ? notes[count - 1].text : w->options.settings->notes;
+    *out = (bn_wandb_words){0};
+    bn_status status = bn_run_each_origin(store, run, see_fact, out, err);
+    if (status == BN_OK) status = bn_tag_list(store, run, &out->tags, &out->tag_count, err);
+    if (status == BN_OK) status = bn_note_list(store, run, &notes, &count, err);
+    const char *last = count > 0 ? notes[count - 1].text : settings->notes;
     (void)snprintf(out->notes, sizeof out->notes, "%s", last);
     free(notes);
-    (void)snprintf(out->more_tags, sizeof out->more_tags, "%s", w->options.settings->tags);
+    (void)snprintf(out->more_tags, sizeof out->more_tags, "%s", settings->tags);
     return status;
 }
 
-static void add_tag(bn_wandb_upsert *upsert, const char *tag)
+static void add_tag(const char **tags, size_t *count, const char *tag)
 {
-    if (!tag[0] || strlen(tag) > 64 || upsert->tag_count == BN_WANDB_TAGS_MAX) return;
-    for (size_t i = 0; i < upsert->tag_count; i++) {
-        if (strcmp(upsert->tags[i], tag) == 0) return;
+    if (!tag[0] || strlen(tag) > 64 || *count == BN_WANDB_TAGS_MAX) return;
+    for (size_t i = 0; i < *count; i++) {
+        if (strcmp(tags[i], tag) == 0) return;
     }
-    upsert->tags[upsert->tag_count++] = tag;
+    tags[(*count)++] = tag;
 }
 
-static void add_tags(bn_wandb_upsert *upsert, words *about)
+size_t bn_wandb_words_tags(bn_wandb_words *about, const bn_run *run,
+                           const char *tags[BN_WANDB_TAGS_MAX])
 {
-    add_tag(upsert, upsert->run->variant);
-    add_tag(upsert, upsert->run->sweep_name);
-    for (size_t i = 0; i < about->tag_count; i++) add_tag(upsert, about->tags[i].tag);
+    size_t count = 0;
+    add_tag(tags, &count, run->variant);
+    add_tag(tags, &count, run->sweep_name);
+    for (size_t i = 0; i < about->tag_count; i++) add_tag(tags, &count, about->tags[i].tag);
     for (char *tag = about->more_tags; tag;) {
         char *comma = strchr(tag, ',');
         if (comma) *comma++ = '\0';
-        add_tag(upsert, tag + strspn(tag, " "));
+        add_tag(tags, &count, tag + strspn(tag, " "));
         tag = comma;
     }
+    return count;
 }
 
 bn_status bn_wandb_environment(bn_wandb *w, bn_text *out, bn_error *err)
 {
-    words about = {0};
-    bn_status status = read_words(w, &about, err);
+    bn_wandb_words about = {0};
+    bn_status status =
+        bn_wandb_words_read(&about, w->store, w->options.settings, w->batch->run.id, err);
     if (status == BN_OK) bn_wandb_metadata(out, &w->batch->run, about.commit);
     free(about.tags);
     return status;
@@ -124,12 +120,13 @@ static bn_status adopt_names(bn_wandb *w, const json_t *data, bn_error *err)
 
 static bn_status upsert(bn_wandb *w, bn_error *err)
 {
-    words about = {0};
+    bn_wandb_words about = {0};
     bn_text config = {0};
     json_t *data = NULL;
     const bn_run *run = &w->batch->run;
     bool known = w->memo.place.run[0] != '\0';
-    bn_status status = read_words(w, &about, err);
+    bn_status status =
+        bn_wandb_words_read(&about, w->store, w->options.settings, w->batch->run.id, err);
     if (status == BN_OK) status = bn_wandb_describe(w, false, &config, err);
     if (status != BN_OK) goto done;
     bn_wandb_upsert request = {.run = run,
@@ -143,7 +140,7 @@ static bn_status upsert(bn_wandb *w, bn_error *err)
                                .program = "bnexp train",
                                .sweep = w->memo.sweep.name,
                                .config_json = config.data};
-    add_tags(&request, &about);
+    request.tag_count = bn_wandb_words_tags(&about, run, request.tags);
     bn_text_clear(&w->body);
     bn_wandb_upsert_body(&w->body, &request);
     if (config.failed) w->body.failed = true;

@@ -5,6 +5,7 @@
 #include "engine/base/file.h"
 #include "reporters/wandb.h"
 #include "reporters/wandb_memo.h"
+#include "store/label.h"
 
 typedef struct bn_wandb {
     bn_store *store;
@@ -23,6 +24,27 @@ typedef struct bn_wandb {
     bn_text uploaded;         /* names of files that are there but not yet told of: "a","b" */
     bn_wandb_sweep_page page; /* of the last run's sweep; kept from run to run */
 } bn_wandb;
+
+/* What people and the trainer said of a run. The caller frees tags. */
+typedef struct bn_wandb_words {
+    char commit[65];
+    char notes[1024]; /* the last note, else that of the settings */
+    bn_tag *tags;
+    size_t tag_count;
+    char more_tags[512]; /* of the settings, cut at their commas by bn_wandb_words_tags */
+} bn_wandb_words;
+BN_MUST_CHECK bn_status bn_wandb_words_read(bn_wandb_words *out, bn_store *store,
+                                            const bn_wandb_settings *settings, int64_t run,
+                                            bn_error *err);
+
+/* Variant, sweep, the run's own tags, those of the settings, each once; returns how many. */
+size_t bn_wandb_words_tags(bn_wandb_words *about, const bn_run *run,
+                           const char *tags[BN_WANDB_TAGS_MAX]);
+
+/* Where runs of a sweep go: the settings' word, unless the sweep's file has one. */
+BN_MUST_CHECK bn_status bn_wandb_want_read(bn_wandb_want *out, bn_store *store,
+                                           const bn_wandb_options *options, int64_t sweep,
+                                           bn_error *err);
 
 /* Makes the memo durable before or after a deed. */
 BN_MUST_CHECK bn_status bn_wandb_note(bn_wandb *w, bn_error *err);

@@ -94,35 +94,54 @@ bool bn_wandb_log_plan(bn_wandb_memo *memo, const char *dir, bool whole, double 
     return true;
 }
 
-static void add_lines(bn_text *out, const stretch *text, bn_wandb_log log)
+static void show_lines(const stretch *text, bool from_stderr, bn_wandb_log_seen *seen, void *self)
 {
-    bn_text line = {0};
     for (size_t at = 0; at < text->length;) {
-        const char *end = memchr(text->data + at, '\n', text->length - at);
-        log.words = text->data + at;
-        log.length = end ? (size_t)(end - log.words) : text->length - at;
-        bn_text_clear(&line);
-        bn_wandb_log_line(&line, &log);
-        if (out->length) bn_text_add(out, ",");
-        bn_text_quoted(out, line.data ? line.data : "");
-        if (line.failed) out->failed = true;
-        at += log.length + 1;
+        const char *words = text->data + at;
+        const char *end = memchr(words, '\n', text->length - at);
+        size_t length = end ? (size_t)(end - words) : text->length - at;
+        seen(self, words, length, from_stderr);
+        at += length + 1;
     }
-    bn_text_release(&line);
+}
+
+void bn_wandb_log_each(const bn_wandb_memo *memo, const char *dir, bn_wandb_log_seen *seen,
+                       void *self)
+{
+    stretch text = read_stretch(dir, "stdout.log", memo->log.out_bytes,
+                                (size_t)(memo->plan.out_bytes - memo->log.out_bytes));
+    show_lines(&text, false, seen, self);
+    free(text.data);
+    text = read_stretch(dir, "stderr.log", memo->log.err_bytes,
+                        (size_t)(memo->plan.err_bytes - memo->log.err_bytes));
+    show_lines(&text, true, seen, self);
+    free(text.data);
+}
+
+typedef struct list {
+    bn_text *out;
+    bn_text line;
+    bn_wandb_log log;
+} list;
+
+static void add_line(void *self, const char *words, size_t length, bool from_stderr)
+{
+    list *to = self;
+    to->log.words = words;
+    to->log.length = length;
+    to->log.from_stderr = from_stderr;
+    bn_text_clear(&to->line);
+    bn_wandb_log_line(&to->line, &to->log);
+    if (to->out->length) bn_text_add(to->out, ",");
+    bn_text_quoted(to->out, to->line.data ? to->line.data : "");
+    if (to->line.failed) to->out->failed = true;
 }
 
 void bn_wandb_log_lines(bn_text *out, const bn_wandb_memo *memo, const char *dir, bool structured)
 {
-    bn_wandb_log log = {.read_s = memo->plan_read_s, .structured = structured};
-    stretch text = read_stretch(dir, "stdout.log", memo->log.out_bytes,
-                                (size_t)(memo->plan.out_bytes - memo->log.out_bytes));
-    add_lines(out, &text, log);
-    free(text.data);
-    text = read_stretch(dir, "stderr.log", memo->log.err_bytes,
-                        (size_t)(memo->plan.err_bytes - memo->log.err_bytes));
-    log.from_stderr = true;
-    add_lines(out, &text, log);
-    free(text.data);
+    list to = {.out = out, .log = {.read_s = memo->plan_read_s, .structured = structured}};
+    bn_wandb_log_each(memo, dir, add_line, &to);
+    bn_text_release(&to.line);
 }
 
 void bn_wandb_log_done(bn_wandb_memo *memo)

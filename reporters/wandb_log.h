@@ -19,6 +19,11 @@ bool bn_wandb_log_plan(bn_wandb_memo *memo, const char *dir, bool whole, double 
 /* The planned lines as elements of a JSON array, with commas between. */
 void bn_wandb_log_lines(bn_text *out, const bn_wandb_memo *memo, const char *dir, bool structured);
 
+/* The planned lines one by one, without their newlines. */
+typedef void bn_wandb_log_seen(void *self, const char *words, size_t length, bool from_stderr);
+void bn_wandb_log_each(const bn_wandb_memo *memo, const char *dir, bn_wandb_log_seen *seen,
+                       void *self);
+
 /* The far side has them. */
 void bn_wandb_log_done(bn_wandb_memo *memo);
 

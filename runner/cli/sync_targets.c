@@ -100,7 +100,9 @@ static void end_wandb(bn_sync *s, char *where, size_t size)
 
 static bn_status open_offline(bn_sync *s, bn_error *err)
 {
-    return bn_wandb_offline_open(&s->reporter, s->store, s->folder, &s->settings, err);
+    bn_wandb_options options = {
+        .home = s->home, .settings = &s->settings, .read_want = read_want, .self = s};
+    return bn_wandb_offline_open(&s->reporter, s->store, s->folder, &options, err);
 }
 
 static bn_status open_tensorboard(bn_sync *s, bn_error *err)

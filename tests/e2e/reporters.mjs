@@ -40,6 +40,34 @@ function checkBoard(stage, out) {
   }
 }
 
+/** Each metric is defined once, losses over tokens. */
+function checkMetrics(records) {
+  const metrics = records.filter(({ kind }) => kind === 'metric');
+  const names = metrics.map(({ name }) => name);
+  assert.deepEqual([...names].sort(), ['_runtime', 'mem/rss_bytes', 'odd', 'tokens', 'train/loss', 'val/loss']);
+  const said = Object.fromEntries(metrics.map(({ name, axis, goal, options, summary }) => [name, { axis, goal, options, summary }]));
+  assert.deepEqual(said['val/loss'], { axis: 'tokens', goal: 1, options: { 1: 1, 3: 1 }, summary: { 7: 1 } });
+  assert.deepEqual(said.odd, { axis: '', goal: 0, options: { 1: 1, 3: 1 }, summary: { 7: 1 } });
+  assert.deepEqual(said.tokens, { axis: '', goal: 0, options: { 3: 1 }, summary: { 7: 1 } });
+  assert.deepEqual(said._runtime, { axis: '', goal: 0, options: { 3: 1 }, summary: { 6: 1 } });
+}
+
+/** System metrics stand beside every line that measured them. */
+function checkMachine(records, expected) {
+  const stats = records.filter(({ kind }) => kind === 'stats');
+  assert.equal(stats.length, expected.length);
+  stats.forEach(({ items, at_s: at }, i) => {
+    assert.equal(at, Math.trunc(expected[i]._timestamp));
+    assert.deepEqual(Object.keys(items), ['proc.memory.rssMB']);
+    assert.ok(Math.abs(items['proc.memory.rssMB'] * 1048576 - expected[i]['mem/rss_bytes']) < 1e-9);
+  });
+}
+
+function consoleOf(out, stream) {
+  return read('wandb', filesBelow(out)[0]).filter((record) => record.kind === 'output' && record.stream === stream)
+    .map(({ line }) => line);
+}
+
 /** wandb's files hold the runs from header to footer. */
 function checkOffline(stage, out, exitCode) {
   const expected = stage.expected();
@@ -50,7 +78,11 @@ function checkOffline(stage, out, exitCode) {
     const records = read('wandb', file);
     const kinds = records.map((record) => record.kind);
     assert.deepEqual(kinds.slice(0, 2), ['header', 'run']);
-    assert.deepEqual(kinds.slice(-4), exitCode === undefined ? ['history', 'history', 'history', 'summary'] : ['summary', 'exit', 'final', 'footer']);
+    const end = ['metric', 'summary', ...(exitCode === undefined ? [] : ['exit', 'final', 'footer'])];
+    assert.deepEqual(kinds.slice(-end.length), end);
+    assert.equal(kinds.filter((kind) => kind === 'summary').length, 1);
+    checkMetrics(records);
+    checkMachine(records, expected.get(key));
     if (exitCode !== undefined) assert.equal(records.at(-3).exit_code, exitCode);
     assert.equal(records[1].id, key);
     assert.equal(records[1].config.optim, '{"lr":0.0003}');
@@ -144,6 +176,38 @@ await runCases({
     stage.make('end', 'finished', 0);
     stage.bnexp(...args);
     checkOffline(stage, stage.out, 0);
+  }),
+
+  wandb_files_hold_the_console_line_by_line: () => on(async (stage) => {
+    const args = ['export', '--format', 'wandb-offline', stage.out];
+    stage.make('create', 1, 5, 5);
+    const [key] = stage.expected().keys();
+    stage.bnexp(...args);
+    const [said, progress] = [`attempt 1 of "${key}"\n`, '10 %\r100 %\n'];
+    assert.deepEqual(consoleOf(stage.out, 'stdout'), [`stdout.log ${said}`, progress]);
+    fs.appendFileSync(path.join(stage.home, 'lr/ternary-s0/stderr.log'), Buffer.from([0xff, 0x0a, 0x78]));
+    stage.make('append', 2);
+    stage.make('end', 'finished', 0);
+    stage.bnexp(...args);
+    checkOffline(stage, stage.out, 0);
+    assert.deepEqual(consoleOf(stage.out, 'stdout'), [`stdout.log ${said}`, progress, 'open end\n']);
+    assert.deepEqual(consoleOf(stage.out, 'stderr'), [`stderr.log ${said}`, progress, 'open end\ufffd\n', 'x\n']);
+  }),
+
+  wandb_files_say_what_people_said_of_a_run: () => on(async (stage) => {
+    stage.make('create', 1, 3, 5);
+    execFileSync('python3', ['-c', `import sqlite3, sys
+with sqlite3.connect(sys.argv[1] + '/bnexp.db') as db:
+    db.execute("""UPDATE sweep SET spec = 'project = "theirs"' || char(10) || 'entity = "team"'""")
+    db.execute("INSERT INTO origin SELECT id, 'git.commit', 'c0ffee' FROM run")`, stage.home]);
+    const [key] = stage.expected().keys();
+    stage.bnexp('tag', key, 'mine');
+    stage.bnexp('note', key, 'why it was made');
+    const { code, text } = await stage.sync([], { WANDB_MODE: 'offline', WANDB_DIR: stage.out, WANDB_TAGS: 'all, mine' });
+    assert.equal(code, 0, text);
+    const [, run] = read('wandb', filesBelow(stage.out)[0]);
+    assert.deepEqual(run.tags, ['ternary', 'lr', 'mine', 'all']);
+    assert.deepEqual([run.notes, run.commit, run.project, run.entity], ['why it was made', 'c0ffee', 'theirs', 'team']);
   }),
 
   offline_mode_writes_files_and_asks_for_no_key: () => on(async (stage) => {

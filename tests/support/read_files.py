@@ -119,7 +119,7 @@ def items(message, field):
     return out
 
 
-KINDS = {2: 'history', 3: 'summary', 17: 'run', 18: 'exit', 20: 'final', 21: 'header', 22: 'footer'}
+KINDS = {2: 'history', 3: 'summary', 7: 'stats', 12: 'metric', 13: 'output', 17: 'run', 18: 'exit', 20: 'final', 21: 'header', 22: 'footer'}
 
 
 def wandb(data):
@@ -137,6 +137,20 @@ def wandb(data):
             run = dict(fields(message))
             out.update(id=run[1].decode(), project=run[3].decode(), name=run[8].decode(),
                        group=run[6].decode(), config=items(run[4], 1))
+            for number, name in ((2, 'entity'), (9, 'notes')):
+                out[name] = run.get(number, b'').decode()
+            out['tags'] = [value.decode() for number, value in fields(message) if number == 10]
+            out['commit'] = dict(fields(run.get(21, b''))).get(2, b'').decode()
+        elif field == 7:
+            out.update(items=items(message, 3), at_s=dict(fields(dict(fields(message))[2]))[1])
+        elif field == 12:
+            metric = dict(fields(message))
+            out.update(name=metric[1].decode(), axis=metric.get(4, b'').decode(), goal=metric.get(8, 0),
+                       options=dict(fields(metric[6])), summary=dict(fields(metric[7])))
+        elif field == 13:
+            output = dict(fields(message))
+            out.update(stream={0: 'stderr', 1: 'stdout'}[output[1]], line=output[3].decode())
+            assert dict(fields(output[2]))[1] > 0, 'a console line without its time'
         elif field == 18:
             out['exit_code'] = dict(fields(message)).get(1, 0)
         yield out
