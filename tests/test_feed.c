@@ -276,6 +276,24 @@ static void test_a_note_is_remembered_and_counts_as_nothing_heard(void **state)
     free(memo);
 }
 
+static void test_a_reminder_is_news_without_records(void **state)
+{
+    fixture *at = *state;
+    bn_feed_batch batch;
+    bn_error err = {0};
+    begin(at->store, at->run.id);
+    append(at, at->run.id, 0, 2);
+    assert_true(peek(at, &batch));
+    ack(at, &batch, "memo");
+    ASSERT_OK(bn_feed_remind(at->feed, at->run.id, &err));
+    assert_true(peek(at, &batch));
+    assert_int_equal(batch.first_seq, 2);
+    assert_int_equal(batch.count, 0);
+    assert_string_equal(batch.memo, "memo");
+    ack(at, &batch, "more");
+    assert_false(peek(at, &batch));
+}
+
 static void test_what_is_forgotten_is_news_again(void **state)
 {
     fixture *at = *state;
@@ -331,6 +349,7 @@ int main(void)
         WITH_HOME(test_list_names_the_runs_with_news),
         WITH_HOME(test_one_run_can_be_asked_for_without_news),
         WITH_HOME(test_a_note_is_remembered_and_counts_as_nothing_heard),
+        WITH_HOME(test_a_reminder_is_news_without_records),
         WITH_HOME(test_what_is_forgotten_is_news_again),
         WITH_HOME(test_marks_tell_how_far_each_run_is),
     };

@@ -195,6 +195,10 @@ static int run(bn_sync *s)
     if (status == BN_OK && s->target->folder && !s->out) {
         status = bn_fail(&err, BN_EINVAL, "%s needs --out DIR", s->target->name);
     }
+    if (status == BN_OK && s->artifacts && strcmp(s->target->name, "wandb") != 0) {
+        status = bn_fail(&err, BN_EINVAL, "--artifacts goes with wandb only, not with %s",
+                         s->target->name);
+    }
     if (status == BN_OK && s->out) status = bn_path_absolute(s->folder, s->out, &err);
     if (status == BN_OK && !s->target->folder) s->folder[0] = '\0';
     if (status == BN_OK) status = s->target->prepare(s, &err);

@@ -104,6 +104,11 @@ const cases = {
     checkArtifact(stage);
   }),
 
+  other_places_take_no_artifacts: () => on(async (stage) => {
+    assert.throws(() => stage.bnexp('sync', 'tensorboard', '--out', `${stage.home}/out`, '--artifacts'),
+      ({ status, stderr }) => status === 2 && /--artifacts goes with wandb only, not with tensorboard/.test(stderr));
+  }),
+
   an_expired_address_is_asked_for_again: () => on(async (stage) => {
     stage.make('end', 'finished', 0);
     stage.fake.faults.push({ on: 'artifact-put', times: 1, code: 403 });
