@@ -186,11 +186,35 @@ static void take_metric(bn_comparison_run *run, const bn_comparison_ask *ask,
     if (strcmp(latest->key, ask->metric) == 0) {
         run->value = ask->maximize ? latest->max : latest->min;
     }
-    if (strcmp(latest->key, "tokens_per_s") == 0) run->tokens_per_s = latest->last;
     /* Not the process's peak: that may be the tokenizer's, in whichever run came first. */
     if (strcmp(latest->key, "mem/engine_bytes") == 0) run->memory_bytes = latest->max;
     if (strcmp(latest->key, "model/deployed_bytes") == 0) run->deployed_bytes = latest->last;
     if (strcmp(latest->key, "model/params") == 0) run->params = latest->last;
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The median over its records: the last one alone is whatever else the machine did just then. */
+static bn_status read_speed(const bn_making *make, bn_comparison_run *run, int64_t source,
+                            bn_error *err)
+{
+    bn_series speed = {0};
+    bn_status status = bn_history_series(make->store, source, "tokens_per_s", &speed, err);
+    if (status != BN_OK) return status;
+    size_t finite = 0;
+    for (size_t i = 0; i < speed.count; i++) {
+        if (isfinite(speed.number[i])) speed.number[finite++] = speed.number[i];
+    }
+    if (finite > 0) {
+        qsort(speed.number, finite, sizeof *speed.number, compare_doubles);
+        run->tokens_per_s = speed.number[finite / 2];
+    }
+    bn_series_release(&speed);
+    return BN_OK;
 }
 
 static bn_status read_numbers(const bn_making *make, bn_comparison_run *run, int64_t source,
@@ -208,7 +232,7 @@ static bn_status read_numbers(const bn_making *make, bn_comparison_run *run, int
     }
     if (isfinite(device_bytes)) run->memory_bytes = device_bytes; /* where the training was */
     free(latest);
-    return status;
+    return status == BN_OK ? read_speed(make, run, source, err) : status;
 }
 
 /* Replicates without a seed knob are told apart by their place. */
