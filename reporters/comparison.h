@@ -34,7 +34,7 @@ typedef struct bn_comparison_run {
     int shape, side, setting; /* indices */
     char seed[32];            /* train.seed as text, or its place among its replicates */
     double value;             /* best of the metric over training */
-    double tokens_per_s; /* median over its records */
+    double tokens_per_s;      /* median over its records */
     double memory_bytes, deployed_bytes, params; /* NaN: not recorded */
 } bn_comparison_run;
 
