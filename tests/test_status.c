@@ -19,11 +19,22 @@ static void test_context_goes_in_front(void **state)
     assert_string_equal(err.text, "run 7: no space");
 }
 
+static void test_a_message_is_one_line_whatever_is_in_it(void **state)
+{
+    (void)state;
+    bn_error err = {0};
+    (void)bn_fail(&err, BN_EINVAL, "is '%s'", "ra\n\tdom\x7f");
+    assert_string_equal(err.text, "is 'ra  dom '");
+    (void)bn_fail_in(&err, "%s", "a\rb");
+    assert_string_equal(err.text, "a b: is 'ra  dom '");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_first_failure_is_the_one_kept),
         cmocka_unit_test(test_context_goes_in_front),
+        cmocka_unit_test(test_a_message_is_one_line_whatever_is_in_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
