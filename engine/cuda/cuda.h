@@ -1,0 +1,110 @@
+/* cuda.h - what the files of engine/cuda/ share: the backend's state, scratch memory, op names.
+ * C++ for nvcc and, with an emulator's words in front, for the host.
+ */
+#ifndef BN_ENGINE_CUDA_CUDA_H
+#define BN_ENGINE_CUDA_CUDA_H
+
+#include "engine/cuda/gemm.h"
+#include "engine/cuda/runtime.h"
+#include "engine/ops.h"
+
+/* Memory that ops reuse: grown when an op first needs more, so a training step allocates only the
+ * first time. A slot's content does not outlive the op, but for ANGLES. */
+enum bn_cuda_slot {
+    BN_CUDA_SLOT_LEFT,   /* a product's operands in its own format */
+    BN_CUDA_SLOT_RIGHT,  /* likewise */
+    BN_CUDA_SLOT_SUMS,   /* a product's result before its epilogue */
+    BN_CUDA_SLOT_LINES,  /* units of their lines */
+    BN_CUDA_SLOT_PARTS,  /* of reductions that take two kernels */
+    BN_CUDA_SLOT_ROWS,   /* rows too long for shared memory */
+    BN_CUDA_SLOT_OP,     /* of attention and head */
+    BN_CUDA_SLOT_ANGLES, /* of the rotary embedding: kept while rope fits */
+    BN_CUDA_SLOTS,
+};
+
+/* What BN_CUDA_SLOT_ANGLES was made for. */
+struct bn_cuda_angles {
+    int dim, seq;
+    float theta;
+};
+
+enum { BN_CUDA_REPLAYS = 32 };
+
+/* Work that is given again and again; see bn_backend_replay in ops.h. */
+struct bn_cuda_replay {
+    uint64_t key;
+    unsigned generation; /* of the scratch memory that the graph's work uses */
+    int seen;            /* times that this key was asked for */
+    void *graph;
+};
+
+struct bn_cuda {
+    bn_error failure; /* the first one since the last sync; while it is there, ops do nothing */
+    bn_runtime runtime;
+    bn_gpu_facts facts;
+    bn_gemm_library *gemm;
+    void *gemm_workspace;
+    struct bn_cuda_angles rope;
+    struct {
+        void *memory;
+        size_t bytes;
+    } scratch[BN_CUDA_SLOTS];
+    unsigned generation; /* counts the times that scratch memory moved */
+    struct bn_cuda_replay replays[BN_CUDA_REPLAYS];
+    int recording; /* index of replays; -1: none */
+};
+
+/* Of a weight in bn_weight.form: W[o][i] = value * scale. F32 weights are their masters. */
+struct bn_cuda_form {
+    float *scale;   /* [1] 1 for the float kinds */
+    int8_t *codes;  /* [O, I] low-bit kinds */
+    int8_t *turned; /* [I, O] codes again, where the backward pass multiplies in I8 */
+    void *values;   /* [O, I] weights or codes in `dtype` (not BN_I8) */
+    bn_dtype dtype; /* of values */
+};
+
+/* Where a form's parts lie; bytes is what they take together. */
+struct bn_cuda_form_layout {
+    struct bn_cuda_form at;
+    size_t bytes;
+};
+struct bn_cuda_form_layout bn_cuda_form_of(const bn_weight *weight);
+
+/* Keeps the first failure; `why` NULL is none. What: "copy 12 bytes", a kernel's name. */
+void bn_cuda_check(struct bn_cuda *cuda, const char *why, const char *what);
+bool bn_cuda_failed(const void *self);
+
+/* After every launch of a kernel, by BN_LAUNCH. */
+void bn_cuda_launched(struct bn_cuda *cuda, const char *kernel);
+
+/* 256-byte aligned, not zeroed; NULL sticks as BN_ENOMEM. */
+void *bn_cuda_scratch(struct bn_cuda *cuda, enum bn_cuda_slot slot, size_t bytes);
+
+void bn_cuda_zero(void *self, void *memory, size_t bytes);
+void bn_cuda_gemm(struct bn_cuda *cuda, const bn_gemm *product);
+
+/* c[m, n] i32 = sum_k a[m, k] b[n, k], codes of any shape. */
+void bn_cuda_gemm_i8(struct bn_cuda *cuda, const bn_gemm *product);
+
+size_t bn_cuda_weight_form_bytes(void *self, int rows, int cols, bn_weight_format format);
+void bn_cuda_weight_prepare(void *self, const bn_weight *weight);
+void bn_cuda_weight_codes(void *self, const bn_weight *weight, int8_t *codes, float *scale);
+void bn_cuda_embed_forward(void *self, bn_mat out, bn_mat table, const int32_t *tokens);
+void bn_cuda_embed_backward(void *self, bn_mat dtable, bn_mat dout, const int32_t *tokens);
+void bn_cuda_norm_forward(void *self, const bn_norm_args *args);
+void bn_cuda_norm_backward(void *self, const bn_norm_args *args, const bn_norm_grads *grads);
+void bn_cuda_glu_forward(void *self, const bn_glu_args *args);
+void bn_cuda_glu_backward(void *self, const bn_glu_args *args, const bn_glu_grads *grads);
+void bn_cuda_linear_forward(void *self, bn_mat out, const float *residual, bn_act x,
+                            const bn_weight *weight);
+void bn_cuda_linear_backward(void *self, bn_act x, const bn_weight *weight,
+                             const bn_linear_grads *grads);
+void bn_cuda_rope(void *self, const bn_rope_args *args);
+void bn_cuda_attention_forward(void *self, const bn_attention_args *args);
+void bn_cuda_attention_backward(void *self, const bn_attention_args *args,
+                                const bn_attention_grads *grads);
+void bn_cuda_head_loss(void *self, const bn_head_args *args);
+void bn_cuda_sum_squares(void *self, double *out, const float *x, size_t count);
+void bn_cuda_adamw(void *self, const bn_adamw_args *args);
+
+#endif

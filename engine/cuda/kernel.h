@@ -1,0 +1,138 @@
+/* kernel.h - what device code shares: 16-bit types, sums and maxima over a warp and over a block.
+ *
+ * Every reduction has one order, so results are the same to the last bit from run to run. Blocks
+ * are whole warps; all threads of a warp or block take part.
+ */
+#ifndef BN_ENGINE_CUDA_KERNEL_H
+#define BN_ENGINE_CUDA_KERNEL_H
+
+#include <stdint.h>
+
+enum { BN_WARP = 32, BN_WARPS_MAX = 32 };
+#define BN_ALL_LANES 0xFFFFFFFFU
+
+struct bn_bf16 {
+    uint16_t bits;
+};
+
+struct bn_f16 {
+    uint16_t bits;
+};
+
+/* bn_to<T>(x): rounded to nearest even. bn_from(x): exact. */
+template <class T> __device__ __forceinline__ T bn_to(float value);
+
+template <> __device__ __forceinline__ float bn_to<float>(float value)
+{
+    return value;
+}
+
+template <> __device__ __forceinline__ bn_bf16 bn_to<bn_bf16>(float value)
+{
+    return {bn_bits_bf16(value)};
+}
+
+template <> __device__ __forceinline__ bn_f16 bn_to<bn_f16>(float value)
+{
+    return {bn_bits_f16(value)};
+}
+
+/* Codes are whole numbers in [-127, 127]. */
+template <> __device__ __forceinline__ int8_t bn_to<int8_t>(float value)
+{
+    return static_cast<int8_t>(value);
+}
+
+static __device__ __forceinline__ float bn_from(float value)
+{
+    return value;
+}
+
+static __device__ __forceinline__ float bn_from(bn_bf16 value)
+{
+    return bn_value_bf16(value.bits);
+}
+
+static __device__ __forceinline__ float bn_from(bn_f16 value)
+{
+    return bn_value_f16(value.bits);
+}
+
+static __device__ __forceinline__ float bn_from(int8_t value)
+{
+    return static_cast<float>(value);
+}
+
+/* Two of them in a register, the first in the lower half: operands of the tensor cores. */
+static __device__ __forceinline__ uint32_t bn_pair_bf16(float low, float high)
+{
+    return static_cast<uint32_t>(bn_bits_bf16(high)) << 16 | bn_bits_bf16(low);
+}
+
+static __device__ __forceinline__ uint32_t bn_pair_f16(float low, float high)
+{
+    return static_cast<uint32_t>(bn_bits_f16(high)) << 16 | bn_bits_f16(low);
+}
+
+/* round_half_even(value) in [-limit, limit]; NaN gives 0. */
+static __device__ __forceinline__ float bn_code(float value, float limit)
+{
+    if (isnan(value)) return 0;
+    float code = rintf(value);
+    return code > limit ? limit : code < -limit ? -limit : code;
+}
+
+/* The bits of |value|, which order like it, NaN above infinity. */
+static __device__ __forceinline__ uint32_t bn_magnitude(float value)
+{
+    return __float_as_uint(value) & 0x7FFFFFFFU;
+}
+
+template <class T> static __device__ __forceinline__ T bn_warp_sum(T value)
+{
+    for (int step = BN_WARP / 2; step > 0; step /= 2) {
+        value += __shfl_xor_sync(BN_ALL_LANES, value, step);
+    }
+    return value;
+}
+
+/* NaN only where all are: for magnitudes as bits, or floats without NaN. */
+template <class T> static __device__ __forceinline__ T bn_warp_max(T value)
+{
+    for (int step = BN_WARP / 2; step > 0; step /= 2) {
+        T other = __shfl_xor_sync(BN_ALL_LANES, value, step);
+        if (other > value) value = other;
+    }
+    return value;
+}
+
+/* The same sum in every thread of the block. */
+template <class T> static __device__ __forceinline__ T bn_block_sum(T value)
+{
+    BN_SHARED(T, parts, BN_WARPS_MAX);
+    int warps = static_cast<int>(blockDim.x) / BN_WARP;
+    value = bn_warp_sum(value);
+    __syncthreads(); /* the readers of the last call are done */
+    if (threadIdx.x % BN_WARP == 0) parts[threadIdx.x / BN_WARP] = value;
+    __syncthreads();
+    T sum = parts[0];
+    for (int i = 1; i < warps; i++) sum += parts[i];
+    return sum;
+}
+
+template <class T> static __device__ __forceinline__ T bn_block_max(T value)
+{
+    BN_SHARED(T, parts, BN_WARPS_MAX);
+    int warps = static_cast<int>(blockDim.x) / BN_WARP;
+    value = bn_warp_max(value);
+    __syncthreads();
+    if (threadIdx.x % BN_WARP == 0) parts[threadIdx.x / BN_WARP] = value;
+    __syncthreads();
+    T most = parts[0];
+    for (int i = 1; i < warps; i++) {
+        if (parts[i] > most) most = parts[i];
+    }
+    return most;
+}
+
+#endif
