@@ -107,6 +107,30 @@ static void choose_best(const bn_comparison *out, bool maximize, bn_comparison_c
     cell->edge = chosen == least || chosen == most;
 }
 
+/* The U of a cell over the one number that was tuned. */
+static bn_status fit_valley(const bn_comparison *out, bool maximize, bn_comparison_cell *cell,
+                            bn_error *err)
+{
+    double sign = maximize ? -1 : 1;
+    size_t count = 0;
+    bn_valley_point *points = calloc(out->run_count + 1, sizeof *points);
+    if (!points) return bn_fail(err, BN_ENOMEM, "comparison: out of memory");
+    for (size_t i = 0; i < out->run_count; i++) {
+        const bn_comparison_run *run = &out->runs[i];
+        if (run->shape != cell->shape || run->side != cell->side) continue;
+        double rate = setting_number(out->settings[run->setting]);
+        points[count++] = (bn_valley_point){rate, sign * run->value};
+    }
+    bn_valley_fit(points, count, &cell->valley);
+    free(points);
+    if (!maximize) return BN_OK;
+    double low = cell->valley.loss_low;
+    cell->valley.loss = -cell->valley.loss;
+    cell->valley.loss_low = -cell->valley.loss_high;
+    cell->valley.loss_high = -low;
+    return BN_OK;
+}
+
 static bn_status make_cells(bn_making *make, bn_error *err)
 {
     bn_comparison *out = make->out;
@@ -117,6 +141,7 @@ static bn_status make_cells(bn_making *make, bn_error *err)
             if (cell.settings == 0) continue;
             bn_status status = bn_making_grow(&out->cells, out->cell_count, &make->cell_room,
                                               sizeof *out->cells, err);
+            if (status == BN_OK) status = fit_valley(out, make->ask->maximize, &cell, err);
             if (status != BN_OK) return status;
             out->cells[out->cell_count++] = cell;
         }
@@ -197,6 +222,23 @@ static bn_status pair_side(bn_making *make, int side, bool own_best, bn_error *e
     return status;
 }
 
+/* Several sides against one baseline are several questions: one of them would come out by chance.
+ */
+static void correct(bn_comparison *out, bool own_best)
+{
+    double p[BN_HOLM_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < out->pair_count && count < BN_HOLM_MAX; i++) {
+        if (out->pairs[i].own_best == own_best) p[count++] = out->pairs[i].loss.p;
+    }
+    bn_holm(p, count);
+    for (size_t i = 0, k = 0; i < out->pair_count; i++) {
+        if (out->pairs[i].own_best != own_best) continue;
+        out->pairs[i].p_holm = k < count ? p[k] : (double)NAN;
+        k++;
+    }
+}
+
 static bn_status make_pairs(bn_making *make, bn_error *err)
 {
     bn_status status = BN_OK;
@@ -208,6 +250,8 @@ static bn_status make_pairs(bn_making *make, bn_error *err)
         bool choice = make->out->setting_count > 1;
         if (status == BN_OK && choice) status = pair_side(make, side, false, err);
     }
+    correct(make->out, true);
+    correct(make->out, false);
     return status;
 }
 

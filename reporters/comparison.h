@@ -14,11 +14,12 @@
 #include <stdint.h>
 
 #include "reporters/stats/paired.h"
+#include "reporters/stats/valley.h"
 #include "store/store.h"
 
 typedef struct bn_comparison_ask {
     int64_t sweep;
-    const char *by;       /* "quant.variant" */
+    const char *by;       /* "quant.variant"; NULL: all runs are one side, "" */
     const char *baseline; /* "fp16": a side that the others are measured against */
     const char *metric;   /* "val/loss" */
     const char *pair;     /* "model.width,model.layers": what twins share; NULL: see above */
@@ -46,6 +47,8 @@ typedef struct bn_comparison_cell {
     int runs;     /* behind the means */
     double value, deviation; /* mean and standard deviation (NaN for one run) of the metric */
     double tokens_per_s, memory_bytes, deployed_bytes, params;
+    bn_valley valley; /* of the metric over the one number that was tuned; not fitted when several
+                         were. Of a metric that is maximized: its top */
 } bn_comparison_cell;
 
 /* All pairs of one side with the baseline. own_best: each at its own best setting; otherwise both
@@ -54,6 +57,7 @@ typedef struct bn_comparison_pairs {
     int side;
     bool own_best;
     bn_paired loss; /* side minus baseline, in the metric's unit */
+    double p_holm;  /* loss.p corrected for all sides paired in the same way (Holm) */
 } bn_comparison_pairs;
 
 typedef struct bn_comparison {

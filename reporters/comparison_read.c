@@ -103,7 +103,8 @@ static void describe(const bn_making *make, int64_t run, char shape[BN_SETTING_M
     const bn_run_param *row = rows_of(make->varied, make->varied_count, run);
     for (; row && row < end && row->run == run; row++) {
         const char *name = row->param.name;
-        if (strcmp(name, make->ask->by) == 0 || strcmp(name, SEED_KNOB) == 0) continue;
+        if ((make->ask->by && strcmp(name, make->ask->by) == 0) || strcmp(name, SEED_KNOB) == 0)
+            continue;
         bool tuned = is_tuned(make->ask, name);
         char value[sizeof row->param.value];
         unquote(value, sizeof value, row->param.value);
@@ -149,7 +150,7 @@ static bn_status load(bn_making *make, bn_error *err)
     int64_t sweep = make->ask->sweep;
     bn_store *store = make->store;
     bn_status status = bn_run_list(store, sweep, &make->runs, &make->run_count, err);
-    if (status == BN_OK) {
+    if (status == BN_OK && make->ask->by) {
         status = bn_run_knob(store, sweep, make->ask->by, &make->sides, &make->side_count, err);
     }
     if (status == BN_OK) {
@@ -159,7 +160,7 @@ static bn_status load(bn_making *make, bn_error *err)
         status = bn_run_varied(store, sweep, &make->varied, &make->varied_count, err);
     }
     if (status == BN_OK) status = check_pair(make, err);
-    if (status == BN_OK && make->side_count == 0 && make->run_count > 0) {
+    if (status == BN_OK && make->ask->by && make->side_count == 0 && make->run_count > 0) {
         status = no_such_knob(make, make->ask->by, err);
     }
     return status;
@@ -272,7 +273,7 @@ static bn_status take_run(bn_making *make, const bn_run *run, bn_error *err)
     int64_t source = 0;
     const bn_run_param *value = rows_of(make->sides, make->side_count, run->id);
     bn_status status = source_of(make, run, &found, &source, err);
-    if (status != BN_OK || !found || !value) {
+    if (status != BN_OK || !found || (make->ask->by && !value)) {
         out->unfinished++;
         return status;
     }
@@ -282,7 +283,7 @@ static bn_status take_run(bn_making *make, const bn_run *run, bn_error *err)
         return status;
     }
     (void)snprintf(taken.key, sizeof taken.key, "%s", run->key);
-    if (place_run(make, &taken, value->param.value, err) != BN_OK) return err->status;
+    if (place_run(make, &taken, value ? value->param.value : "", err) != BN_OK) return err->status;
     const bn_run_param *seed = rows_of(make->seeds, make->seed_count, run->id);
     if (seed) (void)snprintf(taken.seed, sizeof taken.seed, "%s", seed->param.value);
     if (!seed) place_as_seed(out, &taken);

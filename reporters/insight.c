@@ -174,21 +174,17 @@ static bn_status make_anova(const making *make, const double *losses, bn_insight
     return status;
 }
 
-static bn_status make_importance(making *make, const double *losses, bn_insight *out, bn_error *err)
+/* The knobs as numbers: words by their place among the different ones. */
+static bn_status as_numbers(making *make, bn_importance_knob *knobs, bn_error *err)
 {
     size_t runs = make->from->run_count;
-    if (out->full_grid || runs < BN_INSIGHT_RUNS_MIN || make->knob_count == 0) return BN_OK;
-    bn_importance_knob *knobs = calloc(make->knob_count, sizeof *knobs);
-    out->importance = calloc(make->knob_count, sizeof *out->importance);
-    bn_status status = BN_OK;
-    if (!knobs || !out->importance) status = bn_fail(err, BN_ENOMEM, "importance: out of memory");
-    for (size_t k = 0; status == BN_OK && k < make->knob_count; k++) {
+    for (size_t k = 0; k < make->knob_count; k++) {
         knob *of = &make->knobs[k];
         knobs[k].categorical = of->numbers == NULL;
         if (!of->numbers) of->numbers = calloc(runs, sizeof *of->numbers);
-        if (!of->numbers) status = bn_fail(err, BN_ENOMEM, "importance: out of memory");
+        if (!of->numbers) return bn_fail(err, BN_ENOMEM, "importance: out of memory");
         double low = (double)INFINITY, high = 0;
-        for (size_t i = 0; status == BN_OK && i < runs; i++) {
+        for (size_t i = 0; i < runs; i++) {
             if (knobs[k].categorical) of->numbers[i] = of->levels[i];
             low = fmin(low, of->numbers[i]);
             high = fmax(high, of->numbers[i]);
@@ -196,23 +192,50 @@ static bn_status make_importance(making *make, const double *losses, bn_insight 
         knobs[k].values = of->numbers;
         knobs[k].logarithmic = !knobs[k].categorical && low > 0 && high / low >= LOG_SPAN;
     }
-    bn_importance_data data = {knobs, make->knob_count, losses, runs};
-    if (status == BN_OK) status = bn_importance_make(&data, out->importance, &out->top, err);
+    return BN_OK;
+}
+
+static bn_status weigh_knobs(const bn_importance_data *data, bn_insight *out, bn_error *err)
+{
+    if (data->count >= BN_EFFECT_RUNS_MIN) {
+        out->effects = calloc(data->knob_count, sizeof *out->effects);
+        if (!out->effects) return bn_fail(err, BN_ENOMEM, "effects of knobs: out of memory");
+        if (bn_effects_make(data, data->seed, out->effects, err) != BN_OK) return err->status;
+    }
+    if (out->full_grid || data->count < BN_INSIGHT_RUNS_MIN) return BN_OK;
+    out->importance = calloc(data->knob_count, sizeof *out->importance);
+    if (!out->importance) return bn_fail(err, BN_ENOMEM, "importance: out of memory");
+    bn_status status = bn_importance_make(data, out->importance, &out->top, err);
     out->searched = status == BN_OK && out->top >= BN_IMPORTANCE_TOP_MIN;
+    return status;
+}
+
+static bn_status make_importance(making *make, const double *losses, bn_insight *out, bn_error *err)
+{
+    size_t runs = make->from->run_count;
+    if (runs < BN_EFFECT_RUNS_MIN || make->knob_count == 0) return BN_OK;
+    bn_importance_knob *knobs = calloc(make->knob_count, sizeof *knobs);
+    if (!knobs) return bn_fail(err, BN_ENOMEM, "importance: out of memory");
+    bn_importance_data data = {knobs, make->knob_count, losses, runs,
+                               bn_rng_key(0, "importance", runs)};
+    bn_status status = as_numbers(make, knobs, err);
+    if (status == BN_OK) status = weigh_knobs(&data, out, err);
     free(knobs);
     return status;
 }
 
 /* The runs of a side at its best settings, as points of a scaling law. */
-static size_t take_points(const bn_comparison *from, int side, bn_scaling_point *points)
+static size_t take_points(const bn_comparison *from, int side, bn_size_kind kind,
+                          bn_scaling_point *points)
 {
     size_t count = 0;
     for (size_t i = 0; i < from->run_count; i++) {
         const bn_comparison_run *run = &from->runs[i];
         const bn_comparison_cell *cell = bn_comparison_at(from, run->shape, side);
         if (run->side != side || !cell || cell->setting != run->setting) continue;
-        if (!(run->params > 0) || !(run->value > 0)) continue;
-        points[count++] = (bn_scaling_point){run->params, run->value};
+        double size = kind == BN_SIZE_PARAMETERS ? run->params : run->deployed_bytes;
+        if (!(size > 0) || !isfinite(size) || !(run->value > 0)) continue;
+        points[count++] = (bn_scaling_point){size, run->value};
     }
     return count;
 }
@@ -236,25 +259,45 @@ static double width_at(making *make, double size)
     return isfinite(slope) ? exp((y - slope * x) / n + slope * log(size)) : (double)NAN;
 }
 
-static bn_status make_scaling(making *make, const bn_comparison_ask *ask, bn_insight *out,
-                              bn_error *err)
+/* Of the side alone, so that a law's interval is the same whatever it is held against. */
+static uint64_t law_seed(const bn_comparison *from, int side, bn_size_kind kind)
+{
+    return bn_rng_key(bn_rng_key(0, "law", kind), from->sides[side], 0);
+}
+
+static bn_status make_laws(const making *make, bn_scaling_point *points, bn_insight *out,
+                           bn_error *err)
 {
     const bn_comparison *from = make->from;
-    if (from->baseline < 0 || ask->maximize) return BN_OK; /* laws are of losses */
-    bn_scaling_point *points = calloc(2 * from->run_count + 1, sizeof *points);
-    out->scaling = calloc(from->side_count, sizeof *out->scaling);
-    bn_status status = BN_OK;
-    if (!points || !out->scaling) {
-        free(points);
-        return bn_fail(err, BN_ENOMEM, "scaling: out of memory");
+    out->laws = calloc(from->side_count * BN_SIZE_KINDS + 1, sizeof *out->laws);
+    if (!out->laws) return bn_fail(err, BN_ENOMEM, "scaling: out of memory");
+    for (int i = 0; i < (int)from->side_count * BN_SIZE_KINDS; i++) {
+        bn_insight_law *made = &out->laws[out->law_count];
+        made->side = i / BN_SIZE_KINDS;
+        made->kind = (bn_size_kind)(i % BN_SIZE_KINDS);
+        size_t count = take_points(from, made->side, made->kind, points);
+        uint64_t seed = law_seed(from, made->side, made->kind);
+        if (bn_scaling_fit(points, count, seed, &made->law, err) != BN_OK) return err->status;
+        out->law_count += made->law.fitted;
     }
-    for (int side = 0; status == BN_OK && side < (int)from->side_count; side++) {
-        if (side == from->baseline) continue;
+    return BN_OK;
+}
+
+static bn_status make_twins(making *make, bn_scaling_point *points, bn_insight *out, bn_error *err)
+{
+    const bn_comparison *from = make->from;
+    int base = from->baseline;
+    bn_status status = BN_OK;
+    out->scaling = calloc(from->side_count + 1, sizeof *out->scaling);
+    if (!out->scaling) return bn_fail(err, BN_ENOMEM, "scaling: out of memory");
+    for (int side = 0; base >= 0 && status == BN_OK && side < (int)from->side_count; side++) {
+        if (side == base) continue;
         bn_insight_scaling *made = &out->scaling[out->scaling_count];
         bn_scaling_data data = {.side = points, .base = points + from->run_count};
-        data.side_count = take_points(from, side, points);
-        data.base_count = take_points(from, from->baseline, points + from->run_count);
-        data.seed = bn_rng_key(0, from->sides[side], data.side_count);
+        data.side_count = take_points(from, side, BN_SIZE_PARAMETERS, points);
+        data.base_count = take_points(from, base, BN_SIZE_PARAMETERS, points + from->run_count);
+        data.side_seed = law_seed(from, side, BN_SIZE_PARAMETERS);
+        data.base_seed = law_seed(from, base, BN_SIZE_PARAMETERS);
         status = bn_scaling_compare(&data, &made->twins, err);
         made->side = side;
         made->width = width_at(make, made->twins.size);
@@ -262,6 +305,17 @@ static bn_status make_scaling(making *make, const bn_comparison_ask *ask, bn_ins
                                                                        : made->twins.base.sizes;
         if (sizes >= BN_SCALING_SIZES_MIN) out->scaling_count++;
     }
+    return status;
+}
+
+static bn_status make_scaling(making *make, const bn_comparison_ask *ask, bn_insight *out,
+                              bn_error *err)
+{
+    if (ask->maximize) return BN_OK; /* laws are of losses */
+    bn_scaling_point *points = calloc(2 * make->from->run_count + 1, sizeof *points);
+    if (!points) return bn_fail(err, BN_ENOMEM, "scaling: out of memory");
+    bn_status status = make_laws(make, points, out, err);
+    if (status == BN_OK) status = make_twins(make, points, out, err);
     free(points);
     return status;
 }
@@ -303,7 +357,9 @@ bn_status bn_insight_make(bn_insight *out, bn_store *store, const bn_comparison_
 void bn_insight_release(bn_insight *insight)
 {
     free(insight->knobs);
+    free(insight->effects);
     free(insight->importance);
+    free(insight->laws);
     free(insight->scaling);
     *insight = (bn_insight){0};
 }

@@ -81,9 +81,8 @@ static size_t pick_bucket(const bn_series *series, size_t from, size_t to, size_
     }
 }
 
-size_t bn_pyramid_pick(const bn_series *series, int level, bn_pyramid_range range, size_t *picks)
+static size_t pick(const bn_series *series, int64_t width, bn_pyramid_range range, size_t *picks)
 {
-    int64_t width = bn_pyramid_width(level);
     size_t from = lower_bound(series, range.first);
     size_t end = lower_bound(series, range.end);
     size_t count = 0;
@@ -97,4 +96,14 @@ size_t bn_pyramid_pick(const bn_series *series, int level, bn_pyramid_range rang
     bool ends_here = end > 0 && end == series->count && range.first <= series->seq[end - 1];
     if (ends_here && (count == 0 || picks[count - 1] != end - 1)) picks[count++] = end - 1;
     return count;
+}
+
+size_t bn_pyramid_pick(const bn_series *series, int level, bn_pyramid_range range, size_t *picks)
+{
+    return pick(series, bn_pyramid_width(level), range, picks);
+}
+
+size_t bn_pyramid_pick_wide(const bn_series *series, int64_t width, size_t *picks)
+{
+    return pick(series, width, (bn_pyramid_range){0, INT64_MAX}, picks);
 }

@@ -38,4 +38,7 @@ bn_pyramid_range bn_pyramid_chunk(int64_t records, int level, int64_t chunk);
  * visible); and the very last point of the series. picks has room for series->count. */
 size_t bn_pyramid_pick(const bn_series *series, int level, bn_pyramid_range range, size_t *picks);
 
+/* The same for buckets of any number of records, over the whole series. */
+size_t bn_pyramid_pick_wide(const bn_series *series, int64_t width, size_t *picks);
+
 #endif

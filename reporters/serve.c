@@ -16,6 +16,7 @@
 #include "engine/base/file.h"
 #include "reporters/pyramid.h"
 #include "reporters/site_assets.h"
+#include "reporters/site_curves.h"
 #include "reporters/site_index.h"
 #include "reporters/site_run.h"
 
@@ -158,15 +159,16 @@ static enum MHD_Result send_data(const bn_serve *serve, struct MHD_Connection *c
     bn_error err = {0};
     bn_text text = {0};
     bn_store *store = NULL;
-    if (bn_store_open(&store, serve->job.home, BN_STORE_READ, &err) == BN_OK) {
-        if (target->kind == BN_SERVE_INDEX) {
-            (void)make_index(serve, store, &text, &err);
-        } else {
-            (void)make_run(serve, store, target, &text, &err);
-        }
+    bn_status status = bn_store_open(&store, serve->job.home, BN_STORE_READ, &err);
+    if (status == BN_OK && target->kind == BN_SERVE_INDEX) {
+        status = make_index(serve, store, &text, &err);
+    } else if (status == BN_OK && target->kind == BN_SERVE_CURVES) {
+        status = bn_site_curves_text(store, target->sweep, target->metric, &text, &err);
+    } else if (status == BN_OK) {
+        status = make_run(serve, store, target, &text, &err);
     }
     bn_store_close(store);
-    if (err.status == BN_OK) {
+    if (status == BN_OK) {
         return send_text(connection, MHD_HTTP_OK, &text, "text/javascript; charset=utf-8");
     }
     bn_text_release(&text);
@@ -348,6 +350,7 @@ static enum MHD_Result dispatch(const bn_serve *serve, struct MHD_Connection *co
     case BN_SERVE_INDEX:
     case BN_SERVE_RUN:
     case BN_SERVE_CHUNK:
+    case BN_SERVE_CURVES:
         return send_data(serve, connection, &target);
     case BN_SERVE_FILE:
         return send_file(serve, connection, &target);

@@ -142,31 +142,41 @@ static const char *take_key(const char *text, char key[12])
     return text + length;
 }
 
-/* "-LEVEL-CHUNK.js" behind a run's key. */
-static bool take_part(const char *text, bn_serve_target *out)
+/* "NUMBER-NUMBER.js", each below its limit. */
+static bool take_pair(const char *text, const int64_t limits[2], int64_t out[2])
 {
-    char level[8], chunk[16];
-    const char *dash = strchr(text + 1, '-');
+    char words[2][24];
+    const char *dash = strchr(text, '-');
     const char *dot = dash ? strchr(dash, '.') : NULL;
-    if (text[0] != '-' || !dot || strcmp(dot, ".js") != 0) return false;
-    size_t first = (size_t)(dash - text - 1), second = (size_t)(dot - dash - 1);
-    if (first >= sizeof level || second >= sizeof chunk) return false;
-    (void)snprintf(level, sizeof level, "%.*s", (int)first, text + 1);
-    (void)snprintf(chunk, sizeof chunk, "%.*s", (int)second, dash + 1);
-    out->level = (int)read_number(level, 30);
-    out->chunk = read_number(chunk, INT32_MAX);
-    return out->level >= 0 && out->chunk >= 0;
+    if (!dot || strcmp(dot, ".js") != 0) return false;
+    size_t first = (size_t)(dash - text), second = (size_t)(dot - dash - 1);
+    if (first >= sizeof words[0] || second >= sizeof words[1]) return false;
+    (void)snprintf(words[0], sizeof words[0], "%.*s", (int)first, text);
+    (void)snprintf(words[1], sizeof words[1], "%.*s", (int)second, dash + 1);
+    for (int i = 0; i < 2; i++) out[i] = read_number(words[i], limits[i]);
+    return out[0] >= 0 && out[1] >= 0;
 }
 
 static bn_serve_target route_data(const char *name)
 {
     bn_serve_target out = {.kind = BN_SERVE_NOTHING};
     if (strcmp(name, "index.js") == 0) return (bn_serve_target){.kind = BN_SERVE_INDEX};
+    int64_t pair[2];
+    if (strncmp(name, "curves-", 7) == 0) {
+        const int64_t limits[2] = {INT64_MAX / 100, INT64_MAX / 100};
+        if (!take_pair(name + 7, limits, pair)) return out;
+        return (bn_serve_target){.kind = BN_SERVE_CURVES, .sweep = pair[0], .metric = pair[1]};
+    }
     if (strncmp(name, "run-", 4) != 0) return out;
     const char *rest = take_key(name + 4, out.run);
     if (!rest) return out;
     if (strcmp(rest, ".js") == 0) out.kind = BN_SERVE_RUN;
-    if (take_part(rest, &out)) out.kind = BN_SERVE_CHUNK;
+    const int64_t limits[2] = {30, INT32_MAX};
+    if (*rest == '-' && take_pair(rest + 1, limits, pair)) {
+        out.kind = BN_SERVE_CHUNK;
+        out.level = (int)pair[0];
+        out.chunk = pair[1];
+    }
     return out;
 }
 

@@ -38,9 +38,10 @@ typedef enum bn_serve_kind {
     BN_SERVE_NOTHING, /* no such path */
     BN_SERVE_ASSET,   /* name: the file */
     BN_SERVE_INDEX,
-    BN_SERVE_RUN,   /* run: the whole's top level */
-    BN_SERVE_CHUNK, /* run, level, chunk */
-    BN_SERVE_FILE,  /* run, name: one of the files that a run's folder is known to hold */
+    BN_SERVE_RUN,    /* run: the whole's top level */
+    BN_SERVE_CHUNK,  /* run, level, chunk */
+    BN_SERVE_CURVES, /* sweep, metric */
+    BN_SERVE_FILE,   /* run, name: one of the files that a run's folder is known to hold */
     BN_SERVE_EVENTS,
 } bn_serve_kind;
 
@@ -50,6 +51,7 @@ typedef struct bn_serve_target {
     char run[12];
     int level;
     int64_t chunk;
+    int64_t sweep, metric;
 } bn_serve_target;
 
 /* What a path asks for. Paths are matched whole against the few that there are: nothing of them is

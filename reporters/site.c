@@ -12,6 +12,7 @@
 #include "engine/base/file.h"
 #include "reporters/pyramid.h"
 #include "reporters/site_assets.h"
+#include "reporters/site_curves.h"
 #include "reporters/site_index.h"
 #include "reporters/site_run.h"
 
@@ -20,10 +21,19 @@ enum { THREADS_MAX = 32, PAGE_BYTES_MAX = 1 << 20 };
 /* In our page's head; what tells it from a stranger's index.html. */
 static const char OUR_MARK[] = "<meta name=\"generator\" content=\"bnexp\">";
 
+/* What a run adds to the curves of its sweep: one object a metric, one after another. */
+typedef struct run_curves {
+    bn_text text;
+    int64_t *metric; /* [count] */
+    size_t *end;     /* [count] where each object ends */
+    size_t count;
+} run_curves;
+
 /* What the writing threads share. */
 typedef struct site_work {
     const bn_site_job *job;
     const bn_site_table *table;
+    run_curves *curves; /* [runs] each written by the thread that has its run */
     atomic_size_t next; /* the run to write next */
     atomic_bool stop;
     pthread_mutex_t lock; /* of what follows */
@@ -86,12 +96,47 @@ static bn_status write_part(site_work *work, const bn_site_history *history, bn_
     return BN_OK;
 }
 
-static bn_status write_run(site_work *work, bn_store *store, const bn_run *run, bn_text *text,
+/* Made while the run's history is at hand, written when those of the whole sweep are there. */
+static bn_status keep_curves(site_work *work, size_t index, const bn_site_history *history,
+                             bn_error *err)
+{
+    run_curves *curves = &work->curves[index];
+    size_t runs = work->table->sizes[work->table->sweep_of[index]];
+    curves->metric = calloc(history->count + 1, sizeof *curves->metric);
+    curves->end = calloc(history->count + 1, sizeof *curves->end);
+    if (!curves->metric || !curves->end) {
+        return bn_fail(err, BN_ENOMEM, "run %s: no memory for its curves", history->run->key);
+    }
+    int64_t width = bn_site_curve_width(history->records, runs);
+    for (size_t m = 0; m < history->count; m++) {
+        bn_site_curve curve = {history->run, &history->series[m], history->records, width,
+                               history->picks};
+        bn_site_curve_text(&curve, &curves->text);
+        curves->metric[curves->count] = history->metrics[m].key_id;
+        curves->end[curves->count++] = curves->text.length;
+    }
+    if (!curves->text.failed) return BN_OK;
+    return bn_fail(err, BN_ENOMEM, "run %s: no memory for its curves", history->run->key);
+}
+
+static void release_curves(site_work *work)
+{
+    for (size_t r = 0; work->curves && r < work->table->run_count; r++) {
+        bn_text_release(&work->curves[r].text);
+        free(work->curves[r].metric);
+        free(work->curves[r].end);
+    }
+    free(work->curves);
+}
+
+static bn_status write_run(site_work *work, bn_store *store, size_t index, bn_text *text,
                            bn_error *err)
 {
+    const bn_run *run = &work->table->runs[index];
     bn_site_history history = {0};
     bn_site_folder folder = {0};
     if (bn_site_history_read(store, run, &history, err) != BN_OK) goto done;
+    if (keep_curves(work, index, &history, err) != BN_OK) goto done;
     if (bn_site_folder_read(store, work->job->home, run, &folder, err) != BN_OK) goto done;
     int top = bn_pyramid_top(history.records);
     if (write_part(work, &history, (bn_site_part){top, 0}, &folder, text, err) != BN_OK) goto done;
@@ -119,7 +164,7 @@ static void *write_runs(void *argument)
         while (!atomic_load(&work->stop)) {
             size_t run = atomic_fetch_add(&work->next, 1);
             if (run >= work->table->run_count) break;
-            if (write_run(work, store, &work->table->runs[run], &text, &err) != BN_OK) break;
+            if (write_run(work, store, run, &text, &err) != BN_OK) break;
         }
     }
     if (err.status != BN_OK) {
@@ -145,6 +190,50 @@ static bn_status write_all_runs(site_work *work, bn_error *err)
     (void)write_runs(work);
     for (int i = 0; i < started; i++) (void)pthread_join(others[i], NULL);
     if (work->err.status != BN_OK) *err = work->err;
+    return err->status;
+}
+
+/* One metric of one sweep; no file when none of its runs measured it. */
+static bn_status write_curves(site_work *work, size_t sweep, const bn_site_metric *metric,
+                              bn_text *text, bn_error *err)
+{
+    const bn_site_table *table = work->table;
+    char name[80];
+    size_t found = 0;
+    bn_text_clear(text);
+    bn_site_curves_begin(table->sweeps[sweep].id, metric, text);
+    for (size_t r = 0; r < table->run_count; r++) {
+        const run_curves *curves = &work->curves[r];
+        if (table->sweep_of[r] != sweep) continue;
+        for (size_t i = 0; i < curves->count; i++) {
+            if (curves->metric[i] != metric->id) continue;
+            size_t start = i ? curves->end[i - 1] : 0;
+            if (found++) bn_text_add_bytes(text, ",", 1);
+            bn_text_add_bytes(text, curves->text.data + start, curves->end[i] - start);
+        }
+    }
+    bn_site_curves_end(text);
+    if (text->failed) return bn_fail(err, BN_ENOMEM, "no memory for the curves of a sweep");
+    if (!found) return BN_OK;
+    (void)snprintf(name, sizeof name, "data/curves-%lld-%lld.js",
+                   (long long)table->sweeps[sweep].id, (long long)metric->id);
+    if (write_file(work->job->out, name, text->data, text->length, err) != BN_OK) {
+        return err->status;
+    }
+    work->summary.files++;
+    work->summary.size_bytes += (int64_t)text->length;
+    return BN_OK;
+}
+
+static bn_status write_all_curves(site_work *work, bn_error *err)
+{
+    bn_text text = {0};
+    for (size_t s = 0; s < work->table->sweep_count && err->status == BN_OK; s++) {
+        for (size_t m = 0; m < work->table->metric_count && err->status == BN_OK; m++) {
+            (void)write_curves(work, s, &work->table->metrics[m], &text, err);
+        }
+    }
+    bn_text_release(&text);
     return err->status;
 }
 
@@ -237,13 +326,17 @@ bn_status bn_site_write(const bn_site_job *job, bn_site_summary *summary, bn_err
     if (bn_site_table_read(store, &table, err) != BN_OK) goto done;
     if (bn_path_join(data, job->out, "data", err) != BN_OK) goto done;
     if (bn_dir_make(data, 0755, err) != BN_OK) goto done;
-    if (write_all_runs(&work, err) != BN_OK) goto done;
+    work.curves = calloc(table.run_count + 1, sizeof *work.curves);
+    if (!work.curves) (void)bn_fail(err, BN_ENOMEM, "no memory for the curves");
+    if (!work.curves || write_all_runs(&work, err) != BN_OK) goto done;
+    if (write_all_curves(&work, err) != BN_OK) goto done;
     if (write_assets(&work, err) != BN_OK) goto done;
     if (write_index(store, &table, &work, err) != BN_OK) goto done;
     work.summary.sweeps = table.sweep_count;
     work.summary.runs = table.run_count;
     *summary = work.summary;
 done:
+    release_curves(&work);
     bn_site_table_release(&table);
     bn_store_close(store);
     (void)pthread_mutex_destroy(&work.lock);

@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "reporters/comparison.h"
-#include "reporters/stats/scaling.h"
+#include "reporters/insight.h"
 
 static const char VARIANT[] = "quant.variant";
 
@@ -32,6 +31,7 @@ enum { SIDE_METRIC_COUNT = sizeof SIDE_METRICS / sizeof SIDE_METRICS[0] };
 typedef struct context {
     const bn_site_table *table;
     const bn_comparison *made;
+    const bn_insight *insight;
     bn_json *out;
 } context;
 
@@ -171,6 +171,7 @@ static void add_side(const context *at, const bn_comparison_cell *cell)
     bn_json_key(at->out, "best");
     add_group(at, cell, cell->setting);
     add_settings(at, cell);
+    bn_insight_valley_json(at->made, cell, at->out);
     add_metrics(at, cell);
     bn_json_end_object(at->out);
 }
@@ -287,32 +288,15 @@ static bn_status add_shape(const context *at, int shape, bn_error *err)
     return BN_OK;
 }
 
-/* What a law is a function of. */
-typedef enum size_kind { SIZE_PARAMETERS, SIZE_DEPLOYED, SIZE_KINDS } size_kind;
-static const char *const SIZE_NAMES[SIZE_KINDS] = {"parameters", "deployed bytes"};
+static const char *const SIZE_NAMES[BN_SIZE_KINDS] = {"parameters", "deployed bytes"};
 
-/* The runs at the side's own best setting in every shape, by size; those without one left out. */
-static size_t law_points(const context *at, int side, size_kind kind, bn_scaling_point *points)
-{
-    const bn_comparison *made = at->made;
-    size_t count = 0;
-    for (size_t i = 0; i < made->run_count; i++) {
-        const bn_comparison_run *run = &made->runs[i];
-        const bn_comparison_cell *cell = bn_comparison_at(made, run->shape, side);
-        if (!cell || !belongs(run, cell, cell->setting)) continue;
-        double size = kind == SIZE_PARAMETERS ? run->params : run->deployed_bytes;
-        bool told = isfinite(size) && size > 0 && isfinite(run->value) && run->value > 0;
-        if (told) points[count++] = (bn_scaling_point){size, run->value};
-    }
-    return count;
-}
-
-static void add_law(const context *at, int side, size_kind kind, const bn_scaling *law)
+static void add_law(const context *at, const bn_insight_law *fitted)
 {
     bn_json *out = at->out;
+    const bn_scaling *law = &fitted->law;
     bn_json_object(out);
-    add_text(out, "variant", at->made->sides[side]);
-    add_text(out, "size", SIZE_NAMES[kind]);
+    add_text(out, "variant", at->made->sides[fitted->side]);
+    add_text(out, "size", SIZE_NAMES[fitted->kind]);
     add_real(out, "floor", law->e);
     add_real(out, "scale", law->a);
     add_real(out, "exponent", law->alpha);
@@ -321,12 +305,13 @@ static void add_law(const context *at, int side, size_kind kind, const bn_scalin
     bn_json_end_object(out);
 }
 
-static void add_worth(const context *at, int side, const bn_scaling_twins *twins)
+static void add_worth(const context *at, const bn_insight_scaling *scaling)
 {
+    const bn_scaling_twins *twins = &scaling->twins;
     static const char *const meetings[] = {"unknown", "reached", "ahead", "beyond"};
     bn_json *out = at->out;
     bn_json_object(out);
-    add_text(out, "a", at->made->sides[side]);
+    add_text(out, "a", at->made->sides[scaling->side]);
     add_text(out, "b", at->made->sides[at->made->baseline]);
     add_real(out, "size", twins->side.size_max);
     add_real(out, "ratio", twins->ratio);
@@ -334,45 +319,29 @@ static void add_worth(const context *at, int side, const bn_scaling_twins *twins
     add_real(out, "ratio_high", twins->ratio_high);
     add_text(out, "meeting", meetings[twins->meeting]);
     add_real(out, "meets_at", twins->size);
+    add_real(out, "meets_at_width", scaling->width);
     bn_json_end_object(out);
 }
 
-/* The laws of loss against size: of every side that was fitted, and each side beside the baseline.
- * Only where less is better: a law of growth is none. */
-static bn_status add_laws(const context *at, bool fits, bn_error *err)
+/* The laws of loss against size: of every side that was fitted, and each beside the baseline. */
+static void add_laws(const context *at)
 {
-    const bn_comparison *made = at->made;
-    bn_scaling_point *points = calloc(2 * made->run_count + 1, sizeof *points);
-    if (!points) return bn_fail(err, BN_ENOMEM, "no memory for the laws of scaling");
-    bn_scaling_point *base_points = points + made->run_count;
+    const bn_insight *insight = at->insight;
     bn_json_key(at->out, "laws");
     bn_json_array(at->out);
-    for (int i = 0; fits && i < (int)made->side_count * SIZE_KINDS; i++) {
-        size_kind kind = (size_kind)(i % SIZE_KINDS);
-        bn_scaling law = {0};
-        size_t count = law_points(at, i / SIZE_KINDS, kind, points);
-        if (bn_scaling_fit(points, count, (uint64_t)i, &law, err) != BN_OK) break;
-        if (law.fitted) add_law(at, i / SIZE_KINDS, kind, &law);
-    }
+    for (size_t i = 0; i < insight->law_count; i++) add_law(at, &insight->laws[i]);
     bn_json_end_array(at->out);
     bn_json_key(at->out, "worth");
     bn_json_array(at->out);
-    for (int side = 0; fits && made->baseline >= 0 && side < (int)made->side_count; side++) {
-        bn_scaling_twins twins = {0};
-        bn_scaling_data data = {.side = points, .base = base_points, .seed = (uint64_t)side};
-        data.side_count = law_points(at, side, SIZE_PARAMETERS, points);
-        data.base_count = law_points(at, made->baseline, SIZE_PARAMETERS, base_points);
-        if (side == made->baseline) continue;
-        if (err->status != BN_OK || bn_scaling_compare(&data, &twins, err) != BN_OK) break;
-        if (twins.meeting == BN_MEETING_UNKNOWN) continue;
-        add_worth(at, side, &twins);
+    for (size_t i = 0; i < insight->scaling_count; i++) {
+        const bn_insight_scaling *scaling = &insight->scaling[i];
+        if (scaling->twins.meeting == BN_MEETING_UNKNOWN) continue;
+        add_worth(at, scaling);
     }
     bn_json_end_array(at->out);
-    free(points);
-    return err->status;
 }
 
-static bn_status add_all(const context *at, bool laws, bn_error *err)
+static bn_status add_all(const context *at, bn_error *err)
 {
     const bn_comparison *made = at->made;
     bn_json *out = at->out;
@@ -393,10 +362,11 @@ static bn_status add_all(const context *at, bool laws, bn_error *err)
         bn_json_key(out, "own_best");
         bn_json_bool(out, made->pairs[i].own_best);
         add_paired(at, made->sides[made->pairs[i].side], &made->pairs[i].loss);
+        add_real(out, "p_holm", made->pairs[i].p_holm);
         bn_json_end_object(out);
     }
     bn_json_end_array(out);
-    if (add_laws(at, laws, err) != BN_OK) return err->status;
+    add_laws(at);
     bn_json_end_object(out);
     return BN_OK;
 }
@@ -423,23 +393,42 @@ static bool has_variants(const bn_site_table *table, size_t sweep)
     return false;
 }
 
+static void add_insight(const bn_insight *insight, bn_json *out)
+{
+    bn_json_key(out, "insight");
+    bn_json_object(out);
+    add_int(out, "runs", (int64_t)insight->run_count);
+    add_int(out, "top", (int64_t)insight->top);
+    bn_insight_json(insight, out);
+    bn_json_end_object(out);
+}
+
 bn_status bn_site_compare(bn_store *store, const bn_site_table *table, size_t sweep, bn_json *out,
                           bn_error *err)
 {
     const bn_sweep *of = &table->sweeps[sweep];
-    if (!*of->metric || !has_variants(table, sweep)) {
-        bn_json_raw(out, "null");
-        return BN_OK;
-    }
+    bool sides = has_variants(table, sweep);
+    bn_comparison made = {0};
+    bn_insight insight = {0};
     const bn_comparison_ask ask = {.sweep = of->id,
-                                   .by = VARIANT,
+                                   .by = sides ? VARIANT : NULL,
                                    .baseline = baseline_of(table, sweep),
                                    .metric = of->metric,
                                    .maximize = of->maximize};
-    bn_comparison made = {0};
-    if (bn_comparison_make(&made, store, &ask, err) != BN_OK) return err->status;
-    const context at = {table, &made, out};
-    bn_status status = add_all(&at, !of->maximize, err);
+    bn_status status = BN_OK;
+    if (*of->metric) status = bn_comparison_make(&made, store, &ask, err);
+    if (*of->metric && status == BN_OK) status = bn_insight_make(&insight, store, &ask, &made, err);
+    if (status != BN_OK) goto done;
+    const context at = {table, &made, &insight, out};
+    bn_json_key(out, "comparison");
+    if (*of->metric && sides) {
+        status = add_all(&at, err);
+    } else {
+        bn_json_raw(out, "null");
+    }
+    add_insight(&insight, out);
+done:
+    bn_insight_release(&insight);
     bn_comparison_release(&made);
     return status;
 }

@@ -184,6 +184,8 @@ static void add_values(const bn_site_table *table, const bn_site_metric *metric,
 static void add_metric(const bn_site_table *table, const bn_site_metric *metric, bn_json *json)
 {
     bn_json_object(json);
+    bn_json_key(json, "id");
+    bn_json_int(json, metric->id);
     bn_json_key(json, "name");
     bn_json_string(json, metric->name);
     bn_json_key(json, "last");
@@ -206,6 +208,8 @@ static void add_sweep_words(const bn_sweep *sweep, const char *spec, bn_json *js
         bn_json_key(json, told[i].name);
         bn_json_string(json, told[i].words);
     }
+    bn_json_key(json, "id");
+    bn_json_int(json, sweep->id);
     bn_json_key(json, "maximize");
     bn_json_bool(json, sweep->maximize);
     bn_json_key(json, "created_s");
@@ -230,7 +234,6 @@ static bn_status add_sweep(bn_store *store, const bn_site_table *table, size_t s
         }
     }
     bn_json_end_array(json);
-    bn_json_key(json, "comparison");
     if (bn_site_compare(store, table, s, json, err) != BN_OK) return err->status;
     bn_json_end_object(json);
     return BN_OK;

@@ -135,25 +135,46 @@ done:
     return err->status;
 }
 
+/* The last lines of a log; what was cut begins with a whole one. */
+static void read_tail(FILE *log, const char *name, bn_json *json)
+{
+    char tail[BN_SITE_LOG_TAIL + 1];
+    long end = fseek(log, 0, SEEK_END) == 0 ? ftell(log) : -1;
+    long start = end > BN_SITE_LOG_TAIL ? end - BN_SITE_LOG_TAIL : 0;
+    if (end < 0 || fseek(log, start, SEEK_SET) != 0) return;
+    size_t got = fread(tail, 1, BN_SITE_LOG_TAIL, log);
+    tail[got] = '\0';
+    for (size_t i = 0; i < got; i++) {
+        if (tail[i] == '\0') tail[i] = ' '; /* the text would end there */
+    }
+    const char *line = start > 0 ? strchr(tail, '\n') : NULL;
+    bn_json_object(json);
+    bn_json_key(json, "name");
+    bn_json_string(json, name);
+    bn_json_key(json, "bytes");
+    bn_json_int(json, end);
+    bn_json_key(json, "tail");
+    bn_json_string(json, line && line[1] ? line + 1 : tail);
+    bn_json_end_object(json);
+}
+
 static void read_files(const char *home, const bn_run *run, bn_site_folder *out)
 {
+    static const char *const logs[] = {"stderr.log", "stdout.log"};
     FILE *events = open_in_run(home, run, "events.jsonl");
     if (events) {
         read_attempts(events, &out->attempts);
         (void)fclose(events);
     }
-    FILE *log = open_in_run(home, run, "stderr.log");
-    if (!log) return;
-    char tail[BN_SITE_LOG_TAIL + 1];
-    if (fseek(log, 0, SEEK_END) == 0) {
-        long end = ftell(log);
-        long start = end > BN_SITE_LOG_TAIL ? end - BN_SITE_LOG_TAIL : 0;
-        if (fseek(log, start, SEEK_SET) == 0) {
-            size_t got = fread(tail, 1, BN_SITE_LOG_TAIL, log);
-            bn_text_add_bytes(&out->log, tail, got);
-        }
+    bn_json json = {.text = &out->logs};
+    bn_json_array(&json);
+    for (size_t i = 0; i < sizeof logs / sizeof logs[0]; i++) {
+        FILE *log = open_in_run(home, run, logs[i]);
+        if (!log) continue;
+        read_tail(log, logs[i], &json);
+        (void)fclose(log);
     }
-    (void)fclose(log);
+    bn_json_end_array(&json);
 }
 
 bn_status bn_site_folder_read(bn_store *store, const char *home, const bn_run *run,
@@ -169,7 +190,7 @@ void bn_site_folder_release(bn_site_folder *folder)
     bn_text_release(&folder->notes);
     bn_text_release(&folder->tags);
     bn_text_release(&folder->attempts);
-    bn_text_release(&folder->log);
+    bn_text_release(&folder->logs);
 }
 
 /* The picks of every series side by side, and the records that any of them needs. */
@@ -227,8 +248,7 @@ static bn_status plan_part(const bn_site_history *history, bn_site_part part, pa
     return BN_OK;
 }
 
-/* A time in whole milliseconds; 0 when it is no time. */
-static int64_t milliseconds(double wall_s)
+int64_t bn_site_milliseconds(double wall_s)
 {
     return isfinite(wall_s) && fabs(wall_s) < 1e14 ? llround(wall_s * 1000) : 0;
 }
@@ -247,7 +267,7 @@ static bn_status add_records(const bn_site_history *history, const part_plan *pl
     bn_text_add(out, ",\"step\":");
     bn_site_integers(out, column, plan->records);
     for (size_t i = 0; i < plan->records; i++) {
-        column[i] = milliseconds(history->wall_s[plan->seq[i]]);
+        column[i] = bn_site_milliseconds(history->wall_s[plan->seq[i]]);
     }
     bn_text_add(out, ",\"wall_ms\":");
     bn_site_integers(out, column, plan->records);
@@ -300,8 +320,8 @@ static void add_folder(const bn_site_folder *folder, bn_json *json)
     bn_json_raw(json, folder->notes.length ? folder->notes.data : "[]");
     bn_json_key(json, "tags");
     bn_json_raw(json, folder->tags.length ? folder->tags.data : "[]");
-    bn_json_key(json, "log");
-    bn_json_string(json, folder->log.length ? folder->log.data : "");
+    bn_json_key(json, "logs");
+    bn_json_raw(json, folder->logs.length ? folder->logs.data : "[]");
 }
 
 bn_status bn_site_run_text(const bn_site_history *history, bn_site_part part,

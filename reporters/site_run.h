@@ -13,7 +13,7 @@
 #include "store/run.h"
 
 /* Bumped when the data files change shape; the page refuses others. */
-enum { BN_SITE_VERSION = 1 };
+enum { BN_SITE_VERSION = 2 };
 
 /* The history of one run, read at once: every series is as long as it is. */
 typedef struct bn_site_history {
@@ -41,7 +41,7 @@ typedef struct bn_site_part {
 /* What is told of a run beside its records. */
 typedef struct bn_site_folder {
     bn_text attempts; /* JSON array of the begin and end lines of events.jsonl, as strings */
-    bn_text log;      /* the last bytes of stderr.log */
+    bn_text logs;     /* JSON array of {"name","bytes","tail"}: stderr.log, stdout.log if there */
     bn_text notes;    /* JSON array of {"at_s","text"} */
     bn_text tags;     /* JSON array of strings */
 } bn_site_folder;
@@ -57,5 +57,8 @@ void bn_site_folder_release(bn_site_folder *folder); /* {0} is fine */
 /* Adds the script to out. folder: NULL, or for the top level what the folder says. BN_ENOMEM. */
 BN_MUST_CHECK bn_status bn_site_run_text(const bn_site_history *history, bn_site_part part,
                                          const bn_site_folder *folder, bn_text *out, bn_error *err);
+
+/* A time in whole milliseconds; 0 when it is no time. */
+int64_t bn_site_milliseconds(double wall_s);
 
 #endif

@@ -28,6 +28,7 @@ void bn_site_table_release(bn_site_table *table)
     free(table->varied);
     free(table->runs);
     free(table->sweep_of);
+    free(table->sizes);
     free(table->columns);
     free(table->metrics);
     *table = (bn_site_table){0};
@@ -187,14 +188,15 @@ static bn_site_metric *find_metric(const bn_site_table *table, const char *name,
     return NULL;
 }
 
-static bn_site_metric *add_metric(bn_site_table *table, const char *name)
+static bn_site_metric *add_metric(bn_site_table *table, int64_t id, const char *name)
 {
     bn_site_metric *metrics = grown(table->metrics, table->metric_count, sizeof *metrics);
     if (!metrics) return NULL;
     table->metrics = metrics;
     size_t runs = table->run_count + 1;
     bn_site_metric *metric = &metrics[table->metric_count++];
-    *metric = (bn_site_metric){.measured = calloc(runs, sizeof *metric->measured),
+    *metric = (bn_site_metric){.id = id,
+                               .measured = calloc(runs, sizeof *metric->measured),
                                .last = calloc(runs, sizeof *metric->last),
                                .min = calloc(runs, sizeof *metric->min),
                                .max = calloc(runs, sizeof *metric->max)};
@@ -212,7 +214,7 @@ static bn_status read_metrics(bn_store *store, bn_site_table *table, size_t run,
     }
     for (size_t i = 0; i < count; i++) {
         bn_site_metric *metric = find_metric(table, latest[i].key, i);
-        if (!metric) metric = add_metric(table, latest[i].key);
+        if (!metric) metric = add_metric(table, latest[i].key_id, latest[i].key);
         if (!metric) {
             (void)no_memory(err);
             break;
@@ -229,7 +231,8 @@ static bn_status read_metrics(bn_store *store, bn_site_table *table, size_t run,
 static bn_status place_in_sweeps(bn_site_table *table, bn_error *err)
 {
     table->sweep_of = calloc(table->run_count + 1, sizeof *table->sweep_of);
-    if (!table->sweep_of) return no_memory(err);
+    table->sizes = calloc(table->sweep_count + 1, sizeof *table->sizes);
+    if (!table->sweep_of || !table->sizes) return no_memory(err);
     size_t sweep = 0;
     for (size_t r = 0; r < table->run_count; r++) {
         int64_t id = table->runs[r].sweep;
@@ -243,6 +246,7 @@ static bn_status place_in_sweeps(bn_site_table *table, bn_error *err)
                            table->runs[r].key);
         }
         table->sweep_of[r] = sweep;
+        table->sizes[sweep]++;
     }
     return BN_OK;
 }

@@ -16,6 +16,7 @@ typedef struct bn_site_column {
 
 /* A metric over all runs. */
 typedef struct bn_site_metric {
+    int64_t id; /* of its name, for good */
     char name[BN_METRIC_NAME_MAX];
     bool *measured; /* [runs] */
     double *last, *min, *max;
@@ -28,6 +29,7 @@ typedef struct bn_site_table {
     bn_run *runs;
     size_t run_count;
     size_t *sweep_of; /* [runs] index into sweeps */
+    size_t *sizes;    /* [sweeps] runs of each */
     bn_site_column *columns;
     size_t column_count;
     bn_site_metric *metrics;

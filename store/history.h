@@ -36,6 +36,7 @@ void bn_series_release(bn_series *series); /* {0} is fine */
 /* The summary kept with every append: the last, least and largest finite number of each metric. */
 typedef struct bn_latest {
     int64_t run;
+    int64_t key_id; /* stays the key's for good */
     char key[BN_METRIC_NAME_MAX];
     double last, min, max; /* min and max NaN when no finite number was ever recorded */
     int64_t last_step, min_step, max_step;
@@ -57,6 +58,7 @@ BN_MUST_CHECK bn_status bn_history_latest_all(bn_store *store, int64_t sweep, bn
 /* Every metric that was ever recorded in a sweep (0: in the home), by name; the caller frees *out.
  */
 typedef struct bn_metric_use {
+    int64_t id; /* stays the key's for good */
     char key[BN_METRIC_NAME_MAX];
     int64_t runs, numbers; /* that have it; that were recorded */
 } bn_metric_use;

@@ -135,8 +135,9 @@ bn_status bn_history_series(bn_store *store, int64_t run, const char *key, bn_se
 }
 
 #define LATEST_COLUMNS                                                                             \
-    "k.name, l.last, l.last_step, l.min, l.min_step, l.max, l.max_step, l.run_id, l.count\n"
-enum { LATEST_RUN = 7, LATEST_COUNT };
+    "k.name, l.last, l.last_step, l.min, l.min_step, l.max, l.max_step, l.run_id, l.count,\n"      \
+    "    k.id\n"
+enum { LATEST_RUN = 7, LATEST_COUNT, LATEST_KEY };
 
 static void latest_from_row(bn_stmt *stmt, bn_latest *out)
 {
@@ -149,6 +150,7 @@ static void latest_from_row(bn_stmt *stmt, bn_latest *out)
     out->max = bn_stmt_get_real(stmt, 5);
     out->max_step = bn_stmt_get_int(stmt, 6);
     out->count = bn_stmt_get_int(stmt, LATEST_COUNT);
+    out->key_id = bn_stmt_get_int(stmt, LATEST_KEY);
 }
 
 bn_status bn_history_latest(bn_store *store, int64_t run, bn_latest **out, size_t *count,
@@ -222,25 +224,26 @@ bn_status bn_history_keys(bn_store *store, int64_t sweep, bn_metric_use **out, s
                           bn_error *err)
 {
     bn_rows rows = {.size_bytes = sizeof **out};
-    bn_stmt *stmt =
-        bn_db_stmt(store->db, sweep ? "SELECT k.name, count(*), sum(l.count)\n"
-                                      "FROM metric_key AS k\n"
-                                      "CROSS JOIN latest AS l ON l.key_id = k.id\n"
-                                      "JOIN run AS r ON r.id = l.run_id\n"
-                                      "WHERE r.sweep_id = ?1 AND r.trashed_s IS NULL\n"
-                                      "GROUP BY k.id\n"
-                                      "ORDER BY k.name"
-                                    : "SELECT k.name, count(l.run_id), ifnull(sum(l.count), 0)\n"
-                                      "FROM metric_key AS k\n"
-                                      "LEFT JOIN latest AS l ON l.key_id = k.id\n"
-                                      "GROUP BY k.id\n"
-                                      "ORDER BY k.name");
+    bn_stmt *stmt = bn_db_stmt(
+        store->db, sweep ? "SELECT k.name, count(*), sum(l.count), k.id\n"
+                           "FROM metric_key AS k\n"
+                           "CROSS JOIN latest AS l ON l.key_id = k.id\n"
+                           "JOIN run AS r ON r.id = l.run_id\n"
+                           "WHERE r.sweep_id = ?1 AND r.trashed_s IS NULL\n"
+                           "GROUP BY k.id\n"
+                           "ORDER BY k.name"
+                         : "SELECT k.name, count(l.run_id), ifnull(sum(l.count), 0), k.id\n"
+                           "FROM metric_key AS k\n"
+                           "LEFT JOIN latest AS l ON l.key_id = k.id\n"
+                           "GROUP BY k.id\n"
+                           "ORDER BY k.name");
     if (sweep) bn_stmt_int(stmt, 1, sweep);
     bn_metric_use *row = NULL;
     while (bn_stmt_row(stmt) && (row = bn_rows_add(&rows, err)) != NULL) {
         bn_stmt_copy_text(stmt, 0, row->key, sizeof row->key);
         row->runs = bn_stmt_get_int(stmt, 1);
         row->numbers = bn_stmt_get_int(stmt, 2);
+        row->id = bn_stmt_get_int(stmt, 3);
     }
     bn_status status = bn_rows_end(&rows, stmt, count, err);
     *out = rows.items;

@@ -71,6 +71,8 @@ static void test_no_path_leads_anywhere_else(void **state)
     }
     bn_serve_target chunk = bn_serve_route("/data/run-abcdefg1-2-30.js");
     assert_true(chunk.kind == BN_SERVE_CHUNK && chunk.level == 2 && chunk.chunk == 30);
+    bn_serve_target curves = bn_serve_route("/data/curves-3-12.js");
+    assert_true(curves.kind == BN_SERVE_CURVES && curves.sweep == 3 && curves.metric == 12);
     assert_int_equal(bn_serve_route("/").kind, BN_SERVE_ASSET);
     assert_int_equal(bn_serve_route("/files/abcdefgh/stderr.log").kind, BN_SERVE_FILE);
 }

@@ -1,4 +1,3 @@
-#include <dirent.h>
 #include <jansson.h>
 #include <sys/stat.h>
 
@@ -24,27 +23,13 @@ static int setup(void **state)
     return 0;
 }
 
-static void remove_files(const char *folder)
-{
-    DIR *dir = opendir(folder);
-    if (!dir) return;
-    const struct dirent *entry;
-    while ((entry = readdir(dir)) != NULL) { /* NOLINT(concurrency-mt-unsafe): one thread */
-        char path[2 * BN_PATH_MAX];
-        (void)snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-        (void)unlink(path);
-    }
-    (void)closedir(dir);
-    (void)rmdir(folder);
-}
-
 static int teardown(void **state)
 {
     fixture *at = *state;
     char data[BN_PATH_MAX + 8];
     (void)snprintf(data, sizeof data, "%s/data", at->out);
-    remove_files(data);
-    remove_files(at->out);
+    home_remove_files(data);
+    home_remove_files(at->out);
     bn_store_close(at->store);
     home_remove(at->home);
     return 0;

@@ -2,10 +2,12 @@
 
 #include "engine/base/rng.h"
 #include "reporters/stats/anova.h"
+#include "reporters/stats/effects.h"
 #include "reporters/stats/importance.h"
 #include "reporters/stats/paired.h"
 #include "reporters/stats/scaling.h"
 #include "reporters/stats/special.h"
+#include "reporters/stats/valley.h"
 #include "support/cmocka_all.h"
 
 static void assert_near(double got, double expected, double tolerance)
@@ -196,7 +198,7 @@ static void test_importance_finds_the_knob_that_matters(void **state)
     }
     const bn_importance_knob knobs[] = {
         {false, true, lr}, {false, false, width}, {true, false, variant}};
-    bn_importance_data data = {knobs, 3, loss, N};
+    bn_importance_data data = {knobs, 3, loss, N, 1};
     bn_importance out[3];
     size_t top = 0;
     bn_error err = {0};
@@ -209,6 +211,121 @@ static void test_importance_finds_the_knob_that_matters(void **state)
     assert_int_equal(bn_importance_make(&data, out, &top, &err), BN_OK);
     assert_int_equal(top, 4);
     assert_true(isnan(out[0].share));
+}
+
+/* A made-up search of 60 runs; the numbers expected of it were computed apart, in Python. */
+enum { SEARCH = 60 };
+static double search_lr[SEARCH], search_width[SEARCH], search_variant[SEARCH], search_loss[SEARCH];
+
+static bn_importance_data make_search(const bn_importance_knob *knobs)
+{
+    for (int i = 0; i < SEARCH; i++) {
+        double place = (i + 1) * 0.6180339887, noise = i * 0.7548776662;
+        search_lr[i] = pow(10, -4 + 3 * (place - floor(place)));
+        search_width[i] = 64 * (1 + i % 8);
+        search_variant[i] = i * 7 % 3;
+        double off = log10(search_lr[i]) + 2.5;
+        search_loss[i] = off * off + 0.1 * search_variant[i] + 1e-4 * search_width[i] +
+                         0.05 * (noise - floor(noise));
+    }
+    return (bn_importance_data){knobs, 3, search_loss, SEARCH, 1};
+}
+
+static const bn_importance_knob SEARCH_KNOBS[] = {
+    {false, true, search_lr}, {false, false, search_width}, {true, false, search_variant}};
+
+static void test_importance_has_the_published_formulas_numbers(void **state)
+{
+    (void)state;
+    bn_importance_data data = make_search(SEARCH_KNOBS);
+    bn_importance out[3];
+    size_t top = 0;
+    bn_error err = {0};
+    assert_int_equal(bn_importance_make(&data, out, &top, &err), BN_OK);
+    assert_int_equal(top, 6);
+    assert_near(out[0].share, 0.674812977255669, 1e-12);
+    assert_near(out[1].share, 0.06313080988613505, 1e-12);
+    assert_near(out[2].share, 0.2620562128581958, 1e-12);
+    for (int k = 0; k < 3; k++) {
+        assert_true(0 <= out[k].low && out[k].low < out[k].high && out[k].high <= 1);
+    }
+    assert_true(out[0].low < out[0].share && out[0].share < out[0].high);
+}
+
+static void test_effects_of_knobs_have_omega_squared(void **state)
+{
+    (void)state;
+    bn_importance_data data = make_search(SEARCH_KNOBS);
+    bn_effect out[3];
+    bn_error err = {0};
+    assert_int_equal(bn_effects_make(&data, 7, out, &err), BN_OK);
+    assert_near(out[0].share, 0.8294319288833494, 1e-12); /* six bins of ten runs */
+    assert_near(out[1].share, 0.0060848021332211965, 1e-12);
+    assert_near(out[2].share, 0, 0); /* less than chance: nothing */
+    assert_int_equal(out[0].levels, 6);
+    assert_int_equal(out[2].levels, 3);
+    assert_true(out[0].low > 0.6 && out[0].low < out[0].share && out[0].high > out[0].share);
+    data.count = BN_EFFECT_RUNS_MIN - 1;
+    assert_int_equal(bn_effects_make(&data, 7, out, &err), BN_OK);
+    assert_true(isnan(out[0].share));
+}
+
+/* Two seeds at each of five rates. */
+static size_t make_valley(bn_valley_point *points)
+{
+    const double rates[] = {1e-4, 3e-4, 1e-3, 3e-3, 1e-2};
+    const double losses[][2] = {
+        {2.31, 2.35}, {2.12, 2.15}, {2.02, 2.05}, {2.08, 2.04}, {2.30, 2.26}};
+    for (size_t i = 0; i < 10; i++) {
+        size_t mixed = (i * 7 + 3) % 10; /* their order must not matter */
+        points[i] = (bn_valley_point){rates[mixed / 2], losses[mixed / 2][mixed % 2]};
+    }
+    return 10;
+}
+
+static void test_a_valley_has_fiellers_interval(void **state)
+{
+    (void)state; /* expected: least squares and the roots of Fieller's equation in NumPy */
+    bn_valley_point points[10];
+    bn_valley out;
+    bn_valley_fit(points, make_valley(points), &out);
+    assert_true(out.fitted);
+    assert_int_equal(out.points, 10);
+    assert_int_equal(out.rates, 5);
+    assert_near(out.rate / 0.0011459766873830246, 1, 1e-9);
+    assert_near(out.rate_low / 0.0010240186445525815, 1, 1e-7);
+    assert_near(out.rate_high / 0.0012926635267389189, 1, 1e-7);
+    assert_near(out.loss, 2.029613173145925, 1e-10);
+    assert_near(out.loss_low, 2.000183558060321, 1e-8);
+    assert_near(out.loss_high, 2.059042788231529, 1e-8);
+}
+
+static void test_no_valley_without_a_far_side(void **state)
+{
+    (void)state;
+    bn_valley_point points[10];
+    bn_valley out;
+    size_t count = make_valley(points);
+    for (size_t i = 0; i < count; i++) points[i].loss = -log10(points[i].rate); /* ever falling */
+    bn_valley_fit(points, count, &out);
+    assert_false(out.fitted);
+    assert_true(isnan(out.rate) && isnan(out.loss_high));
+    bn_valley_fit(points, 2, &out);
+    assert_false(out.fitted);
+    bn_valley_fit(points, 0, &out);
+    assert_false(out.fitted);
+}
+
+static void test_a_valley_of_three_runs_has_no_interval(void **state)
+{
+    (void)state;
+    bn_valley_point points[] = {{1e-2, 3}, {1e-3, 2}, {1e-4, 3}, {0, 1}, {1e-3, (double)NAN}};
+    bn_valley out;
+    bn_valley_fit(points, 5, &out);
+    assert_true(out.fitted);
+    assert_near(out.rate, 1e-3, 1e-15);
+    assert_near(out.loss, 2, 1e-12);
+    assert_true(isnan(out.rate_low) && isnan(out.loss_low));
 }
 
 static const double SIZES[] = {99e6, 190e6, 390e6, 560e6, 830e6, 1.1e9, 1.5e9, 2.4e9, 3.9e9};
@@ -274,7 +391,7 @@ static void test_twins_meet_where_their_laws_cross(void **state)
     bn_error err = {0};
     make_law(side, 1.63, 185, 0.26, 0); /* worse while small, better in the end */
     make_law(base, 1.70, 159, 0.26, 0);
-    bn_scaling_data data = {side, base, SIZE_COUNT, SIZE_COUNT, 1};
+    bn_scaling_data data = {side, base, SIZE_COUNT, SIZE_COUNT, 1, 2};
     assert_int_equal(bn_scaling_compare(&data, &out, &err), BN_OK);
     double crossing = pow((185.0 - 159.0) / 0.07, 1 / 0.26);
     assert_int_equal(out.meeting, BN_MEETING_AHEAD);
@@ -306,6 +423,11 @@ int main(void)
         cmocka_unit_test(test_anova_with_replicates_gives_the_textbook_f),
         cmocka_unit_test(test_anova_says_when_a_grid_has_holes),
         cmocka_unit_test(test_importance_finds_the_knob_that_matters),
+        cmocka_unit_test(test_importance_has_the_published_formulas_numbers),
+        cmocka_unit_test(test_effects_of_knobs_have_omega_squared),
+        cmocka_unit_test(test_a_valley_has_fiellers_interval),
+        cmocka_unit_test(test_no_valley_without_a_far_side),
+        cmocka_unit_test(test_a_valley_of_three_runs_has_no_interval),
         cmocka_unit_test(test_a_scaling_law_without_noise_is_found_exactly),
         cmocka_unit_test(test_one_outlier_does_not_move_a_scaling_law),
         cmocka_unit_test(test_too_few_sizes_make_no_law),

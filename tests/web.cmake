@@ -2,6 +2,9 @@
 bn_test(site bn_site bn_store PkgConfig::jansson)
 target_compile_definitions(test_site PRIVATE _GNU_SOURCE) # mkdtemp
 
+bn_test(site_curves bn_site bn_store PkgConfig::jansson)
+target_compile_definitions(test_site_curves PRIVATE _GNU_SOURCE) # mkdtemp
+
 bn_test(serve bn_site bn_store)
 target_compile_definitions(test_serve PRIVATE _GNU_SOURCE) # mkdtemp
 

@@ -4,29 +4,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CELLS = 50 };
+#include "engine/base/rng.h"
+
+enum { CELLS = 50, RESAMPLES = 400 };
 
 /* One knob's values as places on a grid of cells. */
 typedef struct cells {
-    double *places;           /* [count], 0 ... cells - 1 */
-    int count;                /* cells */
-    double *sorted;           /* scratch [count of runs] */
-    double density[2][CELLS]; /* of the best, of all */
+    int *places; /* [runs] 0 ... count - 1 */
+    int count;   /* cells */
 } cells;
 
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* The value at or below which a run is among the best tenth. */
-static double top_limit(const double *losses, size_t count, double *scratch)
-{
-    memcpy(scratch, losses, count * sizeof *scratch);
-    qsort(scratch, count, sizeof *scratch, compare_doubles);
-    return scratch[(size_t)ceil(0.1 * (double)count) - 1];
-}
+/* What all knobs share: the runs from the best to the worst, and how often each counts. */
+typedef struct sample {
+    size_t *order; /* [count] runs, best first */
+    int *weights;  /* [count] by run; 1, or times it was drawn */
+    size_t last;   /* place in order of the last of the best tenth, ties included */
+} sample;
 
 static double scaled(const bn_importance_knob *knob, size_t i)
 {
@@ -42,68 +35,87 @@ static void find_places(const bn_importance_knob *knob, size_t count, cells *out
     }
     if (knob->categorical) {
         out->count = high >= CELLS ? CELLS : (int)high + 1;
-        for (size_t i = 0; i < count; i++) out->places[i] = fmin(knob->values[i], CELLS - 1);
+        for (size_t i = 0; i < count; i++) out->places[i] = (int)fmin(knob->values[i], CELLS - 1);
         return;
     }
     out->count = high > low ? CELLS : 1;
     for (size_t i = 0; i < count; i++) {
         double share = high > low ? (scaled(knob, i) - low) / (high - low) : 0;
-        out->places[i] = fmin(floor(share * CELLS), CELLS - 1);
+        out->places[i] = (int)fmin(floor(share * CELLS), CELLS - 1);
     }
 }
 
-/* Scott's rule on the places, never narrower than what a cell can tell. */
-static double bandwidth(double *places, size_t count)
+/* The cell of the value at a place of the sorted ones. */
+static int cell_at(const double *counts, double place)
 {
-    double mean = 0, squares = 0, n = (double)count;
-    for (size_t i = 0; i < count; i++) mean += places[i] / n;
-    for (size_t i = 0; i < count; i++) squares += (places[i] - mean) * (places[i] - mean);
-    qsort(places, count, sizeof *places, compare_doubles);
-    double quarter = places[(size_t)(0.75 * (n - 1))] - places[(size_t)(0.25 * (n - 1))];
+    double sum = 0;
+    for (int c = 0; c < CELLS; c++) {
+        sum += counts[c];
+        if (sum > floor(place)) return c;
+    }
+    return CELLS - 1;
+}
+
+/* Scott's rule on the places, never narrower than what a cell can tell. */
+static double bandwidth(const double *counts)
+{
+    double n = 0, mean = 0, squares = 0;
+    for (int c = 0; c < CELLS; c++) n += counts[c];
+    for (int c = 0; c < CELLS; c++) mean += counts[c] * c / n;
+    for (int c = 0; c < CELLS; c++) squares += counts[c] * (c - mean) * (c - mean);
+    double quarter = cell_at(counts, 0.75 * (n - 1)) - cell_at(counts, 0.25 * (n - 1));
     double spread = fmin(quarter / 1.34, sqrt(squares / fmax(1, n - 1)));
     return fmax(1.059 * spread * pow(n, -0.2), 0.5 / 1.64);
 }
 
-static double kernel(double cell, double center, double sigma)
+/* A normal around cell 0: its share of each cell at a distance. */
+static void kernel_fill(double kernel[CELLS], double sigma)
 {
-    /* The cell's share of a normal around the center. */
-    double upper = (cell + 0.5 - center) / sigma, lower = (cell - 0.5 - center) / sigma;
-    return 0.5 * (erf(upper / sqrt(2.0)) - erf(lower / sqrt(2.0)));
+    double lower = erf(-0.5 / sigma / sqrt(2.0));
+    for (int c = 0; c < CELLS; c++) {
+        double upper = erf((c + 0.5) / sigma / sqrt(2.0));
+        kernel[c] = 0.5 * (upper - lower);
+        lower = upper;
+    }
 }
 
-/* Parzen density over the cells of the runs whose loss is at most `limit`; a prior as wide as the
- * range counts as one run more. Categories are counted. */
-static void estimate(const bn_importance_knob *knob, const double *losses, size_t count,
-                     double limit, cells *at, double *density)
+/* Of a normal as wide as the range around its middle: the prior, which counts as one run more. */
+static double prior(int cell, int count)
 {
-    size_t chosen = 0;
-    double counts[CELLS] = {0}, sum = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (losses[i] > limit) continue;
-        counts[(int)at->places[i]]++;
-        at->sorted[chosen++] = at->places[i];
-    }
-    double sigma = knob->categorical ? 0 : bandwidth(at->sorted, chosen);
-    for (int c = 0; c < at->count; c++) {
-        density[c] = 1.0 / at->count;
-        if (knob->categorical) density[c] += counts[c];
-        if (!knob->categorical) {
-            density[c] = kernel(c, 0.5 * (at->count - 1), at->count);
-            for (int k = 0; k < at->count; k++) {
-                if (counts[k] > 0) density[c] += counts[k] * kernel(c, k, sigma);
-            }
+    double center = 0.5 * (count - 1), root = count * sqrt(2.0);
+    return 0.5 * (erf((cell + 0.5 - center) / root) - erf((cell - 0.5 - center) / root));
+}
+
+/* Parzen density over the cells from how many runs lie in each. Categories are counted. */
+static void estimate(const bn_importance_knob *knob, const double *counts, int cell_count,
+                     double *density)
+{
+    double kernel[CELLS], sum = 0;
+    if (!knob->categorical) kernel_fill(kernel, bandwidth(counts));
+    for (int c = 0; c < cell_count; c++) {
+        density[c] = knob->categorical ? 1.0 / cell_count + counts[c] : prior(c, cell_count);
+        for (int k = 0; k < cell_count && !knob->categorical; k++) {
+            if (counts[k] > 0) density[c] += counts[k] * kernel[c > k ? c - k : k - c];
         }
         sum += density[c];
     }
-    for (int c = 0; c < at->count; c++) density[c] = density[c] / sum + 1e-12;
+    for (int c = 0; c < cell_count; c++) density[c] = density[c] / sum + 1e-12;
 }
 
-static double divergence(const cells *at)
+/* How far the best runs' density is from that of all. */
+static double divergence(const bn_importance_knob *knob, const cells *at, const sample *of,
+                         size_t count)
 {
-    double sum = 0;
+    double counts[2][CELLS] = {{0}}, density[2][CELLS], sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t run = of->order[i];
+        counts[1][at->places[run]] += of->weights[run];
+        if (i <= of->last) counts[0][at->places[run]] += of->weights[run];
+    }
+    for (int k = 0; k < 2; k++) estimate(knob, counts[k], at->count, density[k]);
     for (int c = 0; c < at->count; c++) {
-        double ratio = at->density[0][c] / at->density[1][c] - 1;
-        sum += at->density[1][c] * ratio * ratio;
+        double ratio = density[0][c] / density[1][c] - 1;
+        sum += density[1][c] * ratio * ratio;
     }
     return sum;
 }
@@ -131,46 +143,128 @@ static double spearman(const double *x, const double *y, size_t count)
     return xx > 0 && yy > 0 ? xy / sqrt(xx * yy) : (double)NAN;
 }
 
-static void weigh(const bn_importance_data *data, cells *at, bn_importance *out, size_t *top)
+/* Where the best tenth ends; returns how many runs are in it. */
+static size_t find_top(const bn_importance_data *data, sample *of)
 {
-    double sum = 0, limit = top_limit(data->losses, data->count, at->sorted);
-    *top = 0;
-    for (size_t i = 0; i < data->count; i++) *top += data->losses[i] <= limit;
+    size_t wanted = (size_t)ceil(0.1 * (double)data->count), top = 0;
+    for (size_t i = 0; i < data->count; i++) {
+        size_t run = of->order[i];
+        bool tied = i > 0 && data->losses[run] == data->losses[of->order[of->last]];
+        if (top >= wanted && !tied) break;
+        if (of->weights[run] == 0) continue;
+        of->last = i;
+        top += (size_t)of->weights[run];
+    }
+    return top;
+}
+
+/* Shares of all knobs in one sample; false: nothing to tell. */
+static bool shares(const bn_importance_data *data, const cells *at, sample *of, double *out)
+{
+    double sum = 0;
+    (void)find_top(data, of);
+    for (size_t k = 0; k < data->knob_count; k++) {
+        sum += out[k] = divergence(&data->knobs[k], &at[k], of, data->count);
+    }
+    for (size_t k = 0; k < data->knob_count; k++) out[k] /= sum;
+    return sum > 0;
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* all: [knobs, RESAMPLES] */
+static void find_intervals(const bn_importance_data *data, const cells *at, sample *of, double *all,
+                           bn_importance *out)
+{
+    double *drawn = all + data->knob_count * RESAMPLES;
+    size_t kept = 0;
+    for (size_t b = 0; b < RESAMPLES; b++) {
+        memset(of->weights, 0, data->count * sizeof *of->weights);
+        for (size_t i = 0; i < data->count; i++) {
+            of->weights[bn_rng_below(data->seed, b * data->count + i, data->count)]++;
+        }
+        if (!shares(data, at, of, drawn)) continue;
+        for (size_t k = 0; k < data->knob_count; k++) all[k * RESAMPLES + kept] = drawn[k];
+        kept++;
+    }
+    for (size_t k = 0; kept > 0 && k < data->knob_count; k++) {
+        double *mine = all + k * RESAMPLES;
+        qsort(mine, kept, sizeof *mine, compare_doubles);
+        out[k].low = mine[(size_t)(0.025 * (double)(kept - 1))];
+        out[k].high = mine[(size_t)(0.975 * (double)(kept - 1) + 0.5)];
+    }
+}
+
+typedef struct ranked {
+    double loss;
+    size_t run;
+} ranked;
+
+static int compare_ranked(const void *a, const void *b)
+{
+    const ranked *x = a, *y = b;
+    if (x->loss != y->loss) return x->loss < y->loss ? -1 : 1;
+    return (x->run > y->run) - (x->run < y->run);
+}
+
+static void weigh(const bn_importance_data *data, cells *at, sample *of, double *all,
+                  bn_importance *out)
+{
+    double *whole = all + data->knob_count * RESAMPLES;
     for (size_t k = 0; k < data->knob_count; k++) {
         const bn_importance_knob *knob = &data->knobs[k];
-        find_places(knob, data->count, at);
-        estimate(knob, data->losses, data->count, limit, at, at->density[0]);
-        estimate(knob, data->losses, data->count, (double)INFINITY, at, at->density[1]);
-        out[k].share = divergence(at);
-        out[k].spearman =
-            knob->categorical ? (double)NAN : spearman(knob->values, data->losses, data->count);
-        sum += out[k].share;
+        find_places(knob, data->count, &at[k]);
+        if (!knob->categorical) {
+            out[k].spearman = spearman(knob->values, data->losses, data->count);
+        }
     }
-    bool enough = *top >= BN_IMPORTANCE_TOP_MIN && sum > 0;
-    for (size_t k = 0; k < data->knob_count; k++) {
-        out[k].share = enough ? out[k].share / sum : (double)NAN;
+    if (!shares(data, at, of, whole)) return;
+    for (size_t k = 0; k < data->knob_count; k++) out[k].share = whole[k];
+    find_intervals(data, at, of, all, out);
+}
+
+static bool order_runs(const bn_importance_data *data, sample *of)
+{
+    ranked *list = calloc(data->count, sizeof *list);
+    if (!list) return false;
+    for (size_t i = 0; i < data->count; i++) list[i] = (ranked){data->losses[i], i};
+    qsort(list, data->count, sizeof *list, compare_ranked);
+    for (size_t i = 0; i < data->count; i++) {
+        of->order[i] = list[i].run;
+        of->weights[i] = 1;
     }
+    free(list);
+    return true;
 }
 
 bn_status bn_importance_make(const bn_importance_data *data, bn_importance *out, size_t *top,
                              bn_error *err)
 {
+    const double nan = (double)NAN;
     *top = 0;
-    if (data->count == 0) {
-        for (size_t k = 0; k < data->knob_count; k++) {
-            out[k] = (bn_importance){(double)NAN, (double)NAN};
-        }
-        return BN_OK;
-    }
-    cells at = {.places = calloc(data->count, sizeof *at.places),
-                .sorted = calloc(data->count, sizeof *at.sorted)};
+    for (size_t k = 0; k < data->knob_count; k++) out[k] = (bn_importance){nan, nan, nan, nan};
+    if (data->count == 0) return BN_OK;
+    sample of = {.order = calloc(data->count, sizeof *of.order),
+                 .weights = calloc(data->count, sizeof *of.weights)};
+    cells *at = calloc(data->knob_count + 1, sizeof *at);
+    int *places = calloc(data->count * data->knob_count + 1, sizeof *places);
+    double *all = calloc(data->knob_count + 1, (RESAMPLES + 1) * sizeof *all);
     bn_status status = BN_OK;
-    if (at.places && at.sorted) {
-        weigh(data, &at, out, top);
+    if (of.order && of.weights && at && places && all && order_runs(data, &of)) {
+        for (size_t k = 0; k < data->knob_count; k++) at[k].places = places + k * data->count;
+        *top = find_top(data, &of);
+        if (*top >= BN_IMPORTANCE_TOP_MIN) weigh(data, at, &of, all, out);
     } else {
         status = bn_fail(err, BN_ENOMEM, "importance: out of memory");
     }
-    free(at.places);
-    free(at.sorted);
+    free(of.order);
+    free(of.weights);
+    free(at);
+    free(places);
+    free(all);
     return status;
 }

@@ -1,13 +1,14 @@
 /* importance.h - which knobs tell the best runs from the rest, for searches that are no grid.
  *
  * PED-ANOVA (Watanabe, Bansal and Hutter, IJCAI 2023, arXiv:2304.10255): the density of each knob
- * among the best tenth of the runs against its density among all. And Spearman's rank correlation
- * beside it, which knows the direction. */
+ * among the best tenth of the runs against its density among all, with the interval of 400
+ * resamples of the runs. And Spearman's rank correlation beside it, which knows the direction. */
 #ifndef BN_REPORTERS_STATS_IMPORTANCE_H
 #define BN_REPORTERS_STATS_IMPORTANCE_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "engine/base/status.h"
 
@@ -20,8 +21,9 @@ typedef struct bn_importance_knob {
 } bn_importance_knob;
 
 typedef struct bn_importance {
-    double share;    /* of all knobs together 1 */
-    double spearman; /* of the knob with the metric; NaN for a categorical one */
+    double share;     /* of all knobs together 1 */
+    double low, high; /* 95 % */
+    double spearman;  /* of the knob with the metric; NaN for a categorical one */
 } bn_importance;
 
 typedef struct bn_importance_data {
@@ -29,6 +31,7 @@ typedef struct bn_importance_data {
     size_t knob_count;
     const double *losses; /* [count], finite, lower is better */
     size_t count;
+    uint64_t seed; /* of the resamples */
 } bn_importance_data;
 
 /* out: one a knob. *top: runs among the best tenth, ties included; when fewer than

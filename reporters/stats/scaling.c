@@ -287,8 +287,8 @@ bn_status bn_scaling_compare(const bn_scaling_data *data, bn_scaling_twins *out,
     curve *side = calloc(2 * (RESAMPLES + 1), sizeof *side);
     if (!side) return bn_fail(err, BN_ENOMEM, "scaling laws: out of memory");
     curve *base = side + RESAMPLES + 1;
-    bn_status status = fit_all(data->side, data->side_count, data->seed, side, err);
-    if (status == BN_OK) status = fit_all(data->base, data->base_count, data->seed + 1, base, err);
+    bn_status status = fit_all(data->side, data->side_count, data->side_seed, side, err);
+    if (status == BN_OK) status = fit_all(data->base, data->base_count, data->base_seed, base, err);
     if (status == BN_OK) {
         summarize(data->side, data->side_count, side, &out->side);
         summarize(data->base, data->base_count, base, &out->base);

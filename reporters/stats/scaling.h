@@ -55,7 +55,7 @@ BN_MUST_CHECK bn_status bn_scaling_fit(const bn_scaling_point *points, size_t co
 typedef struct bn_scaling_data {
     const bn_scaling_point *side, *base;
     size_t side_count, base_count;
-    uint64_t seed;
+    uint64_t side_seed, base_seed; /* as bn_scaling_fit has them: then the laws are the same */
 } bn_scaling_data;
 
 /* Both laws and what lies between them. BN_ENOMEM. */

@@ -33,6 +33,7 @@ static void json_cell(bn_json *json, const bn_compared *at, const bn_comparison_
     json_real(json, "memory_bytes", cell->memory_bytes);
     json_real(json, "deployed_bytes", cell->deployed_bytes);
     json_real(json, "params", cell->params);
+    bn_insight_valley_json(made, cell, json);
     bn_json_end_object(json);
 }
 
@@ -53,6 +54,7 @@ static void json_pairs(bn_json *json, const bn_compared *at, const bn_comparison
     json_real(json, "low", loss->low);
     json_real(json, "high", loss->high);
     json_real(json, "p", loss->p);
+    json_real(json, "p_holm", pairs->p_holm);
     bn_json_key(json, "above");
     bn_json_int(json, (int64_t)loss->above);
     bn_json_key(json, "ties");
@@ -60,50 +62,6 @@ static void json_pairs(bn_json *json, const bn_compared *at, const bn_comparison
     bn_json_key(json, "below");
     bn_json_int(json, (int64_t)loss->below);
     bn_json_end_object(json);
-}
-
-static void json_anova(bn_json *json, const bn_insight *insight)
-{
-    char name[160];
-    bn_json_key(json, "anova");
-    if (!insight->full_grid) {
-        bn_json_string(json, NULL);
-        return;
-    }
-    bn_json_object(json);
-    bn_json_key(json, "effects");
-    bn_json_array(json);
-    for (int i = 0; i < insight->anova.effect_count; i++) {
-        const bn_anova_effect *effect = &insight->anova.effects[i];
-        bn_compare_effect_name(insight, effect, name);
-        bn_json_object(json);
-        bn_json_key(json, "knobs");
-        bn_json_string(json, name);
-        json_real(json, "share", effect->share);
-        json_real(json, "df", effect->df);
-        json_real(json, "f", effect->f);
-        json_real(json, "p", effect->p);
-        bn_json_end_object(json);
-    }
-    bn_json_end_array(json);
-    json_real(json, "higher_share", insight->anova.higher_share);
-    json_real(json, "residual_share", insight->anova.residual_share);
-    bn_json_end_object(json);
-}
-
-static void json_importance(bn_json *json, const bn_insight *insight)
-{
-    bn_json_key(json, "importance");
-    bn_json_array(json);
-    for (size_t i = 0; insight->searched && i < insight->knob_count; i++) {
-        bn_json_object(json);
-        bn_json_key(json, "knob");
-        bn_json_string(json, insight->knobs[i]);
-        json_real(json, "share", insight->importance[i].share);
-        json_real(json, "spearman", insight->importance[i].spearman);
-        bn_json_end_object(json);
-    }
-    bn_json_end_array(json);
 }
 
 static void json_law(bn_json *json, const char *key, const bn_scaling *law)
@@ -176,8 +134,7 @@ void bn_compare_json(bn_json *json, const bn_compared *at)
     bn_json_array(json);
     for (size_t i = 0; i < made->pair_count; i++) json_pairs(json, at, &made->pairs[i]);
     bn_json_end_array(json);
-    json_anova(json, &at->insight);
-    json_importance(json, &at->insight);
+    bn_insight_json(&at->insight, json);
     json_scaling(json, at);
     bn_json_end_object(json);
 }

@@ -92,6 +92,7 @@ static void print_pairs(const bn_compared *at)
             (void)printf(", 95 %% CI [%+.4f, %+.4f] (%s), p = %.3g", loss->low, loss->high,
                          loss->interval == BN_INTERVAL_BCA ? "BCa" : "t", loss->p);
         }
+        if (pairs->p_holm > loss->p) (void)printf(" (Holm %.3g)", pairs->p_holm);
         (void)printf("; %zu pair%s: %zu won, %zu tied, %zu lost%s\n", loss->count,
                      loss->count == 1 ? "" : "s", wins, loss->ties, losses,
                      loss->count < 5 ? "; fewer than 5, no interval" : "");
@@ -115,12 +116,6 @@ static void print_notes(const bn_compared *at)
     }
 }
 
-void bn_compare_effect_name(const bn_insight *insight, const bn_anova_effect *effect, char out[160])
-{
-    const char *second = effect->second < 0 ? "" : insight->knobs[effect->second];
-    (void)snprintf(out, 160, "%s%s%s", insight->knobs[effect->first], *second ? " x " : "", second);
-}
-
 static void print_anova(const bn_insight *insight)
 {
     const bn_anova *anova = &insight->anova;
@@ -129,7 +124,7 @@ static void print_anova(const bn_insight *insight)
                  insight->run_count);
     for (int i = 0; i < anova->effect_count; i++) {
         const bn_anova_effect *effect = &anova->effects[i];
-        bn_compare_effect_name(insight, effect, name);
+        bn_insight_effect_name(insight, effect, name);
         (void)printf("  %5.1f %%  %s", 100 * effect->share, name);
         if (!isnan(effect->p)) (void)printf(" (p = %.2g)", effect->p);
         (void)printf("\n");
@@ -144,12 +139,53 @@ static void print_anova(const bn_insight *insight)
 
 static void print_importance(const bn_insight *insight)
 {
-    (void)printf("what matters (PED-ANOVA, the best %zu of %zu runs against all):\n", insight->top,
-                 insight->run_count);
+    (void)printf(
+        "what matters (PED-ANOVA, the best %zu of %zu runs against all; 95 %% intervals):\n",
+        insight->top, insight->run_count);
     for (size_t i = 0; i < insight->knob_count; i++) {
         const bn_importance *knob = &insight->importance[i];
-        (void)printf("  %5.1f %%  %s", 100 * knob->share, insight->knobs[i]);
+        (void)printf("  %5.1f %%  %s [%.1f, %.1f]", 100 * knob->share, insight->knobs[i],
+                     100 * knob->low, 100 * knob->high);
         if (!isnan(knob->spearman)) (void)printf(" (rank correlation %+.2f)", knob->spearman);
+        (void)printf("\n");
+    }
+}
+
+/* Too few runs, or no grid and no search long enough: each knob by itself. */
+static void print_effects(const bn_insight *insight)
+{
+    (void)printf("what matters (variance that each knob explains by itself, %zu runs; 95 %% "
+                 "intervals):\n",
+                 insight->run_count);
+    for (size_t i = 0; i < insight->knob_count; i++) {
+        const bn_effect *effect = &insight->effects[i];
+        (void)printf("  %5.1f %%  %s [%.1f, %.1f]\n", 100 * effect->share, insight->knobs[i],
+                     100 * effect->low, 100 * effect->high);
+    }
+}
+
+static void print_valleys(const bn_comparison *made)
+{
+    bool head = false;
+    for (size_t i = 0; i < made->cell_count; i++) {
+        const bn_comparison_cell *cell = &made->cells[i];
+        const bn_valley *valley = &cell->valley;
+        const char *shape = made->shapes[cell->shape], *setting = made->settings[cell->setting];
+        if (!valley->fitted) continue;
+        if (!head) {
+            (void)printf("the best %.*s by a parabola, with 95 %% intervals:\n",
+                         (int)strcspn(setting, "="), setting);
+        }
+        head = true;
+        (void)printf("  %s%s%s: %.3g", shape, *shape ? ", " : "", made->sides[cell->side],
+                     valley->rate);
+        if (!isnan(valley->rate_low)) {
+            (void)printf(" [%.3g, %.3g]", valley->rate_low, valley->rate_high);
+        }
+        (void)printf(" with %.4f", valley->loss);
+        if (!isnan(valley->loss_low)) {
+            (void)printf(" [%.4f, %.4f]", valley->loss_low, valley->loss_high);
+        }
         (void)printf("\n");
     }
 }
@@ -222,6 +258,9 @@ bn_status bn_compare_print(const bn_compared *at, bn_error *err)
     bool worth = at->insight.knob_count > 1 && at->insight.run_count >= ANOVA_RUNS_MIN;
     if (at->insight.full_grid && worth) print_anova(&at->insight);
     if (at->insight.searched) print_importance(&at->insight);
+    bool alone = at->insight.effects && !at->insight.searched && !at->insight.full_grid;
+    if (alone && worth) print_effects(&at->insight);
+    print_valleys(&at->made);
     print_scaling(at);
     print_notes(at);
     return status;

@@ -20,8 +20,4 @@ BN_MUST_CHECK bn_status bn_compare_print(const bn_compared *at, bn_error *err);
 /* One element of "sweeps". */
 void bn_compare_json(bn_json *json, const bn_compared *at);
 
-/* "optim.lr", or "optim.lr x quant.variant" for a pair. */
-void bn_compare_effect_name(const bn_insight *insight, const bn_anova_effect *effect,
-                            char out[160]);
-
 #endif

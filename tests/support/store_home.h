@@ -2,6 +2,7 @@
 #ifndef BN_TESTS_STORE_HOME_H
 #define BN_TESTS_STORE_HOME_H
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -33,6 +34,21 @@ static inline void home_remove(const char *home)
         if (bn_path_join(path, home, files[i], &err) == BN_OK) (void)unlink(path);
     }
     (void)rmdir(home);
+}
+
+/* A folder that holds nothing but files, such as a page's. */
+static inline void home_remove_files(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    if (!dir) return;
+    const struct dirent *entry;
+    while ((entry = readdir(dir)) != NULL) { /* NOLINT(concurrency-mt-unsafe): one thread */
+        char path[2 * BN_PATH_MAX];
+        (void)snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        (void)unlink(path);
+    }
+    (void)closedir(dir);
+    (void)rmdir(folder);
 }
 
 static inline bn_store *home_open(const char *home, bn_store_mode mode)

@@ -4,7 +4,7 @@
 
 import { integers, numbers } from "./series.js";
 
-export const VERSION = 1;
+export const VERSION = 2;
 const CACHE_MAX = 600;
 const AT_ONCE = 12;
 
@@ -12,7 +12,8 @@ const AT_ONCE = 12;
  * @typedef {{name: string, count: number, seq: Float64Array, step: Float64Array, wall: Float64Array,
  *   value: Float64Array}} Series  one metric of one run, as far as a file has it
  * @typedef {{run: string, level: number, chunk: number, total: number, attempts: string[],
- *   notes: {at_s: number, text: string}[], tags: string[], log: string, series: Map<string, Series>}} Part
+ *   notes: {at_s: number, text: string}[], tags: string[],
+ *   logs: {name: string, bytes: number, tail: string}[], log: string, series: Map<string, Series>}} Part
  */
 
 /** What the scripts hand over, until whoever asked takes it. @type {Map<string, any>} */
@@ -34,6 +35,7 @@ function put(object) {
 /** The file that an object came in. @param {any} object */
 function nameOf(object) {
   if (object.kind === "index") return "index";
+  if (object.kind === "curves") return `curves-${object.sweep}-${object.metric}`;
   const plain = `run-${object.run}`;
   return object.attempts ? plain : `${plain}-${object.level}-${object.chunk}`;
 }
@@ -113,8 +115,30 @@ function decodePart(object) {
       wall: pick(wall), value });
   }
   return { run: object.run, level: object.level, chunk: object.chunk, total: object.total,
-    attempts: object.attempts ?? [], notes: object.notes ?? [], tags: object.tags ?? [], log: object.log ?? "", series };
+    attempts: object.attempts ?? [], notes: object.notes ?? [], tags: object.tags ?? [], logs: object.logs ?? [],
+    log: object.logs?.find((/** @type {any} */ log) => log.name === "stderr.log")?.tail ?? "", series };
 }
+
+/**
+ * @typedef {{run: string, total: number, width: number, series: Series}} Curve  a run's metric, at most
+ *   a bucket of `width` records a point pair; total: the run's records
+ */
+
+/** Steps of records: a column, or so many a record. @param {any} told @param {Float64Array} seq */
+const stepsOf = (told, seq) => told.per === undefined ? integers(told) : seq.map((at) => told.from + told.per * at);
+
+/** @param {any} object @returns {Map<string, Curve>} by run */
+export function decodeCurves(object) {
+  return new Map(object.curves.map((/** @type {any} */ told) => {
+    const seq = integers(told.seq);
+    const series = { name: object.name, count: told.count, seq, step: stepsOf(told.step, seq),
+      wall: integers(told.wall_ms).map((ms) => ms / 1000), value: numbers(told.v, told.float === true) };
+    return [told.run, { run: told.run, total: told.total, width: told.width, series }];
+  }));
+}
+
+/** One metric of every run of a sweep, small enough to draw them all. @param {number} sweep @param {number} metric ids of the index */
+export const loadCurves = (sweep, metric) => load(`curves-${sweep}-${metric}`, decodeCurves);
 
 /** @returns {Promise<any>} the index as it was written */
 export const loadIndex = () => load("index", (object) => object);
