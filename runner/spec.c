@@ -36,6 +36,8 @@ static void set_defaults(bn_spec *spec, const char *file)
     (void)snprintf(spec->file, sizeof spec->file, "%s", file);
     (void)snprintf(spec->metric, sizeof spec->metric, "val/loss");
     (void)snprintf(spec->goal, sizeof spec->goal, "minimize");
+    (void)snprintf(spec->impute, sizeof spec->impute, "worst");
+    spec->target = NAN;
     (void)snprintf(spec->order, sizeof spec->order, "grid");
     spec->replicates = 1;
     spec->resources.grace_s = 30;

@@ -48,12 +48,16 @@ typedef struct bn_spec {
     char file[BN_CONFIG_TEXT_MAX]; /* for messages */
     char *source;                  /* the file, verbatim */
     char hash[65]; /* of what it asks, overrides included; not of comments and layout, [resources],
-                      run_cap (a raised cap continues the sweep), description and destinations */
+                      run_cap and metric.target (a raised one continues the sweep), description and
+                      destinations */
     char name[96], description[512], project[128], entity[128];
     char metric[96];
     char goal[16]; /* "minimize" or "maximize" */
     bool maximize;
-    int64_t seed; /* of the search */
+    double target;  /* of the metric: nothing more is started once a run has it; NaN: none */
+    char impute[8]; /* what a failed run counts as for a search that learns: "worst" "best"
+                       "latest" */
+    int64_t seed;   /* of the search */
     bn_space space;
     bn_search_options search; /* its strings live in the spec */
     char method[32], order[16];

@@ -21,6 +21,8 @@ static const bn_spec_key KEYS[] = {
     {"metric", BN_KEY_PART, 0, 0, 0, 0, NULL},
     {"metric.name", BN_KEY_TEXT, FIELD(metric), 0, 0, NULL},
     {"metric.goal", BN_KEY_CHOICE, FIELD(goal), 0, 0, "minimize|maximize"},
+    {"metric.target", BN_KEY_REAL, FIELD(target), -1e300, 1e300, NULL},
+    {"metric.impute", BN_KEY_CHOICE, FIELD(impute), 0, 0, "worst|best|latest"},
     {"parameters", BN_KEY_PART, 0, 0, 0, 0, NULL},
     {"zip", BN_KEY_PART, 0, 0, 0, 0, NULL},
     {"derived", BN_KEY_PART, 0, 0, 0, 0, NULL},
@@ -346,10 +348,37 @@ static const bn_spec_key *find_key(const char *section, const char *name)
     return NULL;
 }
 
+/* wandb's keys that are not ours, and what to do instead: ignoring them would change what is asked.
+ */
+static const struct {
+    const char *where, *name, *why;
+} REFUSED[] = {
+    {"[metric]", "impute_while_running",
+     "a run in progress counts as what the search expects of it until it ends; leave it out"},
+    {"", "controller", "bnexp itself decides what runs next; leave it out"},
+    {"", "job", "runs are started from this machine; give 'command'"},
+    {"", "image_uri", "runs are started from this machine; give 'command'"},
+    {"", "scheduler", "how much runs at a time is for [resources]"},
+};
+
+static const char *why_refused(const char *where, const char *name)
+{
+    for (size_t i = 0; i < sizeof REFUSED / sizeof REFUSED[0]; i++) {
+        bool same = strcmp(REFUSED[i].where, where) == 0 && strcmp(REFUSED[i].name, name) == 0;
+        if (same) return REFUSED[i].why;
+    }
+    return NULL;
+}
+
 static bn_status unknown_key(const bn_spec_reader *reader, const char *where, const char *name,
                              int line, const char *const *names)
 {
     size_t count = 0;
+    const char *why = why_refused(where, name);
+    if (why) {
+        return bn_spec_fail(reader, line, "wandb's '%s'%s%s is not read: %s", name,
+                            *where ? " in " : "", where, why);
+    }
     while (names[count]) count++;
     const char *near = bn_nearest(name, names, count, sizeof *names);
     if (near) {

@@ -181,6 +181,11 @@ static void add_words(bn_json *json, const bn_spec *spec)
     bn_json_string(json, spec->metric);
     bn_json_key(json, "goal");
     bn_json_string(json, spec->goal);
+    if (strcmp(spec->impute, "worst") !=
+        0) { /* absent from hashes made before there was a choice */
+        bn_json_key(json, "impute");
+        bn_json_string(json, spec->impute);
+    }
     bn_json_key(json, "seed");
     bn_json_int(json, spec->seed);
     bn_json_key(json, "replicates");

@@ -232,6 +232,17 @@ static bn_status prune(bn_sweeper *s, double mono_s, bn_error *err)
     return status;
 }
 
+/* wandb's metric.target: once a run has it nothing more is started. Looked at before every start,
+ * so that none follows the record that says so. */
+static bn_status aim(bn_sweeper *s, bn_error *err)
+{
+    bn_classroom room = room_of(s);
+    int64_t records = bn_fleet_records(s->fleet);
+    if (isnan(s->options.spec->target) || records == s->aimed_records) return BN_OK;
+    s->aimed_records = records;
+    return bn_lessons_reached(&room, &s->reached, err);
+}
+
 /* The next run that may start now, or NULL. */
 static bn_run *next_run(bn_sweeper *s, double mono_s)
 {
@@ -250,7 +261,8 @@ static bn_run *next_run(bn_sweeper *s, double mono_s)
 static bn_status fill_slots(bn_sweeper *s, double mono_s, bn_error *err)
 {
     if (s->draining || s->gave_up || s->sweep.state != BN_SWEEP_RUNNING) return BN_OK;
-    while (bn_fleet_free(s->fleet) > 0) {
+    if (!s->reached && bn_fleet_free(s->fleet) > 0 && aim(s, err) != BN_OK) return err->status;
+    while (!s->reached && bn_fleet_free(s->fleet) > 0) {
         bool skipped = false;
         bn_run *run = next_run(s, mono_s);
         if (!run && extend(s, err) != BN_OK) return err->status;
@@ -279,7 +291,7 @@ static void launch_begun(bn_sweeper *s, double mono_s)
 static bool is_done(const bn_sweeper *s)
 {
     if (bn_fleet_count(s->fleet) > 0) return false;
-    if (s->draining || s->gave_up) return true;
+    if (s->draining || s->gave_up || s->reached) return true;
     if (s->sweep.state == BN_SWEEP_PAUSED) return false;
     if (s->sweep.state != BN_SWEEP_RUNNING) return true;
     for (size_t i = s->cursor; i < s->count; i++) {
@@ -329,6 +341,7 @@ void bn_sweeper_look(const bn_sweeper *s, bn_sweep_look *out)
                            .run_s = s->finished ? s->finished_s / (double)s->finished : (double)NAN,
                            .state = s->sweep.state,
                            .gave_up = s->gave_up,
+                           .reached = s->reached,
                            .found = s->found};
     for (size_t i = 0; i < s->count; i++) {
         out->counts[s->runs[i].state]++;

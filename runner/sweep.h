@@ -41,6 +41,7 @@ typedef struct bn_sweep_look {
     double run_s;                       /* mean duration of finished runs; NaN: none yet */
     bn_sweep_state state;
     bool gave_up; /* too many failures before the first success */
+    bool reached; /* a run has metric.target */
     bool found;   /* the sweep was there already */
 } bn_sweep_look;
 

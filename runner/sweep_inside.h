@@ -26,7 +26,8 @@ struct bn_sweeper {
     double finished_s;              /* their durations, summed */
     double control_s, prune_s;
     int64_t pruned_records; /* written when the last judgement was made */
-    bool exhausted, draining, gave_up, found;
+    int64_t aimed_records;  /* the same for metric.target; -1: never looked */
+    bool draining, gave_up, reached, found;
 };
 
 /* Reads the rows that are new since the last call: numbers from count on. */

@@ -75,6 +75,18 @@ static void add_state(bn_trial *trial, bn_run_state state)
     }
 }
 
+/* What a run that was not finished counts as: a pruned one as its last number, one that failed as
+ * metric.impute says. NaN: as nothing, the search then takes it for the worst. */
+static double counts_as(const bn_spec *spec, bn_run_state state, const bn_latest *latest)
+{
+    double best = spec->maximize ? -latest->max : latest->min;
+    double last = spec->maximize ? -latest->last : latest->last;
+    if (state == BN_RUN_PRUNED) return last;
+    if (state == BN_RUN_SKIPPED || !bn_run_state_final(state)) return (double)NAN;
+    if (strcmp(spec->impute, "best") == 0) return best;
+    return strcmp(spec->impute, "latest") == 0 ? last : (double)NAN;
+}
+
 static bn_status read_outcomes(const bn_classroom *room, bn_trial *trials, bn_error *err)
 {
     size_t stride = (size_t)room->spec->replicates, count = 0;
@@ -87,14 +99,16 @@ static bn_status read_outcomes(const bn_classroom *room, bn_trial *trials, bn_er
         if (place < 0) continue;
         bn_trial *trial = &trials[(size_t)place / stride];
         bn_run_state state = room->runs[place].state;
-        bool cut = state == BN_RUN_PRUNED && trial->state == BN_TRIAL_PRUNED;
+        bool finished = state == BN_RUN_FINISHED;
         double best = room->spec->maximize ? -latest[i].max : latest[i].min;
-        double last = room->spec->maximize ? -latest[i].last : latest[i].last;
-        if (state == BN_RUN_FINISHED && isfinite(best)) {
-            add_outcome(trial, best, latest[i].last_step);
-        } else if (cut && isfinite(last)) {
-            add_outcome(trial, last, latest[i].last_step);
-        }
+        double value = finished ? best : counts_as(room->spec, state, &latest[i]);
+        /* Replicates that came to their end speak for those that did not. */
+        bool heard = finished || trial->state == BN_TRIAL_PRUNED || trial->state == BN_TRIAL_FAILED;
+        if (heard && isfinite(value)) add_outcome(trial, value, latest[i].last_step);
+    }
+    for (size_t c = 0; c * stride < room->count; c++) {
+        bool imputed = trials[c].state == BN_TRIAL_FAILED && trials[c].replicates > 0;
+        if (imputed) trials[c].state = BN_TRIAL_COMPLETE;
     }
     free(latest);
     return status;
@@ -115,6 +129,22 @@ bn_status bn_lessons_trials(const bn_classroom *room, bn_trial **out, size_t *co
     if (status == BN_OK) return BN_OK;
     free(*out);
     *out = NULL;
+    return status;
+}
+
+bn_status bn_lessons_reached(const bn_classroom *room, bool *reached, bn_error *err)
+{
+    const bn_spec *spec = room->spec;
+    bn_latest *latest = NULL;
+    size_t count = 0;
+    bn_status status =
+        bn_history_latest_of(room->store, room->sweep, spec->metric, &latest, &count, err);
+    *reached = false;
+    for (size_t i = 0; status == BN_OK && i < count; i++) {
+        *reached = *reached ||
+                   (spec->maximize ? latest[i].max >= spec->target : latest[i].min <= spec->target);
+    }
+    free(latest);
     return status;
 }
 

@@ -18,10 +18,13 @@ typedef struct bn_classroom {
 } bn_classroom;
 
 /* The trial of every configuration that has rows, in order; values are the best of the metric over
- * training, the mean over finished replicates, negated where more is better. The caller frees *out.
- */
+ * training, the mean over finished replicates, negated where more is better; metric.impute says
+ * what failed ones count as. The caller frees *out. */
 BN_MUST_CHECK bn_status bn_lessons_trials(const bn_classroom *room, bn_trial **out, size_t *count,
                                           bn_error *err);
+
+/* Whether a run of the sweep, living or over, has metric.target. */
+BN_MUST_CHECK bn_status bn_lessons_reached(const bn_classroom *room, bool *reached, bn_error *err);
 
 /* One verdict a run, by number; the caller frees *out. Runs that are not running get none. Without
  * [early_terminate] only those whose metric is no finite number are named. */

@@ -157,6 +157,7 @@ bn_status bn_sweeper_open(bn_sweeper **out, const bn_sweeper_options *options, b
     if (!s) return bn_fail(err, BN_ENOMEM, "no memory for a sweep");
     s->options = *options;
     s->control_s = -INFINITY;
+    s->aimed_records = -1;
     bn_status status = bn_plan_open(&s->plan, options->spec, err);
     if (status == BN_OK) s->planned = bn_plan_count(s->plan);
     if (status == BN_OK && s->planned < 0) {

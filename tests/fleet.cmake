@@ -7,6 +7,9 @@ bn_test(rundir bn_fleet)
 bn_test(fleet bn_fleet)
 bn_test(sweep bn_sweep)
 target_compile_definitions(test_sweep PRIVATE TRAINER_SH="${CMAKE_CURRENT_SOURCE_DIR}/support/trainer.sh")
+bn_test(pruning bn_sweep)
+target_compile_definitions(test_pruning PRIVATE
+    CONTENDER_SH="${CMAKE_CURRENT_SOURCE_DIR}/support/contender.sh")
 
 # The linker puts a counter in front of every step that changes a manager's world.
 bn_test(kills bn_sweep)

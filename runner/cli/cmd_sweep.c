@@ -208,6 +208,8 @@ static void print_json(const session *s, const bn_sweep_look *look)
     bn_json_string(&json, bn_sweep_state_name(look->state));
     bn_json_key(&json, "planned");
     bn_json_int(&json, look->planned);
+    bn_json_key(&json, "target_reached");
+    bn_json_bool(&json, look->reached);
     bn_json_key(&json, "counts");
     bn_json_object(&json);
     for (int state = 0; state <= BN_RUN_SKIPPED; state++) {
@@ -265,6 +267,10 @@ static void print_outcome(const session *s, const char *home)
     (void)printf("\n");
     if (look.gave_up) {
         (void)printf("gave up: every run failed so far; see 'bnexp ls' for the reasons\n");
+    }
+    if (look.reached) {
+        (void)printf("a run has %s %s %.12g, the target: nothing more was started\n",
+                     s->spec->metric, s->spec->maximize ? ">=" : "<=", s->spec->target);
     }
     if (s->signals) {
         (void)printf("go on with: bnexp sweep %s\n", s->options->file);

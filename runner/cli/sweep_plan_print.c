@@ -52,8 +52,10 @@ static void head(const bn_spec *spec, const bn_plan_print *how, int64_t count, F
         } else {
             (void)fprintf(out, "%lld run%s", (long long)count, count == 1 ? "" : "s");
         }
-        (void)fprintf(out, ", %d at a time with %d thread%s each, %s %s\n", how->jobs, how->threads,
+        (void)fprintf(out, ", %d at a time with %d thread%s each, %s %s", how->jobs, how->threads,
                       how->threads == 1 ? "" : "s", spec->goal, spec->metric);
+        if (!isnan(spec->target)) (void)fprintf(out, " until one has %.12g", spec->target);
+        (void)fprintf(out, "\n");
         return;
     }
     bn_json_object(json);
