@@ -142,6 +142,24 @@ static void test_an_intent_without_a_deed_waits_again(void **state)
     assert_int_equal(lab_run(at->store, run.id).state, BN_RUN_PENDING);
 }
 
+static void test_another_sweeps_intent_is_given_a_minute_by_a_clock_that_was_not_set_back(
+    void **state)
+{
+    fixture *at = *state;
+    bn_run run = home_run(at->store, at->sweep, 0);
+    bn_error err = {0};
+    ASSERT_OK(bn_fleet_plan(at->fleet, &run, &err));
+    ASSERT_OK(bn_fleet_commit(at->fleet, 1000, &err));
+    forget(at);
+    bn_run row = lab_run(at->store, run.id);
+    ASSERT_OK(bn_fleet_adopt_dead(at->fleet, &row, 1059, &err));
+    lab_tick(at->fleet);
+    assert_int_equal(lab_run(at->store, run.id).state, BN_RUN_RUNNING);
+    ASSERT_OK(bn_fleet_adopt_dead(at->fleet, &row, 500, &err)); /* begun in the future */
+    lab_tick(at->fleet);
+    assert_int_equal(lab_run(at->store, run.id).state, BN_RUN_PENDING);
+}
+
 static void test_grace_is_given_and_then_over(void **state)
 {
     fixture *at = *state;
@@ -232,6 +250,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_run_that_ended_unwatched_is_judged_by_its_folder,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_an_intent_without_a_deed_waits_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_another_sweeps_intent_is_given_a_minute_by_a_clock_that_was_not_set_back, setup,
+            teardown),
         cmocka_unit_test_setup_teardown(test_grace_is_given_and_then_over, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_was_asked_of_a_run_outlives_its_manager, setup,
                                         teardown),

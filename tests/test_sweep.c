@@ -168,6 +168,31 @@ static void wait_for_file(const sweep_lab *lab, int number, const char *name)
     assert_true(bn_file_exists(path));
 }
 
+static void test_a_clock_that_jumps_by_days_changes_no_verdict(void **state)
+{
+    sweep_lab *lab = *state;
+    bool done = false;
+    bn_error err = {0};
+    lab_sweep(lab,
+              "name = \"s\"\nmethod = \"grid\"\ncommand = [" TRAINER ", \"0.02\"]\n"
+              "[parameters]\nx = { values = [1, 2, 3] }\n"
+              "[resources]\ntimeout = 3600\nstall_timeout = 3600\n",
+              2);
+    double end_s = bn_clock_mono_s() + LAB_PATIENCE_S, day_s = 86400;
+    for (int i = 0; !done && bn_clock_mono_s() < end_s; i++) {
+        double wall_s = bn_clock_wall_s() + (i % 3 - 1) * 400 * day_s;
+        ASSERT_OK(bn_sweeper_tick(lab->sweeper, wall_s, bn_clock_mono_s(), &done, &err));
+        lab_pause();
+    }
+    for (int i = 0; i < 3; i++) {
+        bn_run row = lab_row(lab, i);
+        assert_int_equal(row.state, BN_RUN_FINISHED);
+        assert_int_equal(row.attempt, 1);
+        assert_int_equal(row.next_seq, 6);
+        assert_true(row.duration_s >= 0);
+    }
+}
+
 static void test_a_drained_sweep_goes_on_where_it_was(void **state)
 {
     sweep_lab *lab = *state;
@@ -397,6 +422,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(test_a_run_that_takes_too_long_is_stopped, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_run_that_goes_silent_is_stopped, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_clock_that_jumps_by_days_changes_no_verdict, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_a_drained_sweep_goes_on_where_it_was, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_canceled_sweep_ends_its_runs, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_has_finished_elsewhere_is_skipped, setup,

@@ -161,7 +161,8 @@ bn_status bn_fleet_adopt_dead(bn_fleet *fleet, const bn_run *run, double wall_s,
         status = launcher->ops->poll(launcher->self, dir, &token, &alive, &how, err);
     }
     /* Its manager may be about to start it; after a while there is none. */
-    bool young = !found && wall_s - run->started_s < BEGIN_TO_START_S;
+    double age_s = wall_s - run->started_s; /* below 0: the clock was set back */
+    bool young = !found && age_s >= 0 && age_s < BEGIN_TO_START_S;
     if (status != BN_OK || alive || young) return status;
     return bn_fleet_adopt(fleet, run, &found, err);
 }

@@ -288,7 +288,9 @@ static void become_shepherd(const bn_launch *launch, const char *const *env, int
                                  : signaled  ? -1
                                              : WEXITSTATUS(status),
                          .signal = signaled ? WTERMSIG(status) : 0};
-    note.how.oom = note.how.signal == SIGKILL && bn_oom_kills() > oom_before;
+    /* A shell tells of a command killed under it by its exit code. */
+    bool killed = note.how.signal == SIGKILL || note.how.code == 128 + SIGKILL;
+    note.how.oom = killed && bn_oom_kills() > oom_before;
     write_note(SHEPHERD_LOCK_FD, &note);
     (void)kill(0, SIGTERM); /* helpers that the program left behind; blocked here */
     _exit(signaled ? 128 + note.how.signal : note.how.code);

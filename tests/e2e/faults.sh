@@ -10,8 +10,10 @@ shift 2
 [ $# -gt 0 ] || set -- 3 8 13 21 34 55
 work=$(mktemp -d /tmp/bnexp-faults-XXXXXX)
 full=
+group=
 cleanup() {
     [ -n "$full" ] && umount "$full" 2>/dev/null
+    [ -n "$group" ] && rmdir "$group" 2>/dev/null
     rm -rf "$work"
 }
 trap cleanup EXIT
@@ -127,7 +129,50 @@ TOML
     echo "held: garbage, half lines, silence and a pipe for events harm nobody"
 }
 
+# A group of processes that may have 400 MB together: its name, or nothing.
+small_group() {
+    local root=/sys/fs/cgroup/memory limit=memory.limit_in_bytes
+    [ -d $root ] || root=/sys/fs/cgroup limit=memory.max
+    group=$root/bnexp-faults-$$
+    if mkdir "$group" 2>/dev/null && echo 419430400 >"$group/$limit" 2>/dev/null; then return 0; fi
+    rmdir "$group" 2>/dev/null || true
+    group=
+    return 1
+}
+
+out_of_memory() {
+    if ! small_group; then
+        echo "SKIP out of memory: making a control group is not permitted"
+        return
+    fi
+    cat >oom.toml <<'TOML'
+name = "oom"
+method = "grid"
+command = ["sh", "-c", "${param:do}"]
+[parameters]
+do = { values = ["exec tail -n 1 /dev/zero", "tail -n 1 /dev/zero; exit $?", "kill -9 $$", "exit 0"] }
+[resources]
+jobs = 1
+TOML
+    local code=0
+    # The group is the manager's too, as in a container: the kernel ends the biggest, a run.
+    sh -c 'echo $$ >"$1/cgroup.procs" && exec "$2" sweep oom.toml --home oom' - "$group" "$bnexp" \
+        >oom.log 2>&1 || code=$?
+    [ "$code" -eq 6 ] || { cat oom.log; fail "runs out of memory: ended with $code, wanted 6"; }
+    local killed
+    killed=$("$bnexp" sql --home oom --json \
+        "SELECT count(*) AS n FROM run WHERE state = 'crashed' AND reason LIKE 'oom: %'")
+    grep -qF '[[2]]' <<<"$killed" || { cat oom.log; fail "not two runs died of memory: $killed"; }
+    killed=$("$bnexp" sql --home oom --json \
+        "SELECT count(*) AS n FROM run WHERE state = 'crashed' AND reason LIKE 'signal 9%'")
+    grep -qF '[[1]]' <<<"$killed" || { cat oom.log; fail "SIGKILL alone is not memory: $killed"; }
+    rmdir "$group"
+    group=
+    echo "held: a run that is killed for memory says so, one that is only killed does not"
+}
+
 second_manager
 noise
+out_of_memory
 full_disk
 failing_calls "$@"
