@@ -229,6 +229,12 @@ static bn_status override_parameter(bn_spec_reader *reader, const char *name, co
     bn_setting value = bn_setting_parse(text);
     int place = bn_space_find(space, name);
     if (place >= 0) return fix_parameter(reader, &space->params[place], &value);
+    /* A program's parameters may have any name: a misspelt key must not pass for one. */
+    const char *key = bn_spec_like_key(name);
+    if (key) {
+        return bn_fail(reader->err, BN_EINVAL, "there is no key '%.60s'; did you mean '%s'?", name,
+                       key);
+    }
     return bn_spec_add_constant(reader, name, &value, 1);
 }
 

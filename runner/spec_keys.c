@@ -439,6 +439,16 @@ bn_status bn_spec_read_keys(bn_spec_reader *reader, const bn_toml_node *table, c
     return status;
 }
 
+const char *bn_spec_like_key(const char *name)
+{
+    const char *near = bn_nearest(name, &KEYS[0].name, KEY_COUNT, sizeof KEYS[0]);
+    const char *dot = strchr(name, '.'), *own = near ? strchr(near, '.') : NULL;
+    if (!dot || !own) return NULL;
+    size_t section = (size_t)(own - near) + 1;
+    bool alike = strcmp(dot, own) == 0 || strncmp(name, near, section) == 0;
+    return alike ? near : NULL;
+}
+
 bn_status bn_spec_set_key(bn_spec_reader *reader, const char *name, const char *text)
 {
     for (size_t i = 0; i < KEY_COUNT; i++) {

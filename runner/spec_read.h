@@ -49,6 +49,9 @@ const bn_spec_key *bn_spec_key_table(size_t *count);
 BN_MUST_CHECK bn_status bn_spec_read_keys(bn_spec_reader *reader, const bn_toml_node *table,
                                           const char *section);
 
+/* The dotted key that a name was probably meant to be ("resource.jobs"), or NULL. */
+const char *bn_spec_like_key(const char *name);
+
 /* One key from its text, as --set gives it. BN_ENOENT: there is no such key (err is untouched). */
 BN_MUST_CHECK bn_status bn_spec_set_key(bn_spec_reader *reader, const char *name, const char *text);
 

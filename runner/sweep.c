@@ -302,6 +302,12 @@ static bool is_done(const bn_sweeper *s)
 
 static bn_status finish(bn_sweeper *s, bn_error *err)
 {
+    bn_sweep row;
+    /* Somebody may have said something since we last looked: a sweep that was canceled is not
+     * finished. */
+    if (bn_sweep_get(s->options.store, s->sweep.id, &row, err) != BN_OK) return err->status;
+    bool ended = row.state == BN_SWEEP_CANCELED || row.state == BN_SWEEP_STOPPED;
+    if (ended) s->sweep.state = row.state;
     bool whole = s->sweep.state == BN_SWEEP_RUNNING && !s->draining && !s->gave_up;
     if (!whole) return BN_OK;
     s->sweep.state = BN_SWEEP_FINISHED;

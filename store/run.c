@@ -233,7 +233,15 @@ static bn_status find_by(bn_store *store, const char *sql, const char *text, bn_
 static bn_status not_found(bn_store *store, const char *text, bn_error *err)
 {
     bn_run *runs = NULL;
+    bn_sweep sweep;
     size_t count = 0;
+    bn_error none = {0};
+    if (bn_sweep_find(store, text, &sweep, &none) == BN_OK) {
+        return bn_fail(err, BN_ENOENT,
+                       "'%.60s' is a sweep, not a run; 'bnexp ls --sweep %.60s' "
+                       "lists its runs",
+                       text, text);
+    }
     if (bn_run_list(store, 0, &runs, &count, err) != BN_OK) return err->status;
     const char **names = calloc(2 * count + 1, sizeof *names);
     for (size_t i = 0; names && i < count; i++) {

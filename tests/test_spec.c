@@ -139,16 +139,34 @@ static void test_a_wrong_set_names_itself_and_the_nearest_knob(void **state)
     }
 }
 
+static void test_a_misspelt_key_is_no_parameter_of_a_program(void **state)
+{
+    (void)state;
+    const char *right[] = {"resources.jobs=3", "model.depth=4"}, *wrong[] = {"resource.jobs=3"};
+    static const char text[] = "method = 'grid'\ncommand = ['true']\n"
+                               "[parameters]\nx = { values = [1, 2] }\n";
+    bn_spec spec;
+    bn_error err = {0};
+    read_good(&spec, text, right, 2);
+    assert_int_equal(spec.resources.jobs, 3);
+    assert_true(bn_space_find(&spec.space, "model.depth") >= 0);
+    bn_spec_release(&spec);
+    assert_int_equal(bn_spec_read(&spec, "s.toml", wrong, 1, &err), BN_EINVAL);
+    assert_string_equal(err.text, "--set resource.jobs=3: there is no key 'resource.jobs'; did you "
+                                  "mean 'resources.jobs'?");
+}
+
 static void test_the_hash_is_of_what_is_asked(void **state)
 {
     (void)state;
     bn_spec a, b, c, d;
     char text[1024];
-    const char *cap[] = {"run_cap=3", "resources.jobs=2"}, *width[] = {"model.width=128"};
+    const char *cap[] = {"run_cap=3", "resources.jobs=2", "metric.target=1.5"},
+               *width[] = {"model.width=128"};
     read_good(&a, LR, NULL, 0);
     (void)snprintf(text, sizeof text, "# a comment\n%s\n[resources]\njobs = 7\n", LR);
     read_good(&b, text, NULL, 0);
-    read_good(&c, LR, cap, 2);
+    read_good(&c, LR, cap, 3);
     read_good(&d, LR, width, 1);
     assert_string_equal(a.hash, b.hash);
     assert_string_equal(a.hash, c.hash);
@@ -223,7 +241,8 @@ static void test_all_keys_reach_their_fields(void **state)
     bn_spec spec;
     read_good(&spec,
               "name = 'n'\ndescription = 'd'\nproject = 'p'\nentity = 'e'\nmethod = 'random'\n"
-              "seed = 42\nrun_cap = 20\nmetric = { name = 'val/bpb', goal = 'maximize' }\n"
+              "seed = 42\nrun_cap = 20\nmetric = { name = 'val/bpb', goal = 'maximize', "
+              "target = 2.5, impute = 'latest' }\n"
               "[parameters]\n'optim.lr' = { distribution = 'log_uniform_values', min = 1e-4, "
               "max = 1e-2 }\n"
               "[resources]\njobs = 2\nthreads = 3\ngpus = 1\ntimeout = '6h'\n"
@@ -233,6 +252,8 @@ static void test_all_keys_reach_their_fields(void **state)
               NULL, 0);
     assert_true(spec.maximize && spec.search.seed == 42 && spec.run_cap == 20);
     assert_string_equal(spec.metric, "val/bpb");
+    assert_true(spec.target == 2.5);
+    assert_string_equal(spec.impute, "latest");
     assert_true(spec.resources.timeout_s == 21600 && spec.resources.stall_timeout_s == 600);
     assert_true(spec.resources.grace_s == 90 && spec.resources.retries == 2);
     assert_string_equal(spec.resources.retry_on[1], "crashed");

@@ -241,6 +241,31 @@ static void test_a_canceled_sweep_ends_its_runs(void **state)
     assert_int_equal(lab_row(lab, 1).state, BN_RUN_PENDING);
 }
 
+static void test_a_sweep_that_is_canceled_while_its_last_run_ends_is_not_finished(void **state)
+{
+    sweep_lab *lab = *state;
+    bn_sweep_look look;
+    bn_sweep row;
+    bn_error err = {0};
+    bool done = false;
+    /* A clock that stands: the wish is not due to be read. */
+    double mono_s = bn_clock_mono_s(), end_s = mono_s + LAB_PATIENCE_S;
+    lab_sweep(lab,
+              "name = \"s\"\nmethod = \"grid\"\ncommand = [\"true\"]\n"
+              "[parameters]\nx = { values = [1] }\n",
+              1);
+    ASSERT_OK(bn_sweeper_tick(lab->sweeper, bn_clock_wall_s(), mono_s, &done, &err));
+    bn_sweeper_look(lab->sweeper, &look);
+    ASSERT_OK(bn_sweep_set_state(lab->store, look.sweep, BN_SWEEP_CANCELED, &err));
+    while (!done && bn_clock_mono_s() < end_s) {
+        ASSERT_OK(bn_sweeper_tick(lab->sweeper, bn_clock_wall_s(), mono_s, &done, &err));
+        lab_pause();
+    }
+    assert_int_equal(lab_row(lab, 0).state, BN_RUN_FINISHED);
+    ASSERT_OK(bn_sweep_get(lab->store, look.sweep, &row, &err));
+    assert_int_equal(row.state, BN_SWEEP_CANCELED);
+}
+
 static void test_what_has_finished_elsewhere_is_skipped(void **state)
 {
     sweep_lab *lab = *state;
@@ -426,6 +451,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(test_a_drained_sweep_goes_on_where_it_was, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_canceled_sweep_ends_its_runs, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_a_sweep_that_is_canceled_while_its_last_run_ends_is_not_finished, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_has_finished_elsewhere_is_skipped, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_a_program_learns_its_place_from_its_environment, setup,

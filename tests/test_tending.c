@@ -73,6 +73,10 @@ static void test_a_tagged_run_is_found_by_its_tag(void **state)
     assert_says(COMMAND("ls", "--tag", "best", "--columns", "sweep,name", "--home", home), 0,
                 "sweep  name\nlr     w64-fp16-lr0.001-s0\n");
     assert_says(COMMAND("ls", "--tag", "paper", "--columns", "name", "--home", home), 0, "name\n");
+    assert_silent(COMMAND("tag", RUN, "also", "--home", home));
+    assert_says(
+        COMMAND("ls", "--where", "tags == 'also,best'", "--columns", "tags", "--home", home), 0,
+        "tags\nalso,best\n");
     assert_says(COMMAND("tag", RUN, "two words", "--home", home), 2, "one word");
 }
 
@@ -95,6 +99,21 @@ static void test_a_name_that_fits_several_runs_is_told_apart(void **state)
     assert_says(COMMAND("rm", "--sweep", "lr2", "--home", home), 0,
                 "(lr2/w64-ternary-lr0.0003-s0)");
     assert_says(COMMAND("gc", "--older", "0s", "--home", home), 0, "removed 8 runs");
+}
+
+static void test_a_sweep_where_a_run_is_wanted_is_told_so(void **state)
+{
+    (void)state;
+    assert_says(COMMAND("show", "lr", "--home", home), 3,
+                "'lr' is a sweep, not a run; 'bnexp ls --sweep lr' lists its runs");
+}
+
+static void test_help_of_a_command_is_its_own(void **state)
+{
+    (void)state;
+    assert_says(COMMAND("help", "gc"), 0, "usage: bnexp gc ");
+    assert_says(COMMAND("help"), 0, "usage: bnexp COMMAND");
+    assert_says(COMMAND("help", "sweeep"), 2, "did you mean 'sweep'?");
 }
 
 static void test_a_typo_in_home_makes_no_home(void **state)
@@ -168,7 +187,9 @@ static void test_a_removed_run_waits_in_the_trash_until_gc(void **state)
     assert_says(COMMAND("rm", "w64-fp16-lr0.01-s0", "--home", home), 0, "removed ");
     assert_false(bn_file_exists(folder));
     assert_says(COMMAND("show", "w64-fp16-lr0.01-s0", "--home", home), 3, "there is no run");
-    assert_says(COMMAND("gc", "--home", home), 0, "removed 0 runs");
+    assert_says(COMMAND("gc", "--home", home), 0,
+                "removed 0 runs for good, 0 B of files\n"
+                "1 run in the trash is younger than 30d; --older 0s takes it too\n");
     assert_says(COMMAND("gc", "--older", "0s", "--dry-run", "--home", home), 0,
                 "would remove 1 run ");
     assert_says(COMMAND("gc", "--older", "0s", "--home", home), 0, "removed 1 run ");
@@ -224,6 +245,8 @@ int main(void)
         cmocka_unit_test(test_a_tagged_run_is_found_by_its_tag),
         cmocka_unit_test(test_a_note_is_told_by_show),
         cmocka_unit_test(test_a_name_that_fits_several_runs_is_told_apart),
+        cmocka_unit_test(test_a_sweep_where_a_run_is_wanted_is_told_so),
+        cmocka_unit_test(test_help_of_a_command_is_its_own),
         cmocka_unit_test(test_a_typo_in_home_makes_no_home),
         cmocka_unit_test(test_where_filters_by_knobs_and_metrics),
         cmocka_unit_test(test_diff_tells_only_what_differs),

@@ -84,7 +84,7 @@ int bn_cmd_compare(int argc, char **argv)
     const bn_option table[] = {
         {"--home", 0, BN_OPTION_TEXT, &flags.home, "DIR", "the home (BNEXP_HOME, else ./runs)"},
         {"--json", 0, BN_OPTION_FLAG, &flags.json, NULL, "JSON instead of tables"},
-        {"--sweep", 0, BN_OPTION_TEXT, &flags.sweep, "NAME", "only this sweep"},
+        {"--sweep", 0, BN_OPTION_TEXT, &flags.sweep, "NAME", "only this sweep, as SWEEP"},
         {"--by", 0, BN_OPTION_TEXT, &flags.by, "KNOB",
          "whose values are the sides (quant.variant)"},
         {"--baseline", 0, BN_OPTION_TEXT, &flags.baseline, "VALUE",
@@ -94,17 +94,19 @@ int bn_cmd_compare(int argc, char **argv)
         {"--metric", 0, BN_OPTION_TEXT, &flags.metric, "KEY", "instead of the sweep's own"},
     };
     const bn_options options = {
-        .usage = "bnexp compare [options]",
+        .usage = "bnexp compare [SWEEP] [options]",
         .about =
             "Puts the sides of a sweep next to each other: each at its own best optimizer\n"
             "setting (mean over replicates), its gap to the baseline, speed and size, and the\n"
             "differences of twins: runs that agree in everything but the side.",
         .table = table,
         .count = sizeof table / sizeof table[0],
+        .arguments_max = 1,
     };
     bn_option_list arguments;
     bn_error err = {0};
     bn_status status = bn_options_parse(&options, argc, argv, &arguments, &help, &err);
+    if (status == BN_OK && arguments.count > 0) flags.sweep = arguments.items[0];
     if (status == BN_OK && !help) status = compare(&flags, &err);
     return status == BN_OK ? BN_EXIT_OK : bn_command_fail(&err);
 }

@@ -58,6 +58,14 @@ static bn_status copy(int fd, const char *path, off_t *at, bn_error *err)
     return fflush(stdout) == 0 ? BN_OK : bn_fail_errno(err, "write to stdout");
 }
 
+/* An empty log is an answer too; where the rest is, is said beside it. */
+static void say_empty(const bn_run *run, const char *name)
+{
+    bool errors = strcmp(name, BN_RUNDIR_STDERR) == 0;
+    (void)fprintf(stderr, "bnexp: %s of run %s is empty%s; 'bnexp show %s' has its numbers\n", name,
+                  run->key, errors ? "" : ", see --stderr", run->key);
+}
+
 /* Until the run is over, and once more, so that its last words are not missed. */
 static bn_status follow(bn_store *store, int64_t run, int fd, const char *path, off_t at,
                         bn_error *err)
@@ -88,6 +96,7 @@ static bn_status show(bn_store *store, const bn_run *run, const char *name, int6
     bn_status status = lines >= 0 ? find_tail(fd, path, lines, &at, err) : BN_OK;
     if (status == BN_OK && lines == 0) at = lseek(fd, 0, SEEK_END);
     if (status == BN_OK) status = copy(fd, path, &at, err);
+    if (status == BN_OK && !follows && lseek(fd, 0, SEEK_END) == 0) say_empty(run, name);
     if (status == BN_OK && follows) status = follow(store, run->id, fd, path, at, err);
     (void)close(fd);
     return status;

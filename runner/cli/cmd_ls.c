@@ -187,7 +187,11 @@ static bn_status find_columns(ls_context *ls, char *names, size_t *columns, size
         if (bn_listing_column(ls->listing, name, &columns[*count], err) != BN_OK) {
             return err->status;
         }
-        bn_table_column(table, name, bn_listing_numeric(ls->listing, columns[*count]));
+        /* Of our own choice there is one step, and no need to say of what. */
+        const char *colon = ls->flags->columns ? NULL : strrchr(name, ':');
+        bool step = colon && strcmp(colon, ":step") == 0;
+        bn_table_column(table, step ? "step" : name,
+                        bn_listing_numeric(ls->listing, columns[*count]));
         (*count)++;
     }
     return BN_OK;
@@ -456,10 +460,11 @@ int bn_cmd_ls(int argc, char **argv)
     };
     const bn_options options = {
         .usage = "bnexp ls [runs|sweeps|metrics] [options]",
-        .about = "Lists what the home holds. A column is a field (id, name, sweep, number, state,\n"
-                 "reason, attempt, variant, host, device, exit_code, created, started, ended,\n"
-                 "duration, records), a knob (optim.lr) or a metric (val/loss, val/loss:min).\n"
-                 "Conditions know them all; a name with '/' or ':' stands in backquotes.",
+        .about =
+            "Lists what the home holds. A column is a field (id, name, sweep, number, state,\n"
+            "reason, attempt, variant, host, device, exit_code, created, started, ended, tags,\n"
+            "duration, records), a knob (optim.lr) or a metric (val/loss, val/loss:min).\n"
+            "Conditions know them all; a name with '/' or ':' stands in backquotes.",
         .table = table,
         .count = sizeof table / sizeof table[0],
         .arguments_max = 1,

@@ -48,6 +48,15 @@ static bn_status requeue(bn_store *store, const bn_run *run, bn_error *err)
     return bn_run_move(store, run->id, &change, err);
 }
 
+/* Who takes up what waits again. */
+static const char *next_step(const bn_store *store)
+{
+    char holder[160];
+    return bn_manager_holder(bn_store_home(store), holder)
+               ? "; the sweep that runs takes them up at its end"
+               : "; go on with: bnexp sweep FILE";
+}
+
 static bn_status retry_sweep(bn_store *store, const bn_sweep *sweep, const retry_flags *flags,
                              bn_error *err)
 {
@@ -63,7 +72,7 @@ static bn_status retry_sweep(bn_store *store, const bn_sweep *sweep, const retry
     if (status != BN_OK) return status;
     (void)printf("%zu run%s of sweep '%s' will be tried again", moved, moved == 1 ? "" : "s",
                  sweep->name);
-    (void)printf("%s\n", moved ? "; go on with: bnexp sweep FILE" : "");
+    (void)printf("%s\n", moved ? next_step(store) : "");
     return BN_OK;
 }
 
@@ -79,8 +88,7 @@ static bn_status retry_run(bn_store *store, const char *name, bn_error *err)
                        run.key, bn_run_state_name(run.state));
     }
     if (requeue(store, &run, err) != BN_OK) return err->status;
-    (void)printf("run %s (%s) will be tried again; go on with: bnexp sweep FILE\n", run.key,
-                 run.name);
+    (void)printf("run %s (%s) will be tried again%s\n", run.key, run.name, next_step(store));
     return BN_OK;
 }
 

@@ -157,10 +157,28 @@ static bn_status purge(bn_store *store, const bn_run *run, bool dry, gc_sum *sum
     return status;
 }
 
-static bn_status collect(bn_store *store, double older_s, bool dry, bn_error *err)
+/* What lies in the trash and is too young to go. */
+static bn_status print_younger(bn_store *store, const char *older, size_t gone, bool dry,
+                               bn_error *err)
 {
     bn_trashed *trash = NULL;
     size_t count = 0;
+    bn_status status = bn_trash_list(store, INFINITY, &trash, &count, err);
+    free(trash);
+    if (dry && count >= gone) count -= gone;
+    if (status != BN_OK || count == 0) return status;
+    (void)printf("%zu run%s in the trash %s younger than %s; --older 0s takes %s too\n", count,
+                 count == 1 ? "" : "s", count == 1 ? "is" : "are", older,
+                 count == 1 ? "it" : "them");
+    return BN_OK;
+}
+
+static bn_status collect(bn_store *store, const char *older, bool dry, bn_error *err)
+{
+    bn_trashed *trash = NULL;
+    size_t count = 0;
+    double older_s = 0;
+    if (parse_age(older, &older_s, err) != BN_OK) return err->status;
     gc_sum sum = {0};
     char words[BN_WORDS_MAX];
     bn_status status = bn_trash_list(store, bn_clock_wall_s() - older_s, &trash, &count, err);
@@ -171,6 +189,7 @@ static bn_status collect(bn_store *store, double older_s, bool dry, bn_error *er
     if (status == BN_OK) {
         (void)printf("%s %zu run%s for good, %s of files\n", dry ? "would remove" : "removed",
                      sum.runs, sum.runs == 1 ? "" : "s", bn_words_bytes(words, (double)sum.bytes));
+        status = print_younger(store, older, sum.runs, dry, err);
     }
     free(trash);
     return status;
@@ -182,7 +201,8 @@ int bn_cmd_gc(int argc, char **argv)
     bool dry = false, help = false;
     const bn_option table[] = {
         {"--home", 0, BN_OPTION_TEXT, &home, "DIR", "the home (BNEXP_HOME, else ./runs)"},
-        {"--older", 0, BN_OPTION_TEXT, &older, "AGE", "only what was removed so long ago (30d)"},
+        {"--older", 0, BN_OPTION_TEXT, &older, "AGE",
+         "only what was removed so long ago (30d); 0s: all"},
         {"--dry-run", 'n', BN_OPTION_FLAG, &dry, NULL, "show what would go"},
     };
     const bn_options options = {
@@ -196,10 +216,10 @@ int bn_cmd_gc(int argc, char **argv)
     bn_option_list none;
     bn_store *store = NULL;
     bn_error err = {0};
-    double older_s = 0;
     bn_status status = bn_options_parse(&options, argc, argv, &none, &help, &err);
     if (status == BN_OK && !help) {
-        status = parse_age(older, &older_s, &err);
+        double ignored = 0;
+        status = parse_age(older, &ignored, &err); /* a typo opens no home */
         if (status == BN_OK) {
             status = bn_store_open(&store, bn_command_home(home), BN_STORE_READ, &err);
         }
@@ -208,7 +228,7 @@ int bn_cmd_gc(int argc, char **argv)
         if (status == BN_OK) {
             status = bn_store_open(&store, bn_command_home(home), BN_STORE_WRITE, &err);
         }
-        if (status == BN_OK) status = collect(store, older_s, dry, &err);
+        if (status == BN_OK) status = collect(store, older, dry, &err);
         bn_store_close(store);
     }
     return status == BN_OK ? BN_EXIT_OK : bn_command_fail(&err);

@@ -189,9 +189,10 @@ static void line(bn_table *table, const char *name, const char *words)
     bn_table_cell(table, words);
 }
 
+/* The host is in the run's own lines. */
 static void fact_line(void *self, const bn_run_fact *fact)
 {
-    line(self, fact->name, fact->value);
+    if (strcmp(fact->name, "host") != 0) line(self, fact->name, fact->value);
 }
 
 static bn_status print_head(const show_all *all, bn_error *err)

@@ -77,12 +77,15 @@ static bn_status read_glance(bn_store *store, const bn_sweep *sweep, glance *out
 static void print_glance(const bn_sweep *sweep, const glance *now, bool managed)
 {
     char number[BN_WORDS_MAX];
+    bool open = sweep->state == BN_SWEEP_RUNNING || sweep->state == BN_SWEEP_PAUSED;
+    const char *comma = "";
     (void)printf("%s (%s%s):", sweep->name, bn_sweep_state_name(sweep->state),
-                 managed ? "" : ", nobody manages it");
+                 managed || !open ? "" : ", nobody manages it");
     for (int state = 0; state <= BN_RUN_SKIPPED; state++) {
         if (now->counts[state] == 0) continue;
-        (void)printf(" %lld %s", (long long)now->counts[state],
+        (void)printf("%s %lld %s", comma, (long long)now->counts[state],
                      bn_run_state_name((bn_run_state)state));
+        comma = ",";
     }
     if (*now->best_run) {
         (void)printf("; best %s %s (%s)", sweep->metric, bn_words_number(number, now->best),

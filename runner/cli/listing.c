@@ -7,6 +7,7 @@
 
 #include "engine/base/nearest.h"
 #include "store/history.h"
+#include "store/label.h"
 
 enum { COLUMNS_MAX = 64, NAME_MAX_BYTES = 128 };
 
@@ -225,6 +226,27 @@ static bn_listing_cell *cell_of(const bn_listing *listing, const column *col, in
     return found ? &col->cells[found->place] : NULL;
 }
 
+/* The tags of each run, "best,kept". */
+static bn_status fill_tags(bn_listing *listing, column *col, bn_error *err)
+{
+    bn_tag *tags = NULL;
+    size_t count = 0, used = 0;
+    bn_status status = bn_tag_list(listing->store, 0, &tags, &count, err);
+    size_t size = (count + 1) * (sizeof tags->tag + 1);
+    char *words = status == BN_OK ? calloc(size, 1) : NULL;
+    if (status == BN_OK && !words) status = bn_fail(err, BN_ENOMEM, "tags: out of memory");
+    for (size_t i = 0; status == BN_OK && i < count; i++) {
+        bool first = i == 0 || tags[i].run != tags[i - 1].run;
+        used += first && i > 0; /* the end of the one before stays */
+        bn_listing_cell *cell = first ? cell_of(listing, col, tags[i].run) : NULL;
+        if (cell) *cell = words_cell(words + used);
+        used += (size_t)snprintf(words + used, size - used, "%s%s", first ? "" : ",", tags[i].tag);
+    }
+    col->owned = words;
+    free(tags);
+    return status;
+}
+
 /* "\"ternary\"" -> ternary, 0.001 -> a number; anything else stays as it is written. */
 static bn_listing_cell knob_cell(char *json)
 {
@@ -339,8 +361,12 @@ bn_status bn_listing_column(bn_listing *listing, const char *name, size_t *colum
     col->cells = calloc(listing->run_count + 1, sizeof *col->cells);
     if (!col->cells) return bn_fail(err, BN_ENOMEM, "column '%s': out of memory", name);
     *column_out = listing->column_count++;
-    bool found = fill_field(listing, col);
     bn_status status = BN_OK;
+    bool found = fill_field(listing, col), tags = !found && strcmp(name, "tags") == 0;
+    if (tags) {
+        status = fill_tags(listing, col, err);
+        found = true;
+    }
     if (!found) status = fill_metric(listing, col, &found, err);
     if (status == BN_OK && !found) {
         col->numeric = false;

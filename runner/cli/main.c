@@ -1,4 +1,5 @@
 /* main.c - the command table: bnexp COMMAND ..., in the manner of git. */
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,7 @@ static int version(int argc, char **argv);
 static const bn_command COMMANDS[] = {
     {"bench", bn_cmd_bench, "[--json]", "how fast this machine trains, beside its own peak"},
     {"cancel", bn_cmd_cancel, "SWEEP|RUN", "ends a sweep and its runs now, or one run"},
-    {"compare", bn_cmd_compare, "[--sweep NAME] [--by KNOB]", "the sides of a sweep, twin by twin"},
+    {"compare", bn_cmd_compare, "[SWEEP] [--by KNOB]", "the sides of a sweep, twin by twin"},
     {"completion", bn_cmd_completion, "bash|zsh|fish", "a completion script"},
     {"dashboard", bn_cmd_dashboard, "--out DIR | --serve",
      "the home as a page: in a folder, or live"},
@@ -25,7 +26,7 @@ static const bn_command COMMANDS[] = {
     {"export", bn_cmd_export, "--format FORMAT [--out PATH]", "every record, none sampled away"},
     {"gc", bn_cmd_gc, "[--older 30d]", "empties the trash"},
     {"generate", bn_cmd_generate, "RUN [--prompt TEXT]", "text from a trained network"},
-    {"help", help, "", "this list"},
+    {"help", help, "[COMMAND]", "this list, or more of one command"},
     {"logs", bn_cmd_logs, "RUN [-f] [--stderr]", "what a run wrote"},
     {"ls", bn_cmd_ls, "[runs|sweeps|metrics]", "what the home holds"},
     {"man", bn_cmd_man, "", "the manual page"},
@@ -39,8 +40,7 @@ static const bn_command COMMANDS[] = {
     {"stop", bn_cmd_stop, "SWEEP|RUN", "active runs finish, then the sweep ends; or one run"},
     {"sweep", bn_cmd_sweep, "FILE [--dry-run] [--jobs N]",
      "the runs of a sweep file, to their end"},
-    {"sync", bn_cmd_sync, "wandb|mlflow|tensorboard [SWEEP...]",
-     "send what a reporter has not heard yet"},
+    {"sync", bn_cmd_sync, "wandb|mlflow|... [SWEEP...]", "send what a reporter has not heard yet"},
     {"tag", bn_cmd_tag, "RUN TAG...", "words to find a run by"},
     {"train", bn_cmd_train, "PRESET|FILE|RUN-FOLDER", "one run; --help lists every knob"},
     {"version", version, "", "the version"},
@@ -62,10 +62,39 @@ static int version(int argc, char **argv)
     return BN_EXIT_OK;
 }
 
+static int unknown(const char *word)
+{
+    const char *near = bn_nearest(word, &COMMANDS[0].name, COMMAND_COUNT, sizeof COMMANDS[0]);
+    if (near) {
+        (void)fprintf(stderr, "bnexp: there is no command '%s'; did you mean '%s'?\n", word, near);
+    } else {
+        (void)fprintf(stderr, "bnexp: there is no command '%s'; 'bnexp help' lists them\n", word);
+    }
+    return BN_EXIT_USAGE;
+}
+
+static const bn_command *find(const char *word)
+{
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        if (strcmp(COMMANDS[i].name, word) == 0) return &COMMANDS[i];
+    }
+    return NULL;
+}
+
+/* "help sweep" is "sweep --help". */
+static int help_of(char *word)
+{
+    char option[] = "--help";
+    char *words[] = {word, option, NULL};
+    const bn_command *command = find(word);
+    if (!command) return unknown(word);
+    bool itself = command->run == help || command->run == version;
+    return itself ? help(0, NULL) : command->run(2, words);
+}
+
 static int help(int argc, char **argv)
 {
-    (void)argc;
-    (void)argv;
+    if (argc > 1 && argv[1][0] != '-') return help_of(argv[1]);
     (void)printf("bnexp - what 1.58-bit transformers cost and save, next to FP16 twins\n\n"
                  "usage: bnexp COMMAND [arguments]\n\n");
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
@@ -111,17 +140,6 @@ const char *bn_command_home(const char *option)
     return home && *home ? home : "runs";
 }
 
-static int unknown(const char *word)
-{
-    const char *near = bn_nearest(word, &COMMANDS[0].name, COMMAND_COUNT, sizeof COMMANDS[0]);
-    if (near) {
-        (void)fprintf(stderr, "bnexp: there is no command '%s'; did you mean '%s'?\n", word, near);
-    } else {
-        (void)fprintf(stderr, "bnexp: there is no command '%s'; 'bnexp help' lists them\n", word);
-    }
-    return BN_EXIT_USAGE;
-}
-
 int main(int argc, char **argv)
 {
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
@@ -129,8 +147,6 @@ int main(int argc, char **argv)
         return argc < 2 ? BN_EXIT_USAGE : BN_EXIT_OK;
     }
     if (strcmp(argv[1], "--version") == 0) return version(0, NULL);
-    for (size_t i = 0; i < COMMAND_COUNT; i++) {
-        if (strcmp(COMMANDS[i].name, argv[1]) == 0) return COMMANDS[i].run(argc - 1, argv + 1);
-    }
-    return unknown(argv[1]);
+    const bn_command *command = find(argv[1]);
+    return command ? command->run(argc - 1, argv + 1) : unknown(argv[1]);
 }

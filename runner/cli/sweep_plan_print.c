@@ -101,9 +101,9 @@ static void estimate_json(const bn_estimate_sum *sum, int jobs, bn_json *json)
 /* What it will take when all is done: `of` says of how many runs. */
 static void estimate_lines(const bn_estimate_sum *sum, int jobs, const char *of, FILE *out)
 {
-    char time[BN_WORDS_MAX], disk[BN_WORDS_MAX];
+    char time[BN_WORDS_MAX], disk[BN_WORDS_MAX], tokens[BN_WORDS_MAX];
     if (sum->tokens > 0) {
-        (void)fprintf(out, "%.4g million tokens in %s\n", (double)sum->tokens / 1e6, of);
+        (void)fprintf(out, "%s tokens in %s\n", bn_words_count(tokens, (double)sum->tokens), of);
     }
     if (sum->from == 0) {
         (void)fprintf(out, "no finished runs to estimate time and disk from\n");

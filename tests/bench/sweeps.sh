@@ -6,7 +6,7 @@
 #   --runs N     no-op runs (4000)
 #   --shorts N   one-second runs (640: 40 s; 10000 take 10 minutes)
 set -euo pipefail
-json= runs=4000 shorts=640 bnexp=build/release/bnexp
+json='' runs=4000 shorts=640 bnexp=build/release/bnexp
 while [ $# -gt 0 ]; do
     case $1 in
     --json) json=yes ;;
