@@ -6,6 +6,13 @@
 #include "engine/base/half.h"
 #include "engine/infer_state.h"
 
+bn_status bn_infer_head_parse(bn_infer_head *out, const char *word, bn_error *err)
+{
+    *out = strcmp(word, "int8") == 0 ? BN_INFER_HEAD_INT8 : BN_INFER_HEAD_TRAINED;
+    if (*out == BN_INFER_HEAD_INT8 || strcmp(word, "trained") == 0) return BN_OK;
+    return bn_fail(err, BN_EINVAL, "--head must be int8 or trained, is '%.40s'", word);
+}
+
 const bn_config *bn_infer_config(const bn_infer *infer)
 {
     return &infer->config;
@@ -26,96 +33,42 @@ void bn_infer_reset(bn_infer *infer)
     infer->position = 0;
 }
 
-/* The first `rows` rows. */
-static bn_mat head_of(bn_mat mat, int rows)
+/* Room for the logits of `rows` tokens. */
+static bn_status reserve(bn_infer *infer, int rows, bn_error *err)
 {
-    mat.rows = rows;
-    return mat;
-}
-
-static bn_act first_of(bn_act act, int rows)
-{
-    act.rows = rows;
-    return act;
-}
-
-static void multiply(bn_infer *infer, bn_mat out, const float *residual, bn_act x,
-                     const bn_infer_matrix *m)
-{
-    if (m->is_packed) {
-        bn_packed_forward(infer->be, out, residual, x, &m->packed);
-    } else {
-        bn_dense_forward(infer->be, out, residual, x, &m->weight);
-    }
-}
-
-static void norm(bn_infer *infer, const bn_norm_site *site, bn_mat x, bn_act out)
-{
-    bn_norm_args args = {.site = *site, .x = x, .out = out, .stats = infer->stats};
-    bn_norm_forward(infer->be, &args);
-}
-
-static void attend(bn_infer *infer, const bn_infer_layer *l, bn_mat q, bn_mat k, bn_mat v)
-{
-    const bn_shape *shape = &infer->shape;
-    bn_cached_attention args = {.q = q,
-                                .k = k,
-                                .v = v,
-                                .out = head_of(infer->attended, q.rows),
-                                .keys = l->keys,
-                                .values = l->values,
-                                .cosine = infer->cosine,
-                                .sine = infer->sine,
-                                .start = infer->position,
-                                .heads = shape->heads,
-                                .kv_heads = shape->kv_heads,
-                                .dim = shape->dim};
-    bn_attention_cached(infer->be, &args);
-}
-
-/* block.h's formulas on rows of one sequence, from x to x. */
-static void run_layer(bn_infer *infer, const bn_infer_layer *l, int rows)
-{
-    bn_mat x = head_of(infer->x, rows), mid = head_of(infer->mid, rows);
-    bn_mat q = head_of(infer->q, rows), k = head_of(infer->k, rows), v = head_of(infer->v, rows);
-    bn_mat gate = head_of(infer->gate, rows), up = head_of(infer->up, rows);
-    bn_act wide = first_of(infer->wide, rows), hidden = first_of(infer->hidden, rows);
-    norm(infer, &l->site[BN_SITE_ATTN], x, wide);
-    multiply(infer, q, NULL, wide, &l->linear[BN_LINEAR_Q]);
-    multiply(infer, k, NULL, wide, &l->linear[BN_LINEAR_K]);
-    multiply(infer, v, NULL, wide, &l->linear[BN_LINEAR_V]);
-    attend(infer, l, q, k, v);
-    norm(infer, &l->site[BN_SITE_ATTN_SUB], head_of(infer->attended, rows), wide);
-    multiply(infer, mid, x.data, wide, &l->linear[BN_LINEAR_O]);
-    norm(infer, &l->site[BN_SITE_FFN], mid, wide);
-    multiply(infer, gate, NULL, wide, &l->linear[BN_LINEAR_GATE]);
-    multiply(infer, up, NULL, wide, &l->linear[BN_LINEAR_UP]);
-    bn_glu_args glu = {.site = l->site[BN_SITE_FFN_SUB],
-                       .gate = gate,
-                       .up = up,
-                       .out = hidden,
-                       .stats = infer->stats,
-                       .relu2 = infer->shape.relu2};
-    bn_glu_forward(infer->be, &glu);
-    multiply(infer, x, mid.data, hidden, &l->linear[BN_LINEAR_DOWN]);
+    bn_mat *logits = &infer->logits;
+    if (rows <= logits->rows) return BN_OK;
+    size_t row_bytes = (size_t)infer->config.model.vocab * sizeof *logits->data;
+    float *more = bn_backend_alloc(infer->be, (size_t)rows * row_bytes);
+    if (!more) return bn_backend_sync(infer->be, err);
+    bn_backend_free(infer->be, logits->data);
+    infer->bytes.activations += (size_t)(rows - logits->rows) * row_bytes;
+    *logits = (bn_mat){more, rows, (int)infer->config.model.vocab};
+    return BN_OK;
 }
 
 /* Logits of the rows first ... rows - 1 of x. */
 static void run_head(bn_infer *infer, int first, int rows)
 {
     size_t width = (size_t)infer->shape.width;
-    bn_mat x = {infer->x.data + (size_t)first * width, rows - first, infer->shape.width};
-    bn_act last = first_of(infer->last, x.rows);
-    norm(infer, &infer->final_site, x, last);
+    bn_act last = infer->last;
+    last.rows = rows - first;
+    bn_norm_args norm = {
+        .site = infer->final_site,
+        .x = {infer->x.data + (size_t)first * width, last.rows, infer->shape.width},
+        .out = last,
+        .stats = infer->stats};
+    bn_norm_forward(infer->be, &norm);
     float *values = last.data;
-    size_t count = (size_t)x.rows * width;
+    size_t count = (size_t)last.rows * width;
     for (size_t i = 0; i < count && infer->half_head; i++) {
         values[i] = bn_bf16_to_float(bn_bf16_from_float(values[i]));
     }
-    bn_logits_args args = {.x = {values, x.rows, x.cols},
+    bn_logits_args args = {.x = last,
                            .wide = infer->wide_head,
                            .half = infer->half_head,
-                           .out = head_of(infer->logits, x.rows)};
+                           .coded = infer->coded_head.panels ? &infer->coded_head : NULL,
+                           .out = {infer->logits.data, last.rows, infer->logits.cols}};
     bn_logits_forward(infer->be, &args);
 }
 
@@ -126,9 +79,7 @@ static void run_rows(bn_infer *infer, const int32_t *tokens, int rows)
         memcpy(infer->x.data + (size_t)r * width, infer->table + (size_t)tokens[r] * width,
                width * sizeof(float));
     }
-    for (int i = 0; i < infer->config.model.layers; i++) {
-        run_layer(infer, &infer->layers[i], rows);
-    }
+    bn_stepper_run(infer->stepper, infer->position, rows);
     infer->position += rows;
 }
 
@@ -146,9 +97,11 @@ bn_status bn_infer_read(bn_infer *infer, const int32_t *tokens, int count, bool 
         return bn_fail(err, BN_EINVAL, "token %d is outside the vocabulary of %lld", tokens[i],
                        (long long)config->model.vocab);
     }
+    if (all && reserve(infer, count, err) != BN_OK) return err->status;
+    int passes = (count + BN_INFER_ROWS - 1) / BN_INFER_ROWS;
     int rows = 0;
-    for (int done = 0; done < count; done += rows) {
-        rows = count - done < BN_INFER_ROWS ? count - done : BN_INFER_ROWS;
+    for (int done = 0; passes > 0; done += rows, passes--) { /* even ones: a short one costs most */
+        rows = (count - done + passes - 1) / passes;
         run_rows(infer, tokens + done, rows);
     }
     run_head(infer, all ? 0 : rows - 1, rows);

@@ -7,32 +7,35 @@
 #include "engine/cpu/cpu_infer.h"
 #include "engine/infer.h"
 
-/* One linear layer: packed, or as training has it. */
-typedef struct bn_infer_matrix {
-    bool is_packed;
-    bn_packed packed;
-    bn_weight weight;
-} bn_infer_matrix;
+/* Steps of a block: attention has three, feed-forward two. */
+enum { BN_INFER_STEPS = 5 };
 
 typedef struct bn_infer_layer {
-    bn_infer_matrix linear[BN_BLOCK_LINEARS];
+    bn_matrix linear[BN_BLOCK_LINEARS];
     bn_norm_site site[BN_BLOCK_SITES];
     float *gain[BN_BLOCK_SITES]; /* what the sites read; NULL: without */
-    float *keys, *values;        /* [context, kv_heads * dim] */
+    bn_cache cache;
 } bn_infer_layer;
 
 struct bn_infer {
     bn_config config;
+    bn_infer_options options;
     bn_backend be;
     bn_params params;
     bn_shape shape; /* of one sequence of BN_INFER_ROWS tokens */
     bn_infer_layer *layers;
+    bn_step *steps; /* of all layers, BN_INFER_STEPS each */
+    bn_stepper *stepper;
+    char *arena; /* panels of all layers, in the order in which a token reads them */
+    size_t arena_used;
     bn_norm_site final_site;
     float *final_gain;
     float *table;           /* [vocab, width] */
     const float *wide_head; /* [vocab, width]: the table, or one of its own */
     float *own_head;
-    uint16_t *half_head; /* [vocab, width] bf16, instead of wide_head */
+    uint16_t *half_head;  /* [vocab, width] bf16, instead of wide_head */
+    bn_matrix coded_head; /* int8 with a unit a row, instead of both */
+    float *head_units;
     float *cosine, *sine;
     bn_mat x, mid, q, k, v, attended, gate, up, logits;
     bn_act wide, hidden, last; /* inputs of linear layers and head */

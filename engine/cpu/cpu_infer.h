@@ -1,5 +1,10 @@
-/* cpu_infer.h - what inference needs of the cpu backend beyond the op table: weights in 2 bits and
- * nothing else, positions that do not begin at 0, cached keys and values, logits.
+/* cpu_infer.h - what inference needs of the cpu backend beyond the op table: weights in their
+ * smallest form, positions that do not begin at 0, cached keys and values, logits.
+ *
+ * A network is a list of steps, made once. One token goes through them with all threads kept
+ * together (crew.h): each phase is some microseconds of reading weights. Many tokens go through the
+ * products of training. Either way sums have one order, so bits depend neither on threads nor on
+ * how many tokens are read together (DENSE weights excepted).
  *
  * The backend is one of cpu_backend.h. Calls are done when they return; a lack of scratch memory
  * sticks to the backend as with ops (bn_backend_sync tells).
@@ -9,47 +14,86 @@
 
 #include "engine/ops.h"
 
-/* A ternary or binary weight [rows, cols]: codes in 2 bits, value = code * scale. */
-typedef struct bn_packed {
-    void *panels; /* bn_packed_bytes of them, 64-byte aligned */
+typedef enum bn_matrix_kind {
+    BN_MATRIX_PACKED, /* codes -1, 0, 1 in 2 bits or less (decode.h); inputs are I8 */
+    BN_MATRIX_BYTES,  /* codes of 8 bits in panels; inputs are I8 */
+    BN_MATRIX_DENSE,  /* training's working form; inputs are floats of any width */
+} bn_matrix_kind;
+
+/* One linear layer's weight [rows, cols]. */
+typedef struct bn_matrix {
+    bn_matrix_kind kind;
     int rows, cols;
-    float scale;
-} bn_packed;
+    float scale;        /* value = code * scale */
+    const float *units; /* BYTES: [rows] value = code * units[row] * scale; NULL: 1 */
+    void *panels;       /* bn_matrix_bytes of them, 64-byte aligned; not for DENSE */
+    bn_weight weight;   /* DENSE: its master is only needed by kind F32 */
+} bn_matrix;
 
-size_t bn_packed_bytes(bn_backend be, int rows, int cols);
+size_t bn_matrix_bytes(bn_backend be, const bn_matrix *matrix);
 
-/* Fills packed->panels from codes -1, 0, 1 [rows, cols]. */
-void bn_packed_fill(bn_backend be, const bn_packed *packed, const int8_t *codes);
+/* Fills matrix->panels from codes [rows, cols]. */
+void bn_matrix_fill(bn_backend be, const bn_matrix *matrix, const int8_t *codes);
 
-/* out[R, rows] = residual + X W^T, X int8; the same bits as bn_linear_forward gives on this
- * backend. One row of X goes through a kernel of its own (decode.h). */
-void bn_packed_forward(bn_backend be, bn_mat out, const float *residual, bn_act x,
-                       const bn_packed *weight);
+/* Keys and values of one layer, of positions 0 ... context - 1: as panels of the f32 kernel. */
+typedef struct bn_cache {
+    float *keys, *values; /* bn_cache_floats each, zeroed */
+    int context, heads, dim;
+} bn_cache;
 
-/* The same product for a weight in its working form, of which the master is only needed by kind
- * F32. One row of float X is multiplied row by row as the weight lies in memory, sums in another
- * order. */
-void bn_dense_forward(bn_backend be, bn_mat out, const float *residual, bn_act x,
-                      const bn_weight *weight);
+size_t bn_cache_floats(bn_backend be, const bn_cache *cache);
 
-/* The output head: logits[R, V] = X W^T. Exactly one of wide and half is there. */
+enum { BN_STEP_PRODUCTS = 3 };
+
+/* Products of one input: out[i] = residual + W_i site(x). All weights are of one kind. */
+typedef struct bn_linear_step {
+    bn_norm_site site;
+    bn_mat x;     /* [rows, cols], rows the most that are read together */
+    bn_act input; /* site(x) in the weights' format, working memory */
+    const bn_matrix *weights[BN_STEP_PRODUCTS];
+    float *out[BN_STEP_PRODUCTS]; /* [rows, weights[i]->rows] */
+    int count;
+    const float *residual; /* or NULL */
+    bool gated;            /* then out[0] becomes act(out[0]) * out[1], act SiLU or squared ReLU */
+    bool relu2;
+} bn_linear_step;
+
+/* Rotates q and k by their positions, appends k and v to the cache, and attends to all positions up
+ * to each token's own. */
+typedef struct bn_attend_step {
+    bn_mat q, k, v; /* [rows, heads * dim], [rows, kv heads * dim] twice */
+    float *out;     /* as q */
+    const bn_cache *cache;
+    const float *cosine, *sine; /* [context, dim / 2] */
+    int heads;
+} bn_attend_step;
+
+typedef struct bn_step {
+    enum { BN_STEP_LINEAR, BN_STEP_ATTEND } kind;
+    union {
+        bn_linear_step linear;
+        bn_attend_step attend;
+    };
+} bn_step;
+
+typedef struct bn_stepper bn_stepper;
+
+/* Borrows the steps. BN_ENOMEM. */
+BN_MUST_CHECK bn_status bn_stepper_open(bn_stepper **out, bn_backend be, const bn_step *steps,
+                                        int count, bn_error *err);
+void bn_stepper_close(bn_stepper *stepper); /* NULL is fine */
+
+/* Takes `rows` tokens at positions start ... start + rows - 1 through all steps. */
+void bn_stepper_run(bn_stepper *stepper, int start, int rows);
+
+/* The output head: logits[R, V] = X W^T. Exactly one of wide, half and coded is there. */
 typedef struct bn_logits_args {
-    bn_mat x;             /* [R, C]; values as the head's products take them (rounded for bf16) */
-    const float *wide;    /* [V, C] */
-    const uint16_t *half; /* [V, C] bf16 */
-    bn_mat out;           /* [R, V] */
+    bn_act x;               /* [R, C] F32, rounded to bf16 for half; I8 for coded */
+    const float *wide;      /* [V, C] */
+    const uint16_t *half;   /* [V, C] bf16 */
+    const bn_matrix *coded; /* BYTES */
+    bn_mat out;             /* [R, V] */
 } bn_logits_args;
 void bn_logits_forward(bn_backend be, const bn_logits_args *args);
-
-/* Tokens at positions start ... start + R - 1 of one sequence: rotates q and k, appends k and v to
- * the cache, and attends to all positions up to each token's own. */
-typedef struct bn_cached_attention {
-    bn_mat q, k, v;       /* [R, heads * dim], [R, kv_heads * dim] twice; q, k rotated in place */
-    bn_mat out;           /* [R, heads * dim] */
-    float *keys, *values; /* the layer's cache [context, kv_heads * dim] */
-    const float *cosine, *sine; /* [context, dim / 2] */
-    int start, heads, kv_heads, dim;
-} bn_cached_attention;
-void bn_attention_cached(bn_backend be, const bn_cached_attention *args);
 
 #endif

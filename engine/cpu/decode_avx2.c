@@ -6,6 +6,7 @@
 enum {
     NR = 16,
     LANES = 8,
+    ELEMENTS = 16,
     QUADS_IN_16_BITS = 16, /* of pairs of 127 * 2 at most, four a quad: 32,512 */
 };
 
@@ -28,7 +29,7 @@ static void widen(int32_t *sums, __m256i pairs)
     _mm256_storeu_si256((__m256i *)(void *)sums, _mm256_add_epi32(old, more));
 }
 
-void bn_decode_avx2(long quads, const void *panel, const int8_t *x, int32_t *sums)
+static void dot(long quads, const void *panel, const int8_t *x, int32_t *sums)
 {
     const uint8_t *codes = panel;
     const __m256i low = _mm256_set1_epi8(3);
@@ -37,7 +38,7 @@ void bn_decode_avx2(long quads, const void *panel, const int8_t *x, int32_t *sum
         long last = first + QUADS_IN_16_BITS < quads ? first + QUADS_IN_16_BITS : quads;
         __m256i pairs0 = _mm256_setzero_si256();
         __m256i pairs1 = _mm256_setzero_si256();
-        for (long q = first; q < last; q++, codes += NR * 4, x += BN_DECODE_QUAD) {
+        for (long q = first; q < last; q++, codes += NR * 4, x += ELEMENTS) {
             __m256i v0 = load(codes);
             __m256i v1 = load(codes + 32);
             for (int i = 0; i < 4; i++) {
@@ -54,3 +55,5 @@ void bn_decode_avx2(long quads, const void *panel, const int8_t *x, int32_t *sum
         widen(sums + LANES, pairs1);
     }
 }
+
+const bn_decode bn_decode_avx2 = {.digits = 4, .dot = dot, .weigh = bn_weigh_avx2};

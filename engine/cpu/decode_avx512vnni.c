@@ -3,7 +3,7 @@
 
 #include "engine/cpu/decode.h"
 
-enum { PREFETCH_BYTES = 2048 };
+enum { PREFETCH_BYTES = 2048, ELEMENTS = 16 };
 
 static __m512i sixteen_times(const int8_t *x)
 {
@@ -13,14 +13,14 @@ static __m512i sixteen_times(const int8_t *x)
 }
 
 /* Four chains a half, so that the products' latency is hidden. */
-void bn_decode_avx512vnni(long quads, const void *panel, const int8_t *x, int32_t *sums)
+static void dot(long quads, const void *panel, const int8_t *x, int32_t *sums)
 {
     const char *codes = panel;
     const __m512i low = _mm512_set1_epi8(3);
     __m512i left[4];
     __m512i right[4];
     for (int i = 0; i < 4; i++) left[i] = right[i] = _mm512_setzero_si512();
-    for (long q = 0; q < quads; q++, codes += 128, x += BN_DECODE_QUAD) {
+    for (long q = 0; q < quads; q++, codes += 128, x += ELEMENTS) {
         __m512i v0 = _mm512_loadu_si512(codes);
         __m512i v1 = _mm512_loadu_si512(codes + 64);
         _mm_prefetch(codes + PREFETCH_BYTES, _MM_HINT_T0);
@@ -40,3 +40,5 @@ void bn_decode_avx512vnni(long quads, const void *panel, const int8_t *x, int32_
     _mm512_storeu_si512(sums, left[0]);
     _mm512_storeu_si512(sums + 16, right[0]);
 }
+
+const bn_decode bn_decode_avx512vnni = {.digits = 4, .dot = dot, .weigh = bn_weigh_avx512};

@@ -1,12 +1,12 @@
 #include "engine/cpu/decode.h"
 
-enum { NR = 8 };
+enum { NR = 8, ELEMENTS = 16 };
 
-void bn_decode_portable(long quads, const void *panel, const int8_t *x, int32_t *sums)
+static void dot(long quads, const void *panel, const int8_t *x, int32_t *sums)
 {
     const uint8_t *codes = panel;
     for (int n = 0; n < NR; n++) sums[n] = 0;
-    for (long q = 0; q < quads; q++, codes += NR * 4, x += BN_DECODE_QUAD) {
+    for (long q = 0; q < quads; q++, codes += NR * 4, x += ELEMENTS) {
         for (int n = 0; n < NR; n++) {
             int32_t sum = 0;
             for (int g = 0; g < 4; g++) {
@@ -18,3 +18,5 @@ void bn_decode_portable(long quads, const void *panel, const int8_t *x, int32_t 
         }
     }
 }
+
+const bn_decode bn_decode_portable = {.digits = 4, .dot = dot, .weigh = bn_weigh_portable};

@@ -10,7 +10,7 @@ typedef struct bn_isa {
     const char *name;         /* as BNEXP_ISA takes it */
     const bn_kernel *kernels; /* by bn_product_kind; all of one register block */
     const bn_rows *rows;
-    bn_decode *decode; /* for panels of the kernels' 2-bit kind */
+    const bn_decode *decode; /* for weights in 2 bits or less, and products of one row */
 } bn_isa;
 
 /* The table's rows, slowest first; *count of them. */

@@ -18,16 +18,18 @@ static bool has_avx512vnni(void)
            __builtin_cpu_supports("avx512vnni");
 }
 
+/* Every processor but Cooper Lake that has the one has the other. */
 static bool has_avx512bf16(void)
 {
-    return has_avx512vnni() && __builtin_cpu_supports("avx512bf16");
+    return has_avx512vnni() && __builtin_cpu_supports("avx512bf16") &&
+           __builtin_cpu_supports("avx512vbmi");
 }
 
 static const bn_isa table[] = {
-    {"portable", bn_kernels_portable, &bn_rows_portable, bn_decode_portable},
-    {"avx2", bn_kernels_avx2, &bn_rows_avx2, bn_decode_avx2},
-    {"avx512vnni", bn_kernels_avx512vnni, &bn_rows_avx512, bn_decode_avx512vnni},
-    {"avx512bf16", bn_kernels_avx512bf16, &bn_rows_avx512, bn_decode_avx512vnni},
+    {"portable", bn_kernels_portable, &bn_rows_portable, &bn_decode_portable},
+    {"avx2", bn_kernels_avx2, &bn_rows_avx2, &bn_decode_avx2},
+    {"avx512vnni", bn_kernels_avx512vnni, &bn_rows_avx512, &bn_decode_avx512vnni},
+    {"avx512bf16", bn_kernels_avx512bf16, &bn_rows_avx512, &bn_decode_avx512vbmi},
 };
 static bool (*const usable[])(void) = {always, has_avx2, has_avx512vnni, has_avx512bf16};
 

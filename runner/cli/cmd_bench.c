@@ -369,21 +369,28 @@ static bn_status run_kernels(bn_backend be, bn_json *json, bn_error *err)
 
 static bn_status run_inference(const bench_options *o, bn_json *json, bn_error *err)
 {
-    static const char *const names[] = {"ternary", "bf16"};
+    static const struct {
+        const char *name, *variant;
+        bn_infer_head head;
+    } rows[] = {{"ternary", "ternary", BN_INFER_HEAD_INT8},
+                {"ternary_trained_head", "ternary", BN_INFER_HEAD_TRAINED},
+                {"bf16", "bf16", BN_INFER_HEAD_TRAINED}};
     if (json) {
         bn_json_key(json, "inference");
         bn_json_array(json);
     }
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         bn_config config;
         bn_infer_figures figures;
-        bn_status status = configure(o, find(names[i], strlen(names[i])), &config, err);
-        if (status == BN_OK) status = bn_bench_infer(&config, (int)o->threads, &figures, err);
+        const bn_infer_options options = {.threads = (int)o->threads, .head = rows[i].head};
+        const contender *who = find(rows[i].variant, strlen(rows[i].variant));
+        bn_status status = configure(o, who, &config, err);
+        if (status == BN_OK) status = bn_bench_infer(&config, &options, &figures, err);
         if (status != BN_OK) return status;
         if (json) {
-            bn_infer_figures_json(&figures, names[i], json);
+            bn_infer_figures_json(&figures, rows[i].name, json);
         } else {
-            bn_infer_figures_print(&figures, names[i]);
+            bn_infer_figures_print(&figures, rows[i].name);
         }
     }
     if (json) bn_json_end_array(json);

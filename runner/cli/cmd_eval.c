@@ -11,7 +11,7 @@
 #include "runner/cli/options.h"
 
 typedef struct eval_options {
-    const char *run, *home, *data;
+    const char *run, *home, *data, *head;
     int64_t tokens, threads;
     bool best, json, help;
 } eval_options;
@@ -30,6 +30,7 @@ static bn_status parse(int argc, char **argv, eval_options *o, bn_error *err)
         {"--data", 0, BN_OPTION_TEXT, &o->data, "PATH", "another text than the run's (data.path)"},
         {"--tokens", 0, BN_OPTION_INT, &o->tokens, "N", "about so many of validation; 0: all"},
         {"--best", 0, BN_OPTION_FLAG, &o->best, NULL, "the best checkpoint, not the newest"},
+        {"--head", 0, BN_OPTION_TEXT, &o->head, "HEAD", "trained, or int8 as generate has it"},
         {"--threads", 0, BN_OPTION_INT, &o->threads, "N", "0: one a core"},
         {"--json", 0, BN_OPTION_FLAG, &o->json, NULL, "one JSON object"},
         {"--home", 0, BN_OPTION_TEXT, &o->home, "DIR", "where runs are"},
@@ -129,8 +130,11 @@ static bn_status evaluate(const eval_options *o, eval_figures *f, char path[BN_P
     bn_infer *infer = NULL;
     bn_dataset *data = NULL;
     f->path = path;
-    bn_status status = bn_checkpoint_of(path, bn_command_home(o->home), o->run, o->best, err);
-    if (status == BN_OK) status = bn_infer_open_file(&infer, path, (int)o->threads, err);
+    bn_infer_options options = {.threads = (int)o->threads};
+    bn_status status = bn_infer_head_parse(&options.head, o->head, err);
+    if (status == BN_OK)
+        status = bn_checkpoint_of(path, bn_command_home(o->home), o->run, o->best, err);
+    if (status == BN_OK) status = bn_infer_open_file(&infer, path, &options, err);
     if (status == BN_OK) status = open_data(o, bn_infer_config(infer), &data, err);
     if (status == BN_OK) status = bn_evaluate(infer, data, o->tokens, &f->measured, err);
     if (status == BN_OK) {
@@ -147,7 +151,7 @@ static bn_status evaluate(const eval_options *o, eval_figures *f, char path[BN_P
 
 int bn_cmd_eval(int argc, char **argv)
 {
-    eval_options o = {0};
+    eval_options o = {.head = "trained"};
     eval_figures figures = {0};
     bn_error err = {0};
     char path[BN_PATH_MAX];

@@ -9,7 +9,7 @@
 #include "runner/cli/options.h"
 
 typedef struct generate_options {
-    const char *run, *home, *prompt, *tokenizer;
+    const char *run, *home, *prompt, *tokenizer, *head;
     int64_t tokens, seed, threads;
     double temperature, top_p;
     bool best, quiet, help;
@@ -46,6 +46,7 @@ static bn_status parse(int argc, char **argv, generate_options *o, bn_error *err
         {"--seed", 0, BN_OPTION_INT, &o->seed, "N", "another seed, another text; 0"},
         {"--best", 0, BN_OPTION_FLAG, &o->best, NULL, "the best checkpoint, not the newest"},
         {"--tokenizer", 0, BN_OPTION_TEXT, &o->tokenizer, "T", "instead of the run's own"},
+        {"--head", 0, BN_OPTION_TEXT, &o->head, "HEAD", "int8, or trained: exact, slower; int8"},
         {"--threads", 0, BN_OPTION_INT, &o->threads, "N", "0: one a core"},
         {"--quiet", 'q', BN_OPTION_FLAG, &o->quiet, NULL, "no figures on standard error"},
         {"--home", 0, BN_OPTION_TEXT, &o->home, "DIR", "where runs are"},
@@ -104,8 +105,11 @@ static bn_status generate(const generate_options *o, bn_error *err)
     bn_infer *infer = NULL;
     bn_tokenizer *tokenizer = NULL;
     bn_generate_result result;
-    bn_status status = bn_checkpoint_of(path, bn_command_home(o->home), o->run, o->best, err);
-    if (status == BN_OK) status = bn_infer_open_file(&infer, path, (int)o->threads, err);
+    bn_infer_options options = {.threads = (int)o->threads};
+    bn_status status = bn_infer_head_parse(&options.head, o->head, err);
+    if (status == BN_OK)
+        status = bn_checkpoint_of(path, bn_command_home(o->home), o->run, o->best, err);
+    if (status == BN_OK) status = bn_infer_open_file(&infer, path, &options, err);
     if (status == BN_OK) status = open_tokenizer(o, infer, &tokenizer, err);
     if (status == BN_OK) {
         const bn_generate_job job = {.infer = infer,
@@ -127,7 +131,8 @@ static bn_status generate(const generate_options *o, bn_error *err)
 
 int bn_cmd_generate(int argc, char **argv)
 {
-    generate_options o = {.prompt = "\n", .tokens = 256, .temperature = 0.8, .top_p = 0.95};
+    generate_options o = {
+        .prompt = "\n", .head = "int8", .tokens = 256, .temperature = 0.8, .top_p = 0.95};
     bn_error err = {0};
     if (parse(argc, argv, &o, &err) != BN_OK) return bn_command_fail(&err);
     if (o.help) return BN_EXIT_OK;

@@ -55,7 +55,7 @@ refused(2 "--top-p must be above 0 and at most 1, is 0" generate nobody --top-p 
 
 works("finished" train tiny --set train.steps=3 --set data.path=s.txt --set train.eval_tokens=512 --set
       train.device=cpu --set train.threads=1)
-works("bits_per_weight\":2\\." eval tiny-1 --json --tokens 512)
+works("bits_per_weight\":[12]\\." eval tiny-1 --json --tokens 512)
 works("^Anna " generate tiny-1 --prompt "Anna " --tokens 20)
 refused(3 "nobody" eval nobody)
 refused(3 "nobody" generate nobody)
