@@ -359,6 +359,7 @@ int main(void)
         cmocka_unit_test_setup(test_names_say_what_varies_and_nothing_else, setup),
         cmocka_unit_test_setup(test_hostile_values_give_harmless_distinct_names, setup),
         cmocka_unit_test_setup(test_set_fixes_knobs_parameters_and_keys, setup),
+        cmocka_unit_test_setup(test_a_misspelt_key_is_no_parameter_of_a_program, setup),
         cmocka_unit_test_setup(test_a_wrong_set_names_itself_and_the_nearest_knob, setup),
         cmocka_unit_test_setup(test_the_hash_is_of_what_is_asked, setup),
         cmocka_unit_test_setup(test_data_is_found_here_or_beside_the_sweep_file, setup),
