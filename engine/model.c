@@ -357,6 +357,25 @@ static void forward(bn_model *model, const int32_t *tokens, const int32_t *targe
     bn_norm_forward(model->be, &norm);
 }
 
+void bn_model_listen(bn_model *model, bn_grad_listener listener)
+{
+    model->listener = listener;
+}
+
+/* The table's rows are in the order of the forward pass, so the backward pass ends them from the
+ * last to the first: a layer's rows, and those behind them, are done when the layer is. */
+static void tell_done(const bn_model *model, bn_role role, int layer)
+{
+    size_t row = 0;
+    if (!model->listener.done) return;
+    while (role != BN_ROLE_EMBED && row < model->params.count) {
+        const bn_tensor *tensor = &model->params.tensors[row];
+        if (role == BN_ROLE_FINAL_NORM ? tensor->role == role : tensor->layer == layer) break;
+        row++;
+    }
+    model->listener.done(model->listener.self, model->params.tensors[row].offset);
+}
+
 void bn_model_train(bn_model *model, int micro, const int32_t *tokens, const int32_t *targets,
                     float scale)
 {
@@ -375,10 +394,13 @@ void bn_model_train(bn_model *model, int micro, const int32_t *tokens, const int
     bn_norm_args norm = final_norm(model);
     bn_norm_backward(model->be, &norm,
                      &(bn_norm_grads){model->scratch.dnorm, dx, model->final_site.dgain});
+    tell_done(model, BN_ROLE_FINAL_NORM, -1);
     for (int layer = model->layers - 1; layer >= 0; layer--) {
         bn_block_backward(model->be, &model->shape, &model->blocks[layer], &model->scratch, dx);
+        tell_done(model, BN_ROLE_LINEAR, layer);
     }
     bn_embed_backward(model->be, model->dembed, dx, model->tokens);
+    tell_done(model, BN_ROLE_EMBED, -1);
 }
 
 void bn_model_eval(bn_model *model, const int32_t *tokens, const int32_t *targets)

@@ -15,6 +15,13 @@ typedef struct bn_model_bytes {
     size_t activations; /* kept for the backward pass, scratch, tokens and losses */
 } bn_model_bytes;
 
+/* Told, in a backward pass, that the gradients from an offset to the end of the table are those of
+ * the whole micro-batch. Offsets fall; the last is 0. done NULL: nobody listens. */
+typedef struct bn_grad_listener {
+    void (*done)(void *self, size_t from);
+    void *self;
+} bn_grad_listener;
+
 typedef struct bn_model {
     bn_backend be; /* borrowed */
     bn_params params;
@@ -31,6 +38,7 @@ typedef struct bn_model {
     float *loss;               /* [accum * rows], backend memory */
     float *host_loss;          /* [accum * rows] */
     void *forms, *activations;
+    bn_grad_listener listener;
     bn_model_bytes bytes;
 } bn_model;
 
@@ -55,6 +63,9 @@ void bn_model_prepare(bn_model *model);
  * step. Adds the gradients of scale * sum of the losses to grads. */
 void bn_model_train(bn_model *model, int micro, const int32_t *tokens, const int32_t *targets,
                     float scale);
+
+/* Who is told of the gradients of the next bn_model_train. */
+void bn_model_listen(bn_model *model, bn_grad_listener listener);
 
 /* Losses only, into the place of micro-batch 0. */
 void bn_model_eval(bn_model *model, const int32_t *tokens, const int32_t *targets);

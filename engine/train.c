@@ -13,6 +13,7 @@
 #include "engine/device.h"
 #include "engine/events.h"
 #include "engine/meter.h"
+#include "engine/parallel.h"
 #include "engine/peak.h"
 #include "engine/schedule.h"
 
@@ -23,14 +24,16 @@ enum { REASON_MAX = 64 };
 typedef struct trainer {
     const bn_train_job *job;
     bn_config config; /* vocabulary known */
+    bn_config share;  /* the same for this rank alone: its rows of a batch, its threads */
+    bn_parallel *parallel;
     bn_backend be;
     bn_dataset *data;
     const bn_dataset_info *info;
     bn_model *model;
     bn_optimizer *optimizer;
-    bn_codes codes; /* low-bit variants with train.quant_every */
+    bn_codes codes; /* low-bit variants with train.quant_every; rank 0's */
     bool watches_codes;
-    bn_events *events;
+    bn_events *events; /* rank 0's */
     bn_progress progress;
     bn_meter meter;
     bn_values values; /* of the record being made */
@@ -40,6 +43,11 @@ typedef struct trainer {
     int64_t saved_step;        /* of the newest checkpoint; -1: none */
     char folder[BN_PATH_MAX];  /* of checkpoints */
 } trainer;
+
+static bool is_root(const trainer *t)
+{
+    return bn_parallel_rank(t->parallel) == 0;
+}
 
 /* The tokenizer decides the vocabulary unless a knob asks for a larger one. */
 static bn_status settle_vocabulary(trainer *t, bn_error *err)
@@ -72,8 +80,9 @@ static bn_status check_memory(const trainer *t, bn_error *err)
 {
     bn_model_bytes bytes;
     assert(t->be.ops);
-    if (bn_model_measure(&bytes, t->be, &t->config, err) != BN_OK) return err->status;
+    if (bn_model_measure(&bytes, t->be, &t->share, err) != BN_OK) return err->status;
     double need = (double)(bytes.weights + bytes.grads + bytes.optimizer + bytes.activations);
+    if (t->job->ranks) need *= t->job->ranks->local_world;
     bool on_host = strcmp(t->be.ops->name, "cuda") != 0;
     if (!on_host || !(need > bn_memory_installed())) return BN_OK;
     return bn_fail(err, BN_EINVAL,
@@ -84,7 +93,8 @@ static bn_status check_memory(const trainer *t, bn_error *err)
 
 static bn_status open_network(trainer *t, bn_error *err)
 {
-    const bn_config *config = &t->config;
+    const bn_config *config = &t->share;
+    if (bn_parallel_share(&t->share, &t->config, t->job->ranks, err) != BN_OK) return err->status;
     bn_status status =
         bn_device_open(&t->be, config->train.device, (int)config->train.threads, err);
     if (status == BN_OK) status = check_memory(t, err);
@@ -99,8 +109,10 @@ static bn_status open_network(trainer *t, bn_error *err)
     bn_model_init(t->model, (uint64_t)config->train.seed);
     t->watches_codes =
         bn_variant_is_low_bit(config->quant.variant) && config->train.quant_every > 0;
-    if (t->watches_codes) status = bn_codes_init(&t->codes, t->model, err);
-    return status == BN_OK ? bn_backend_sync(t->be, err) : status;
+    if (t->watches_codes && is_root(t)) status = bn_codes_init(&t->codes, t->model, err);
+    if (status == BN_OK) status = bn_backend_sync(t->be, err);
+    if (status != BN_OK) return status;
+    return bn_parallel_attach(t->parallel, t->model, t->job->say, t->job->say_self, err);
 }
 
 static void open_meter(trainer *t)
@@ -111,9 +123,10 @@ static void open_meter(trainer *t)
     meter->bytes = t->model->bytes;
     meter->host_bytes = (double)(2 * t->codes.count + 2 * rows * sizeof *t->tokens +
                                  rows * (size_t)t->model->accum * sizeof(float));
-    meter->tokens_per_step = (double)rows * (double)t->config.train.accum;
-    meter->peak_flops = bn_peak_flops(t->be, &t->config);
-    bn_rapl_init(&meter->rapl, RAPL_ROOT);
+    double world = bn_parallel_world(t->parallel);
+    meter->tokens_per_step = world * (double)rows * (double)t->config.train.accum;
+    meter->peak_flops = world * bn_peak_flops(t->be, &t->config);
+    if (bn_parallel_first_here(t->parallel)) bn_rapl_init(&meter->rapl, RAPL_ROOT);
 }
 
 static bn_checkpoint checkpoint_of(trainer *t)
@@ -122,7 +135,7 @@ static bn_checkpoint checkpoint_of(trainer *t)
                            .data_hash = t->info->hash,
                            .model = t->model,
                            .optimizer = t->optimizer,
-                           .codes = t->watches_codes ? &t->codes : NULL,
+                           .codes = t->codes.count > 0 ? &t->codes : NULL,
                            .progress = &t->progress};
 }
 
@@ -135,16 +148,25 @@ static bn_status open_folder(trainer *t, bn_error *err)
     t->progress.energy_j = t->meter.rapl.count > 0 ? 0 : NAN;
     if (bn_path_join(t->folder, t->job->dir, "checkpoint", err) != BN_OK) return err->status;
     if (bn_path_join(events, t->job->dir, "events.jsonl", err) != BN_OK) return err->status;
-    if (bn_dir_make(t->folder, 0755, err) != BN_OK) return err->status;
+    if (is_root(t) && bn_dir_make(t->folder, 0755, err) != BN_OK) return err->status;
     bn_checkpoint what = checkpoint_of(t);
     bn_listener listener = {t->job->say, t->job->say_self};
     bn_status status = bn_checkpoint_resume(&what, t->folder, listener, &found, err);
     t->saved_step = found ? t->progress.step : -1;
-    return status == BN_OK ? bn_events_open(&t->events, events, err) : status;
+    if (status == BN_OK) status = bn_parallel_agree(t->parallel, &what, err);
+    if (status == BN_OK && is_root(t)) status = bn_events_open(&t->events, events, err);
+    return status;
 }
 
-static void say_begin(trainer *t)
+/* Rank 0 speaks for all. */
+static bn_status flush(trainer *t, bool sync, bn_error *err)
 {
+    return t->events ? bn_events_flush(t->events, sync, err) : BN_OK;
+}
+
+static bn_status say_begin(trainer *t, bn_error *err)
+{
+    if (!is_root(t)) return BN_OK;
     char device[BN_DEVICE_TEXT_MAX];
     bn_values *values = &t->values;
     values->count = 0;
@@ -153,12 +175,17 @@ static void say_begin(trainer *t)
         bn_values_add(values, "data/entropy_floor", t->info->entropy_floor);
     }
     bn_values_add(values, "resumed_step", (double)t->progress.step);
+    int world = bn_parallel_world(t->parallel);
+    if (world > 1) bn_values_add(values, "ranks", world);
     bn_events_begin(t->events, t->job->attempt, bn_device_describe(t->be, device), values->rows,
                     values->count);
+    return flush(t, true, err);
 }
 
+/* This rank's rows of the batch whose first window is `first`. */
 static void fill_batch(trainer *t, int64_t first)
 {
+    first += (int64_t)bn_parallel_rank(t->parallel) * t->model->shape.batch;
     size_t seq = (size_t)t->model->shape.seq;
     for (int row = 0; row < t->model->shape.batch; row++) {
         bn_dataset_train(t->data, (uint64_t)t->config.train.seed, first + row,
@@ -203,15 +230,19 @@ static bn_status train_step(trainer *t, bn_error *err)
     float scale = (float)(t->optimizer->state.loss_scale / tokens);
     for (int64_t micro = 0; micro < accum; micro++) {
         fill_batch(t, (step * accum + micro) * batch);
+        if (micro == accum - 1) bn_parallel_begin(t->parallel);
         bn_model_train(t->model, (int)micro, t->tokens, t->targets, scale);
     }
+    if (bn_parallel_finish(t->parallel, err) != BN_OK) return err->status;
     t->values.count = 0;
     t->progress.step++;
     if (config->train.layer_grad_norms && record_due(t)) add_group_norms(t);
     t->last =
         (bn_optimizer_step){.lr = bn_schedule_lr(config, step), .wd = bn_schedule_wd(config, step)};
     bn_status status = bn_optimizer_apply(t->optimizer, &t->last, err);
-    t->last_loss = bn_model_loss_sum(t->model, (int)accum) / tokens;
+    double loss = bn_model_loss_sum(t->model, (int)accum);
+    if (status == BN_OK) status = bn_parallel_add(t->parallel, &loss, 1, &loss, err);
+    t->last_loss = loss / tokens;
     t->progress.loss_sum += t->last_loss;
     t->progress.loss_steps++;
     bn_meter_step(&t->meter, bn_clock_mono_s() - start_s);
@@ -245,20 +276,35 @@ static int64_t fill_validation(trainer *t, int64_t first, int64_t windows)
     return counted;
 }
 
-static void validate(trainer *t)
+static bn_status validate(trainer *t, bn_error *err)
 {
-    int64_t windows = val_windows(t), counted = 0;
-    double sum = 0;
-    for (int64_t first = 0; first < windows; first += t->model->shape.batch) {
-        counted += fill_validation(t, first, windows);
+    int64_t windows = val_windows(t), mine = t->model->shape.batch;
+    int64_t offset = bn_parallel_rank(t->parallel) * mine;
+    double sums[2] = {0, 0}; /* of losses; of tokens that count */
+    for (int64_t first = 0; first < windows; first += t->config.train.batch) {
+        sums[1] += (double)fill_validation(t, first + offset, windows);
         bn_model_eval(t->model, t->tokens, t->targets);
-        sum += bn_model_loss_sum(t->model, 1);
+        sums[0] += bn_model_loss_sum(t->model, 1);
     }
-    double loss = sum / (double)counted, per_token = t->info->val_bytes_per_token;
+    if (bn_parallel_add(t->parallel, sums, 2, sums, err) != BN_OK) return err->status;
+    double loss = sums[0] / sums[1], per_token = t->info->val_bytes_per_token;
     t->progress.val_loss = loss;
     bn_values_add(&t->values, "val/loss", loss);
     bn_values_add(&t->values, "val/ppl", exp(loss));
     if (per_token > 0) bn_values_add(&t->values, "val/bpb", loss / log(2) / per_token);
+    return BN_OK;
+}
+
+/* Joules since the last record, of every machine that can tell. */
+static bn_status add_energy(trainer *t, bn_error *err)
+{
+    double joules = bn_rapl_joules(&t->meter.rapl), *spent = &t->progress.energy_j;
+    double sums[2] = {isnan(joules) ? 0 : joules, isnan(joules) ? 0 : 1};
+    if (bn_parallel_add(t->parallel, sums, 2, sums, err) != BN_OK) return err->status;
+    if (sums[1] == 0) return BN_OK;
+    *spent = (isnan(*spent) ? 0 : *spent) + sums[0];
+    bn_values_add(&t->values, "energy_j", *spent);
+    return BN_OK;
 }
 
 static void add_progress(trainer *t)
@@ -274,11 +320,6 @@ static void add_progress(trainer *t)
         bn_values_add(values, "optim/loss_scale", state->loss_scale);
         bn_values_add(values, "optim/skipped_steps", (double)state->skipped);
     }
-    double joules = bn_rapl_joules(&t->meter.rapl);
-    if (isnan(joules)) return;
-    if (isnan(t->progress.energy_j)) t->progress.energy_j = 0;
-    t->progress.energy_j += joules;
-    bn_values_add(values, "energy_j", t->progress.energy_j);
 }
 
 static void add_codes(trainer *t)
@@ -290,14 +331,17 @@ static void add_codes(trainer *t)
 }
 
 /* Takes the record of this step; with `alive` false only what a diverged run can still say. */
-static void say_record(trainer *t, bool alive)
+static bn_status say_record(trainer *t, bool alive, bn_error *err)
 {
     const bn_config *config = &t->config;
     int64_t step = t->progress.step;
     add_progress(t);
+    bn_status status = add_energy(t, err);
     bn_meter_report(&t->meter, &t->values);
-    if (alive && (is_last(t) || due(step, config->train.eval_every))) validate(t);
-    if (alive && t->watches_codes && (is_last(t) || due(step, config->train.quant_every))) {
+    bool evaluates = alive && (is_last(t) || due(step, config->train.eval_every));
+    if (status == BN_OK && evaluates) status = validate(t, err);
+    if (status != BN_OK) return status;
+    if (alive && t->codes.count > 0 && (is_last(t) || due(step, config->train.quant_every))) {
         add_codes(t);
     }
     if (is_last(t)) bn_meter_facts(&t->meter, &t->model->params, &t->values);
@@ -309,19 +353,22 @@ static void say_record(trainer *t, bool alive)
                         .wall_s = bn_clock_wall_s(),
                         .values = t->values.rows,
                         .count = t->values.count};
-    bn_events_record(t->events, &record);
+    if (t->events) bn_events_record(t->events, &record);
     t->progress.loss_sum = 0;
     t->progress.loss_steps = 0;
+    return flush(t, false, err);
 }
 
 /* Every line is on disk before the file that names the next seq. */
 static bn_status save(trainer *t, bn_error *err)
 {
     if (t->saved_step == t->progress.step) return BN_OK;
-    if (bn_events_flush(t->events, true, err) != BN_OK) return err->status;
+    if (bn_parallel_compare(t->parallel, err) != BN_OK) return err->status;
+    if (flush(t, true, err) != BN_OK) return err->status;
     bn_checkpoint what = checkpoint_of(t);
     int keep = (int)t->config.train.checkpoint_keep;
-    bn_status status = bn_checkpoint_write(&what, t->folder, keep, err);
+    bn_status status = BN_OK;
+    if (is_root(t)) status = bn_checkpoint_write(&what, t->folder, keep, err);
     if (status == BN_OK) t->saved_step = t->progress.step;
     return status;
 }
@@ -336,22 +383,29 @@ static bn_status after_step(trainer *t, bn_train_end *end, bn_error *err)
 {
     if (diverged(t)) {
         *end = BN_TRAIN_DIVERGED;
-        say_record(t, false);
-        return bn_events_flush(t->events, false, err);
+        return say_record(t, false, err);
     }
-    if (record_due(t)) {
-        say_record(t, true);
-        if (bn_events_flush(t->events, false, err) != BN_OK) return err->status;
-    }
+    if (record_due(t) && say_record(t, true, err) != BN_OK) return err->status;
     bool save_now = is_last(t) || due(t->progress.step, t->config.train.checkpoint_every);
     return save_now ? save(t, err) : BN_OK;
+}
+
+/* Asked of all ranks before each step, so that all stop before the same one. */
+static bn_status hear_stop(trainer *t, bool *stop, bn_error *err)
+{
+    double asked = t->job->stop && *t->job->stop ? 1 : 0;
+    bn_status status = bn_parallel_add(t->parallel, &asked, 1, &asked, err);
+    *stop = asked > 0;
+    return status;
 }
 
 static bn_status train_all(trainer *t, bn_train_end *end, bn_error *err)
 {
     *end = BN_TRAIN_FINISHED;
     while (!is_last(t) && *end == BN_TRAIN_FINISHED) {
-        if (t->job->stop && *t->job->stop) {
+        bool stop = false;
+        if (hear_stop(t, &stop, err) != BN_OK) return err->status;
+        if (stop) {
             *end = BN_TRAIN_STOPPED;
             return save(t, err);
         }
@@ -372,13 +426,16 @@ static bn_status say_end(trainer *t, bn_train_end end, bn_error *err)
     if (end == BN_TRAIN_DIVERGED) {
         (void)snprintf(reason, sizeof reason, "diverged at step %lld", (long long)t->progress.step);
     }
-    bn_events_end(t->events, words[end], reason);
-    return bn_events_flush(t->events, true, err);
+    if (t->events) bn_events_end(t->events, words[end], reason);
+    bn_status status = flush(t, true, err);
+    double done = 1; /* until rank 0 has written its last line nobody leaves */
+    return status == BN_OK ? bn_parallel_add(t->parallel, &done, 1, &done, err) : status;
 }
 
 static void close_all(trainer *t)
 {
     bn_events_close(t->events);
+    bn_parallel_close(t->parallel);
     bn_codes_release(&t->codes);
     bn_optimizer_close(t->optimizer);
     bn_model_close(t->model);
@@ -396,18 +453,18 @@ bn_status bn_train(const bn_train_job *job, bn_train_end *end, bn_error *err)
     if (!t) return bn_fail(err, BN_ENOMEM, "no memory for a run");
     t->job = job;
     t->config = *job->config;
-    bn_status status = open_data(t, err);
+    bn_parallel_spec ranks = {.ranks = job->ranks, .dir = job->dir, .stop = job->stop};
+    bn_status status = bn_parallel_open(&t->parallel, &ranks, err);
+    if (status == BN_OK) status = open_data(t, err);
     if (status == BN_OK) status = open_network(t, err);
     if (status == BN_OK) {
         open_meter(t);
         status = open_folder(t, err);
     }
-    if (status == BN_OK) {
-        say_begin(t);
-        status = bn_events_flush(t->events, true, err);
-    }
+    if (status == BN_OK) status = say_begin(t, err);
     if (status == BN_OK) status = train_all(t, end, err);
     if (status == BN_OK) status = say_end(t, *end, err);
+    if (status != BN_OK && t->parallel) bn_parallel_fail(t->parallel, err);
     close_all(t);
     return status;
 }

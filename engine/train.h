@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include "engine/config.h"
+#include "engine/ranks.h"
 
 /* How a run ended when nothing went wrong with the machine. */
 typedef enum bn_train_end {
@@ -18,6 +19,10 @@ typedef struct bn_train_job {
     const char *dir;         /* holds events.jsonl and checkpoint/; continues what it finds there */
     int attempt;             /* 1, 2, ... */
     const volatile sig_atomic_t *stop; /* set by a signal; read between steps */
+    /* NULL: alone. With several ranks each calls bn_train with the same configuration and folder;
+     * train.batch is of all ranks together. Rank 0 writes; a rank that is asked to stop stops all.
+     */
+    const bn_ranks *ranks;
     /* Told of what the run got over, e.g. a damaged checkpoint that was passed over. NULL: nobody.
      */
     void (*say)(void *self, const char *line);

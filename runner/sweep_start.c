@@ -8,7 +8,7 @@
 #include "runner/fleet/rundir.h"
 #include "runner/sweep_command.h"
 
-enum { ENV_COUNT = 8, ENV_BYTES = BN_PATH_MAX + 32 };
+enum { ENV_COUNT = 8, ENV_MORE = 160, ENV_BYTES = BN_PATH_MAX + 32 };
 
 static bn_status set_from_json(bn_config *config, const char *name, const json_t *value,
                                bn_error *err)
@@ -50,7 +50,7 @@ bn_status bn_start_config(const char *json, bn_config *config, bn_error *err)
 typedef struct environment {
     double mono_s;
     char text[ENV_COUNT][ENV_BYTES];
-    const char *list[ENV_COUNT + 1];
+    const char *list[ENV_COUNT + ENV_MORE + 1];
     size_t count;
 } environment;
 
@@ -66,6 +66,14 @@ static void put_number(environment *env, const char *name, int64_t number)
     char text[24];
     (void)snprintf(text, sizeof text, "%lld", (long long)number);
     put(env, name, text);
+}
+
+/* Given as they are: a launcher's own variables, which its ranks must see. */
+static void put_more(environment *env, const char *const *more)
+{
+    size_t count = env->count;
+    for (size_t i = 0; more && more[i] && i < ENV_MORE; i++) env->list[count++] = more[i];
+    env->list[count] = NULL;
 }
 
 /* The devices of a slot: gpus of them, starting at slot * gpus. */
@@ -106,7 +114,11 @@ static bn_status make_builtin(const bn_member *m, const bn_start_options *o, con
 static void launch_builtin(bn_fleet *fleet, const bn_member *m, const bn_start_options *o,
                            const environment *env)
 {
-    const char *argv[] = {"bnexp", "train", m->dir, NULL};
+    char count[16] = "";
+    const char *argv[] = {"bnexp", "train", m->dir, NULL, count, NULL};
+    bool on_gpus = o->gpus > 1;
+    if (on_gpus || o->ranks > 1) argv[3] = on_gpus ? "--gpus" : "--ranks";
+    (void)snprintf(count, sizeof count, "%d", on_gpus ? o->gpus : o->ranks);
     bn_launch launch = {.dir = m->dir,
                         .program = o->program ? o->program : "/proc/self/exe",
                         .argv = argv,
@@ -180,6 +192,7 @@ void bn_start_run(bn_fleet *fleet, const bn_member *member, const bn_start_optio
         status = launch_external(fleet, member, options, json, &env, &err);
     } else if (status == BN_OK) {
         status = make_builtin(member, options, json, &err);
+        put_more(&env, options->more);
         if (status == BN_OK) launch_builtin(fleet, member, options, &env);
     }
     free(json);

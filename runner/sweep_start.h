@@ -15,6 +15,8 @@ typedef struct bn_start_options {
     int gpus;             /* of one run; their ids are taken from `gpu_ids` by slot */
     const char *const *gpu_ids;
     int gpu_count;
+    int ranks;               /* of a run of our engine without GPUs; 0 or 1: one process */
+    const char *const *more; /* variables added to a run's environment, NULL ends; may be NULL */
 } bn_start_options;
 
 /* Makes the folder of a member that has begun and launches it; one that cannot be started has ended

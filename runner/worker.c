@@ -28,9 +28,14 @@ static void listen_for_stop(void)
     (void)sigaction(SIGINT, &action, NULL);
 }
 
-static int fail(const bn_error *err)
+/* Ranks share a stderr: all but the first say who they are. */
+static int fail(const bn_ranks *ranks, const bn_error *err)
 {
-    (void)fprintf(stderr, "bnexp: %s\n", err->text);
+    if (ranks->rank > 0) {
+        (void)fprintf(stderr, "bnexp: rank %d: %s\n", ranks->rank, err->text);
+    } else {
+        (void)fprintf(stderr, "bnexp: %s\n", err->text);
+    }
     switch (err->status) {
     case BN_OK:
         return EXIT_DONE;
@@ -63,35 +68,58 @@ static void say(void *self, const char *line)
     (void)fprintf(stderr, "bnexp: %s\n", line);
 }
 
-static int train(const char *dir)
+static int train(const bn_worker_job *work)
 {
     bn_error err = {0};
     bn_rundir run;
     bn_train_end end = BN_TRAIN_FINISHED;
-    if (bn_rundir_read(dir, &run, &err) != BN_OK) return fail(&err);
-    bn_train_job job = {
-        .config = &run.config, .dir = dir, .attempt = run.attempt, .stop = &stop_asked, .say = say};
-    if (bn_train(&job, &end, &err) != BN_OK) return fail(&err);
+    bn_config *config = &run.config;
+    if (bn_rundir_read(work->dir, &run, &err) != BN_OK) return fail(work->ranks, &err);
+    if (work->device) {
+        (void)snprintf(config->train.device, sizeof config->train.device, "%s", work->device);
+    }
+    bn_train_job job = {.config = config,
+                        .dir = work->dir,
+                        .attempt = run.attempt,
+                        .stop = &stop_asked,
+                        .ranks = work->ranks,
+                        .say = say};
+    if (bn_train(&job, &end, &err) != BN_OK) return fail(work->ranks, &err);
     switch (end) {
     case BN_TRAIN_FINISHED:
         return EXIT_DONE;
     case BN_TRAIN_STOPPED:
         return EXIT_AGAIN;
     case BN_TRAIN_DIVERGED:
-        (void)fprintf(stderr, "bnexp: diverged; the end line of %s/%s says where\n", dir,
+        if (work->ranks->rank > 0) return EXIT_TROUBLE;
+        (void)fprintf(stderr, "bnexp: diverged; the end line of %s/%s says where\n", work->dir,
                       BN_RUNDIR_EVENTS);
         return EXIT_TROUBLE;
     }
     return EXIT_TROUBLE;
 }
 
-int bn_worker_run(const char *dir)
+int bn_worker_train(const bn_worker_job *job)
 {
     bn_error err = {0};
     int lock = -1;
     listen_for_stop(); /* first: a stop that comes while data is read must not kill us */
-    if (!locked_for_us(dir) && bn_rundir_lock(dir, &lock, &err) != BN_OK) return fail(&err);
-    int code = train(dir);
+    bool locks = job->ranks->rank == 0 && !locked_for_us(job->dir);
+    if (locks && bn_rundir_lock(job->dir, &lock, &err) != BN_OK) return fail(job->ranks, &err);
+    int code = train(job);
     if (lock >= 0) (void)close(lock);
     return code;
+}
+
+static const char *look_up(const char *name)
+{
+    return getenv(name); /* NOLINT(concurrency-mt-unsafe): one thread */
+}
+
+int bn_worker_run(const char *dir)
+{
+    bn_error err = {0};
+    bn_ranks ranks = bn_ranks_alone();
+    if (bn_ranks_read(&ranks, look_up, &err) != BN_OK) return fail(&ranks, &err);
+    return bn_worker_train(&(bn_worker_job){.dir = dir, .ranks = &ranks});
 }

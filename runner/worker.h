@@ -7,7 +7,18 @@
 #ifndef BN_RUNNER_WORKER_H
 #define BN_RUNNER_WORKER_H
 
+#include "engine/ranks.h"
+
+typedef struct bn_worker_job {
+    const char *dir;       /* the run's folder */
+    const bn_ranks *ranks; /* which rank of it this process is; rank 0 holds the folder */
+    const char *device;    /* instead of the run's knob; NULL: as it says */
+} bn_worker_job;
+
 /* Trains the run of a folder in this process and returns its exit code. Speaks on stderr. */
+int bn_worker_train(const bn_worker_job *job);
+
+/* The same as the rank that the environment says this process is. */
 int bn_worker_run(const char *dir);
 
 #endif

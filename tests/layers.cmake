@@ -53,7 +53,7 @@ endfunction()
 floor(base      FILES engine/base/*.[ch]       MAY engine/base)
 floor(reference FILES engine/reference/*.[ch]  MAY engine/reference engine/ops.h engine/base)
 floor(cpu       FILES engine/cpu/*.[ch]        MAY engine/cpu engine/ops.h engine/base)
-floor(cuda      FILES engine/cuda/*            MAY engine/cuda engine/ops.h engine/base)
+floor(cuda      FILES engine/cuda/*            MAY engine/cuda engine/ops.h engine/transport.h engine/base)
 floor(corpus    FILES engine/corpus/*.[ch] engine/corpus/*.cpp MAY engine/corpus engine/base)
 floor(formats   FILES engine/formats/*.[ch]    MAY engine/formats engine/params.h engine/config.h
                                                    engine/ops.h engine/base)
@@ -67,8 +67,9 @@ floor(reporters FILES reporters/*.[ch]         MAY reporters reporters/stats sto
 floor(search    FILES runner/search/*.[ch]     MAY runner/search engine/base)
 floor(fleet     FILES runner/fleet/*.[ch]      MAY runner/fleet runner/toml.h store engine/base
                                                    engine/config.h NEVER store/db.h)
-floor(worker    FILES runner/worker.[ch] runner/toml.[ch] runner/toml.cpp
-                MAY runner/worker.h runner/toml.h runner/fleet/rundir.h engine engine/base)
+floor(mpi       FILES engine/mpi/*.[ch]        MAY engine/mpi engine/transport.h engine/base)
+floor(worker    FILES runner/worker.[ch] runner/rank_head.[ch] runner/toml.[ch] runner/toml.cpp
+                MAY runner/worker.h runner/rank_head.h runner/toml.h runner/fleet/rundir.h engine engine/base)
 floor(sweep     FILES runner/sweep.[ch] runner/spec.[ch] runner/spec_*.[ch] runner/sweep_*.[ch]
                 MAY runner runner/search runner/fleet store engine/base engine/config.h engine/config_files.h NEVER store/db.h)
 floor(cli       FILES runner/cli/*.[ch]
@@ -81,6 +82,7 @@ only(microhttpd.h reporters/serve.c)
 only(toml\\+\\+/toml.h runner/toml.cpp)
 only("(cuda|cublas|nccl)[A-Za-z0-9_]*\\.h" engine/cuda)
 only(sentencepiece_processor.h engine/corpus/sentencepiece.cpp)
+only(mpi.h engine/mpi/mpi_transport.c)
 
 if(broken)
     message(FATAL_ERROR "the floors are crossed")

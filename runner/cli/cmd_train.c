@@ -14,14 +14,24 @@
 #include "runner/cli/data_check.h"
 #include "runner/cli/knobs.h"
 #include "runner/cli/options.h"
+#include "runner/cli/train_ranks.h"
 #include "runner/cli/train_run.h"
+#include "runner/rank_head.h"
 #include "runner/worker.h"
 
 typedef struct train_options {
     const char *what, *home;
     bn_option_list sets;
+    int64_t gpus, ranks; /* 0: not given */
     bool dry, json, help;
 } train_options;
+
+/* Who trains: this process as a rank of a launcher's, or ranks that we start here. */
+typedef struct crew {
+    bn_ranks self;
+    bn_gpus gpus; /* count 0: none were asked for */
+    int count;    /* of ranks to start; 1: none but this process */
+} crew;
 
 static bn_status parse(int argc, char **argv, train_options *o, bn_error *err)
 {
@@ -30,6 +40,10 @@ static bn_status parse(int argc, char **argv, train_options *o, bn_error *err)
         {"--dry-run", 'n', BN_OPTION_FLAG, &o->dry, NULL,
          "tensors, parameters and memory; no data"},
         {"--json", 0, BN_OPTION_FLAG, &o->json, NULL, "the outcome as JSON on standard output"},
+        {"--gpus", 0, BN_OPTION_INT, &o->gpus, "N",
+         "share every batch among N GPUs of this machine"},
+        {"--ranks", 0, BN_OPTION_INT, &o->ranks, "N",
+         "share every batch among N processes on this machine's processors"},
         {"--home", 0, BN_OPTION_TEXT, &o->home, "DIR",
          "where runs and results live (default: runs)"},
     };
@@ -37,7 +51,8 @@ static bn_status parse(int argc, char **argv, train_options *o, bn_error *err)
         .usage = "bnexp train PRESET|FILE|RUN-FOLDER [options]",
         .about = "Trains one run: a preset's, or that of a TOML file of knobs, registered in the\n"
                  "home under the sweep 'train'; or goes on with the run of a folder. Ctrl-C keeps\n"
-                 "a checkpoint. exit: 0 finished, 75 stopped, 2 bad input, 1 other errors",
+                 "a checkpoint. Under mpirun or srun all their processes train it together. exit:\n"
+                 "0 finished, 75 stopped, 2 bad input, 1 other errors",
         .table = table,
         .count = sizeof table / sizeof table[0],
         .arguments_min = 1,
@@ -84,14 +99,57 @@ static void base_name(const char *what, char out[64])
     if (dot && dot != out) *dot = '\0';
 }
 
-static int train_folder(const train_options *o)
+static bn_status find_gpus(const train_options *o, bn_gpus *gpus, bn_error *err)
+{
+    bn_gpus_find(gpus);
+    if (o->gpus > gpus->count) {
+        return bn_fail(err, BN_EINVAL, "--gpus %lld: this machine has %d that may be used%s",
+                       (long long)o->gpus, gpus->count,
+                       gpus->count ? "" : "; 'bnexp doctor' tells why");
+    }
+    gpus->count = (int)o->gpus;
+    return BN_OK;
+}
+
+static bn_status gather_crew(const train_options *o, crew *out, bn_error *err)
+{
+    *out = (crew){.self = bn_ranks_alone(), .count = 1};
+    if (o->dry) return BN_OK;
+    if (bn_train_ranks_read(&out->self, err) != BN_OK) return err->status;
+    if (o->gpus == 0 && o->ranks == 0) return BN_OK;
+    if (o->gpus < 0 || o->ranks < 0 || o->gpus > BN_GPUS_MAX || o->ranks > BN_RANKS_MAX) {
+        return bn_fail(err, BN_EINVAL, "--gpus must be from 1 to %d, --ranks from 1 to %d",
+                       (int)BN_GPUS_MAX, (int)BN_RANKS_MAX);
+    }
+    if (o->gpus > 0 && o->ranks > 0) {
+        return bn_fail(err, BN_EINVAL,
+                       "--gpus makes a rank of each GPU; --ranks is for processors");
+    }
+    if (out->self.world > 1) {
+        return bn_fail(err, BN_EINVAL, "%s does not go with a launcher that has started %d ranks",
+                       o->gpus > 0 ? "--gpus" : "--ranks", out->self.world);
+    }
+    out->count = (int)(o->gpus > 0 ? o->gpus : o->ranks);
+    return o->gpus > 0 ? find_gpus(o, &out->gpus, err) : BN_OK;
+}
+
+static int train_with(const char *dir, const crew *with)
+{
+    if (with->count == 1 && with->gpus.count == 0) {
+        return bn_worker_train(&(bn_worker_job){.dir = dir, .ranks = &with->self});
+    }
+    const char *const *gpus = with->gpus.count > 0 ? with->gpus.ids : NULL;
+    return bn_rank_head_run(&(bn_rank_head){.dir = dir, .count = with->count, .gpus = gpus});
+}
+
+static int train_folder(const train_options *o, const crew *with)
 {
     bn_error err = {0};
     if (o->sets.count > 0) {
         (void)bn_fail(&err, BN_EINVAL, "--set does not go with a run's folder: edit its run.toml");
         return bn_command_fail(&err);
     }
-    if (!o->dry) return bn_worker_run(o->what);
+    if (!o->dry) return train_with(o->what, with);
     bn_config config;
     if (bn_knobs_of_run(o->what, &config, &err) != BN_OK) return bn_command_fail(&err);
     return print_plan(&config, o->json);
@@ -103,17 +161,28 @@ int bn_cmd_train(int argc, char **argv)
     bn_error err = {0};
     bn_config config;
     struct stat info;
+    crew with;
     char name[64];
     if (parse(argc, argv, &o, &err) != BN_OK) return bn_command_fail(&err);
     if (o.help) return BN_EXIT_OK;
-    if (stat(o.what, &info) == 0 && S_ISDIR(info.st_mode)) return train_folder(&o);
+    if (gather_crew(&o, &with, &err) != BN_OK) return bn_command_fail(&err);
+    if (stat(o.what, &info) == 0 && S_ISDIR(info.st_mode)) return train_folder(&o, &with);
     if (configure(&o, &config, &err) != BN_OK) return bn_command_fail(&err);
     if (o.dry) return print_plan(&config, o.json);
+    if (with.self.rank > 0) return bn_train_ranks_follow(&with.self, bn_command_home(o.home));
+    if (with.gpus.count > 0 && bn_config_set(&config, "train.device", "cuda", &err) != BN_OK) {
+        return bn_command_fail(&err);
+    }
     if (bn_data_check(&config, (int)config.model.context, &err) != BN_OK) {
         return bn_command_fail(&err);
     }
     base_name(o.what, name);
-    bn_train_run run = {
-        .home = bn_command_home(o.home), .name = name, .config = &config, .json = o.json};
+    bn_train_run run = {.home = bn_command_home(o.home),
+                        .name = name,
+                        .config = &config,
+                        .json = o.json,
+                        .ranks = &with.self,
+                        .gpus = with.gpus.count > 0 ? &with.gpus : NULL,
+                        .rank_count = with.gpus.count > 0 ? 0 : with.count};
     return bn_train_run_do(&run);
 }

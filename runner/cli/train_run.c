@@ -10,6 +10,7 @@
 #include "runner/cli/command.h"
 #include "runner/cli/manager.h"
 #include "runner/cli/progress.h"
+#include "runner/cli/train_ranks.h"
 #include "runner/fleet/launch_local.h"
 #include "runner/sweep_start.h"
 #include "store/history.h"
@@ -155,8 +156,15 @@ static void say(single *s, const bn_member *m, double mono_s)
 
 static bn_status start(single *s, bn_error *err)
 {
+    const char *launcher[BN_TRAIN_RANKS_ENV];
+    const bn_train_run *job = s->job;
     bn_start_options options = {.store = s->store,
                                 .home = s->home,
+                                .gpus = job->gpus ? job->gpus->count : 0,
+                                .gpu_ids = job->gpus ? job->gpus->ids : NULL,
+                                .gpu_count = job->gpus ? job->gpus->count : 0,
+                                .ranks = job->rank_count,
+                                .more = bn_train_ranks_environment(job->ranks, launcher),
                                 .threads = s->job->config->train.threads > 0
                                                ? (int)s->job->config->train.threads
                                                : bn_cores()};
@@ -164,8 +172,9 @@ static bn_status start(single *s, bn_error *err)
     if (status == BN_OK) status = bn_fleet_commit(s->fleet, bn_clock_wall_s(), err);
     if (status != BN_OK) return status;
     if (bn_fleet_count(s->fleet) == 0) return bn_fail(err, BN_ESTALE, "somebody else started it");
-    bn_start_run(s->fleet, bn_fleet_at(s->fleet, 0), &options, bn_clock_mono_s());
-    return BN_OK;
+    const bn_member *member = bn_fleet_at(s->fleet, 0);
+    bn_start_run(s->fleet, member, &options, bn_clock_mono_s());
+    return bn_train_ranks_call(job->ranks, s->home, member->dir, err);
 }
 
 static bn_status watch(single *s, bn_error *err)
@@ -260,6 +269,7 @@ int bn_train_run_do(const bn_train_run *job)
     if (status == BN_OK) status = start(&s, &err);
     if (status == BN_OK) status = watch(&s, &err);
     code = status == BN_OK ? tell(&s) : bn_command_fail(&err);
+    bn_train_ranks_hush(job->ranks, s.home);
     bn_fleet_close(s.fleet);
     bn_store_close(s.store);
     return code;

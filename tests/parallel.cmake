@@ -1,0 +1,10 @@
+bn_test(ranks bn_engine)
+
+# ranks_lab: a run trained by several processes.
+add_library(ranks_lab STATIC support/ranks_lab.c)
+target_include_directories(ranks_lab PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+target_link_libraries(ranks_lab PUBLIC run_lab)
+bn_test(parallel ranks_lab model_lab)
+
+add_test(NAME e2e_ranks COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/e2e/ranks.sh $<TARGET_FILE:bnexp>)
+set_tests_properties(e2e_ranks PROPERTIES TIMEOUT 300)
