@@ -147,6 +147,11 @@ bn_status bn_db_exec(bn_db *db, const char *sql, bn_error *err)
     return code == SQLITE_OK ? BN_OK : fail(db, code, sqlite3_errmsg(db->handle), err);
 }
 
+void bn_db_without_triggers(bn_db *db)
+{
+    (void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+}
+
 /* SQLite's own patience does not cover this switch: it answers "busy" at once. */
 bn_status bn_db_use_log(bn_db *db, bn_error *err)
 {
@@ -251,6 +256,12 @@ void bn_stmt_text(bn_stmt *stmt, int place, const char *text)
     if (stmt->handle) keep(stmt, sqlite3_bind_text(stmt->handle, place, text, -1, SQLITE_STATIC));
 }
 
+void bn_stmt_blob(bn_stmt *stmt, int place, const void *bytes, size_t size_bytes)
+{
+    if (!stmt->handle) return;
+    keep(stmt, sqlite3_bind_blob64(stmt->handle, place, bytes, size_bytes, SQLITE_STATIC));
+}
+
 bool bn_stmt_row(bn_stmt *stmt)
 {
     if (stmt->code != SQLITE_OK || !stmt->handle) return false;
@@ -276,6 +287,14 @@ const char *bn_stmt_get_text(bn_stmt *stmt, int column)
 {
     const unsigned char *text = sqlite3_column_text(stmt->handle, column);
     return text ? (const char *)text : "";
+}
+
+const void *bn_stmt_get_blob(bn_stmt *stmt, int column, size_t *size_bytes)
+{
+    const void *bytes =
+        sqlite3_column_blob(stmt->handle, column); /* before its size is asked for */
+    *size_bytes = (size_t)sqlite3_column_bytes(stmt->handle, column);
+    return bytes;
 }
 
 void bn_stmt_copy_text(bn_stmt *stmt, int column, char *out, size_t size)
@@ -377,7 +396,9 @@ bn_cell bn_stmt_cell(bn_stmt *stmt, int column)
         return BN_CELL_INT;
     case SQLITE_FLOAT:
         return BN_CELL_REAL;
-    default: /* text; and blobs, of which this schema has none */
+    case SQLITE_BLOB:
+        return BN_CELL_BLOB;
+    default:
         return BN_CELL_TEXT;
     }
 }

@@ -30,6 +30,9 @@ BN_MUST_CHECK bn_status bn_db_exec(bn_db *db, const char *sql, bn_error *err);
  * other here. BN_EAGAIN after the busy time-out. */
 BN_MUST_CHECK bn_status bn_db_use_log(bn_db *db, bn_error *err);
 
+/* Triggers stay silent on this connection: for the one writer that does itself what they do. */
+void bn_db_without_triggers(bn_db *db);
+
 /* One whole number: PRAGMA user_version, SELECT count(*) ... */
 BN_MUST_CHECK bn_status bn_db_int(bn_db *db, const char *sql, int64_t *out, bn_error *err);
 
@@ -54,6 +57,7 @@ bn_stmt *bn_db_stmt(bn_db *db, const char *sql);
 void bn_stmt_int(bn_stmt *stmt, int place, int64_t number);
 void bn_stmt_real(bn_stmt *stmt, int place, double number);
 void bn_stmt_text(bn_stmt *stmt, int place, const char *text);
+void bn_stmt_blob(bn_stmt *stmt, int place, const void *bytes, size_t size_bytes); /* borrowed */
 
 /* The next row; false at the end and after a failure. */
 bool bn_stmt_row(bn_stmt *stmt);
@@ -62,6 +66,8 @@ bool bn_stmt_row(bn_stmt *stmt);
  */
 int64_t bn_stmt_get_int(bn_stmt *stmt, int column);
 double bn_stmt_get_real(bn_stmt *stmt, int column);
+/* NULL and 0 when it is empty; lives until the next step. */
+const void *bn_stmt_get_blob(bn_stmt *stmt, int column, size_t *size_bytes);
 const char *bn_stmt_get_text(bn_stmt *stmt, int column);
 void bn_stmt_copy_text(bn_stmt *stmt, int column, char *out, size_t size); /* cut to fit */
 
@@ -80,7 +86,13 @@ BN_MUST_CHECK bn_status bn_db_query(bn_db *db, const char *sql, bn_stmt **out, b
 void bn_db_query_close(bn_stmt *stmt);
 int bn_stmt_columns(bn_stmt *stmt);
 const char *bn_stmt_column_name(bn_stmt *stmt, int column);
-typedef enum bn_cell { BN_CELL_NULL, BN_CELL_INT, BN_CELL_REAL, BN_CELL_TEXT } bn_cell;
+typedef enum bn_cell {
+    BN_CELL_NULL,
+    BN_CELL_INT,
+    BN_CELL_REAL,
+    BN_CELL_TEXT,
+    BN_CELL_BLOB
+} bn_cell;
 bn_cell bn_stmt_cell(bn_stmt *stmt, int column);
 
 #endif

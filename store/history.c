@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/inside.h"
+#include "store/packed.h"
 
 /* Points sorted at a time: 64 Ki of them keep the scratch below 3 MiB whatever a batch brings. */
 enum { CHUNK_POINTS = 65536 };
@@ -308,7 +308,10 @@ static bn_status append(bn_store *store, const bn_history_batch *batch, bn_error
     if (status == BN_OK) status = write_records(store, batch, first, err);
     if (status == BN_OK) status = write_values(store, batch, first, err);
     if (status != BN_OK) return status;
-    return write_mark(store, batch, next_seq + (int64_t)(batch->count - first), err);
+    int64_t end = next_seq + (int64_t)(batch->count - first);
+    status = write_mark(store, batch, end, err);
+    bool filled = end / BN_STRETCH > next_seq / BN_STRETCH;
+    return status == BN_OK && filled ? bn_packed_seal(store, batch->run, end, false, err) : status;
 }
 
 bn_status bn_history_append(bn_store *store, const bn_history_batch *batches, size_t count,

@@ -147,6 +147,7 @@ static bn_status purge_history(bn_store *store, int64_t run, bn_error *err)
     static const char *const steps[] = {
         "DELETE FROM value\nWHERE run_id = ?1",
         "DELETE FROM record\nWHERE run_id = ?1",
+        "DELETE FROM packed\nWHERE run_id = ?1",
         "DELETE FROM latest\nWHERE key_id IN (SELECT id FROM metric_key) AND run_id = ?1",
     };
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {

@@ -1,11 +1,13 @@
 #include "store/query.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "store/inside.h"
 
 struct bn_query {
     bn_stmt *stmt;
+    char words[32]; /* what stands for bytes that are no text */
 };
 
 bn_status bn_query_open(bn_query **out, bn_store *store, const char *sql, bn_error *err)
@@ -54,6 +56,7 @@ bn_query_kind bn_query_kind_of(bn_query *query, int column)
     case BN_CELL_REAL:
         return BN_QUERY_REAL;
     case BN_CELL_TEXT:
+    case BN_CELL_BLOB:
         break;
     }
     return BN_QUERY_TEXT;
@@ -71,5 +74,11 @@ double bn_query_real(bn_query *query, int column)
 
 const char *bn_query_text(bn_query *query, int column)
 {
+    if (bn_stmt_cell(query->stmt, column) == BN_CELL_BLOB) {
+        size_t size = 0;
+        (void)bn_stmt_get_blob(query->stmt, column, &size);
+        (void)snprintf(query->words, sizeof query->words, "<%zu bytes>", size);
+        return query->words;
+    }
     return bn_stmt_get_text(query->stmt, column);
 }

@@ -28,7 +28,8 @@ BN_MUST_CHECK bn_status bn_query_next(bn_query *query, bool *row, bn_error *err)
 int bn_query_columns(bn_query *query);
 const char *bn_query_name(bn_query *query, int column);
 
-/* Of the row; a text lives until the next one. */
+/* Of the row; a text lives until the next one. Bytes that are no text read as
+ * "<812 bytes>". */
 bn_query_kind bn_query_kind_of(bn_query *query, int column);
 int64_t bn_query_int(bn_query *query, int column);
 double bn_query_real(bn_query *query, int column);

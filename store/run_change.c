@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "engine/base/clock.h"
-#include "store/inside.h"
+#include "store/packed.h"
 #include "store/run.h"
 
 static bool said(const char *text)
@@ -99,6 +99,7 @@ static bn_status move(bn_store *store, int64_t run, const bn_run_change *change,
     if (status == BN_OK && change->begins_attempt) {
         status = bn_facts_write(store, run, store->stamp, store->stamp_count, err);
     }
+    if (status == BN_OK && change->ends_attempt) status = bn_packed_end(store, run, err);
     return status;
 }
 

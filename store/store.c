@@ -37,6 +37,7 @@ static bn_status open_database(bn_store *store, const char *path, bn_error *err)
     if (status == BN_OK) {
         status = bn_db_exec(store->db, writes ? SETTINGS_WRITE : SETTINGS_READ, err);
     }
+    if (status == BN_OK && writes) bn_db_without_triggers(store->db); /* see packed.h */
     if (status == BN_OK) status = bn_migrate(store->db, path, mode, list, count, err);
     return status;
 }

@@ -2,6 +2,8 @@ bn_test(db bn_store)
 bn_test(store bn_store)
 bn_test(history bn_store)
 bn_test(feed bn_store)
+bn_test(packed bn_store)
+bn_fuzz(pack 4096 SOURCES store/pack.c)
 
 # Figures for docs/performance.md; not a test.
 add_executable(store_bench bench/store_bench.c)
