@@ -127,7 +127,7 @@ void bn_site_curves_end(bn_text *out)
 
 /* One run's curve from the store; nothing when the run did not measure it. */
 static bn_status add_run(bn_store *store, const bn_run *run, const char *metric, size_t runs,
-                         bn_text *out, bool *first, bn_error *err)
+                         bn_text *out, bn_error *err)
 {
     bn_series series = {0};
     if (bn_history_series(store, run->id, metric, &series, err) != BN_OK) return err->status;
@@ -137,8 +137,8 @@ static bn_status add_run(bn_store *store, const bn_run *run, const char *metric,
     if (picks) {
         int64_t end = series.seq[series.count - 1] + 1;
         int64_t records = end > run->next_seq ? end : run->next_seq;
-        if (!*first) bn_text_add_bytes(out, ",", 1);
-        *first = false;
+        bool first = out->length > 0 && out->data[out->length - 1] == '[';
+        if (!first) bn_text_add_bytes(out, ",", 1);
         bn_site_curve curve = {run, &series, records, bn_site_curve_width(records, runs), picks};
         bn_site_curve_text(&curve, out);
     }
@@ -168,15 +168,14 @@ static bn_status find_metric(bn_store *store, int64_t sweep, int64_t id, bn_site
 bn_status bn_site_curves_text(bn_store *store, int64_t sweep, int64_t metric, bn_text *out,
                               bn_error *err)
 {
-    bn_site_metric of;
+    bn_site_metric of = {0};
     bn_run *runs = NULL;
     size_t count = 0;
-    bool first = true;
     if (find_metric(store, sweep, metric, &of, err) != BN_OK) return err->status;
     if (bn_run_list(store, sweep, &runs, &count, err) != BN_OK) return err->status;
     bn_site_curves_begin(sweep, &of, out);
     for (size_t i = 0; i < count && err->status == BN_OK; i++) {
-        (void)add_run(store, &runs[i], of.name, count, out, &first, err);
+        (void)add_run(store, &runs[i], of.name, count, out, err);
     }
     bn_site_curves_end(out);
     free(runs);
