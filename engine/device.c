@@ -1,43 +1,57 @@
 #include "engine/device.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/cpu/cpu_backend.h"
+#include "engine/device_cuda.h"
 #include "engine/reference/reference_backend.h"
 
-typedef struct device {
-    const char *name;
-    bn_status (*open)(bn_backend *out, int threads, bn_error *err);
-} device;
+enum { CARDS_MAX = 1024 };
 
-static bn_status open_reference(bn_backend *out, int threads, bn_error *err)
+/* The card that "cuda" or "cuda:N" names; -1: neither. */
+static int card_of(const char *name)
 {
-    (void)threads;
-    return bn_reference_open(out, err);
+    if (strcmp(name, "cuda") == 0) return 0;
+    if (strncmp(name, "cuda:", 5) != 0 || name[5] < '0' || name[5] > '9') return -1;
+    char *end = NULL;
+    long card = strtol(name + 5, &end, 10);
+    return *end || card >= CARDS_MAX ? -1 : (int)card;
 }
 
-static bn_status open_cpu(bn_backend *out, int threads, bn_error *err)
+/* What keeps "auto" from a card is worth a word only where a part of CUDA is there. */
+static bn_status open_best(bn_backend *out, int threads, char note[BN_DEVICE_NOTE_MAX],
+                           bn_error *err)
 {
+    bn_error why = {0};
+    if (bn_device_cuda_try(out, &why) == BN_OK) return BN_OK;
+    if (bn_device_cuda_is_here()) (void)snprintf(note, BN_DEVICE_NOTE_MAX, "%s", why.text);
     return bn_cpu_open(out, threads, err);
 }
 
-static const device devices[] = {
-    {"auto", open_cpu},
-    {"cpu", open_cpu},
-    {"reference", open_reference},
-};
-enum { DEVICE_COUNT = sizeof devices / sizeof devices[0] };
+bn_status bn_device_choose(bn_backend *out, const char *name, int threads,
+                           char note[BN_DEVICE_NOTE_MAX], bn_error *err)
+{
+    *out = (bn_backend){0};
+    note[0] = '\0';
+    int card = card_of(name);
+    if (strcmp(name, "auto") == 0) return open_best(out, threads, note, err);
+    if (strcmp(name, "cpu") == 0) return bn_cpu_open(out, threads, err);
+    if (strcmp(name, "reference") == 0) return bn_reference_open(out, err);
+    if (card < 0) {
+        return bn_fail(err, BN_EINVAL,
+                       "'train.device' must be auto, cpu, cuda, cuda:N or reference, is '%s'",
+                       name);
+    }
+    if (bn_device_cuda_open(out, card, err) == BN_OK) return BN_OK;
+    return bn_fail_in(err, "'train.device' %s cannot be used", name);
+}
 
 bn_status bn_device_open(bn_backend *out, const char *name, int threads, bn_error *err)
 {
-    *out = (bn_backend){0};
-    for (size_t i = 0; i < DEVICE_COUNT; i++) {
-        if (strcmp(devices[i].name, name) == 0) return devices[i].open(out, threads, err);
-    }
-    bool cuda = strcmp(name, "cuda") == 0;
-    return bn_fail(err, BN_EINVAL, "'train.device' must be auto, cpu or reference, is '%s'%s", name,
-                   cuda ? ": this program has no CUDA backend yet" : "");
+    char note[BN_DEVICE_NOTE_MAX];
+    return bn_device_choose(out, name, threads, note, err);
 }
 
 /* The processor's name as the system tells it, or "". */
@@ -55,9 +69,20 @@ static void processor_name(char *out, size_t size)
     (void)fclose(file);
 }
 
+static void describe_card(bn_backend be, char out[BN_DEVICE_TEXT_MAX])
+{
+    bn_error ignored = {0}; /* it was loaded when be was opened */
+    const bn_cuda_plugin *plugin = NULL;
+    if (bn_device_cuda_load(&plugin, &ignored) != BN_OK) return;
+    bn_cuda_card card = plugin->card(be);
+    (void)snprintf(out, BN_DEVICE_TEXT_MAX, "cuda: %s, %.0f GB, sm_%d%d", card.name,
+                   (double)card.memory_bytes / 1e9, card.major, card.minor);
+}
+
 const char *bn_device_describe(bn_backend be, char out[BN_DEVICE_TEXT_MAX])
 {
     (void)snprintf(out, BN_DEVICE_TEXT_MAX, "%s", be.ops->name);
+    if (strcmp(be.ops->name, "cuda") == 0) describe_card(be, out);
     if (strcmp(be.ops->name, "cpu") != 0) return out;
     char processor[64];
     processor_name(processor, sizeof processor);

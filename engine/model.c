@@ -342,11 +342,24 @@ static bn_norm_args final_norm(const bn_model *model)
                           .stats = model->final_site.stats};
 }
 
-static void forward(bn_model *model, const int32_t *tokens, const int32_t *targets)
+static void load(bn_model *model, const int32_t *tokens, const int32_t *targets)
 {
     size_t bytes = (size_t)model->shape.rows * sizeof *tokens;
     bn_backend_write(model->be, model->tokens, tokens, bytes);
     bn_backend_write(model->be, model->targets, targets, bytes);
+}
+
+/* What a micro-batch's ops depend on besides memory: for bn_backend_replay. micro -1: evaluation.
+ */
+static uint64_t work_key(const bn_model *model, int micro, float scale)
+{
+    uint32_t bits;
+    memcpy(&bits, &scale, sizeof bits);
+    return bn_rng_key((uint64_t)(uintptr_t)model, "work", (uint64_t)bits << 32 | (uint32_t)micro);
+}
+
+static void forward(bn_model *model)
+{
     bn_embed_forward(model->be, model->blocks[0].x, model->embed, model->tokens);
     for (int layer = 0; layer < model->layers; layer++) {
         bool is_last = layer + 1 == model->layers;
@@ -376,11 +389,10 @@ static void tell_done(const bn_model *model, bn_role role, int layer)
     model->listener.done(model->listener.self, model->params.tensors[row].offset);
 }
 
-void bn_model_train(bn_model *model, int micro, const int32_t *tokens, const int32_t *targets,
-                    float scale)
+/* One micro-batch whose tokens are loaded. */
+static void train_loaded(bn_model *model, int micro, float scale)
 {
-    assert(micro >= 0 && micro < model->accum);
-    forward(model, tokens, targets);
+    forward(model);
     bn_head_args head = {.x = model->final_site.out,
                          .head = &model->head.weight,
                          .targets = model->targets,
@@ -403,15 +415,29 @@ void bn_model_train(bn_model *model, int micro, const int32_t *tokens, const int
     tell_done(model, BN_ROLE_EMBED, -1);
 }
 
+void bn_model_train(bn_model *model, int micro, const int32_t *tokens, const int32_t *targets,
+                    float scale)
+{
+    assert(micro >= 0 && micro < model->accum);
+    bool replays = !model->listener.done; /* who listens acts between the ops */
+    load(model, tokens, targets);
+    if (replays && bn_backend_replay(model->be, work_key(model, micro, scale))) return;
+    train_loaded(model, micro, scale);
+    if (replays) bn_backend_replay_end(model->be);
+}
+
 void bn_model_eval(bn_model *model, const int32_t *tokens, const int32_t *targets)
 {
-    forward(model, tokens, targets);
+    load(model, tokens, targets);
+    if (bn_backend_replay(model->be, work_key(model, -1, 1))) return;
+    forward(model);
     bn_head_args head = {.x = model->final_site.out,
                          .head = &model->head.weight,
                          .targets = model->targets,
                          .loss = model->loss,
                          .scale = 1};
     bn_head_loss(model->be, &head);
+    bn_backend_replay_end(model->be);
 }
 
 double bn_model_loss_sum(bn_model *model, int micros)

@@ -49,6 +49,16 @@ void bn_backend_close(bn_backend be)
     if (be.ops) be.ops->close(be.self);
 }
 
+bool bn_backend_replay(bn_backend be, uint64_t key)
+{
+    return be.ops->replay(be.self, key);
+}
+
+void bn_backend_replay_end(bn_backend be)
+{
+    be.ops->replay_end(be.self);
+}
+
 size_t bn_weight_form_bytes(bn_backend be, int rows, int cols, bn_weight_format format)
 {
     assert(rows > 0 && cols > 0);

@@ -196,6 +196,8 @@ struct bn_ops {
     void (*zero)(void *self, void *memory, size_t bytes);
     bn_status (*sync)(void *self, bn_error *err);
     void (*close)(void *self);
+    bool (*replay)(void *self, uint64_t key);
+    void (*replay_end)(void *self);
 
     size_t (*weight_form_bytes)(void *self, int rows, int cols, bn_weight_format format);
     void (*weight_prepare)(void *self, const bn_weight *weight);
@@ -235,6 +237,13 @@ void bn_backend_zero(bn_backend be, void *memory, size_t bytes);
 /* Waits for all work given so far; reports the first failure since the last call. */
 BN_MUST_CHECK bn_status bn_backend_sync(bn_backend be, bn_error *err);
 void bn_backend_close(bn_backend be);
+
+/* Work that is given again and again: a backend may keep it (a CUDA graph) and do it at one call.
+ *   if (!bn_backend_replay(be, key)) { ops...; bn_backend_replay_end(be); }
+ * true: it has been given. Between the two, one key stands for the same ops with the same arguments
+ * on the same memory, as long as nothing is freed; there is no alloc, free, write, read or sync. */
+bool bn_backend_replay(bn_backend be, uint64_t key);
+void bn_backend_replay_end(bn_backend be);
 
 size_t bn_weight_form_bytes(bn_backend be, int rows, int cols, bn_weight_format format);
 

@@ -42,6 +42,7 @@ typedef struct trainer {
     int32_t *tokens, *targets; /* [rows] */
     int64_t saved_step;        /* of the newest checkpoint; -1: none */
     char folder[BN_PATH_MAX];  /* of checkpoints */
+    char note[BN_DEVICE_NOTE_MAX];
 } trainer;
 
 static bool is_root(const trainer *t)
@@ -96,7 +97,7 @@ static bn_status open_network(trainer *t, bn_error *err)
     const bn_config *config = &t->share;
     if (bn_parallel_share(&t->share, &t->config, t->job->ranks, err) != BN_OK) return err->status;
     bn_status status =
-        bn_device_open(&t->be, config->train.device, (int)config->train.threads, err);
+        bn_device_choose(&t->be, config->train.device, (int)config->train.threads, t->note, err);
     if (status == BN_OK) status = check_memory(t, err);
     if (status == BN_OK) status = bn_model_open(&t->model, t->be, config, err);
     if (status == BN_OK) status = bn_optimizer_open(&t->optimizer, t->model, config, err);
@@ -170,6 +171,9 @@ static bn_status say_begin(trainer *t, bn_error *err)
     char device[BN_DEVICE_TEXT_MAX];
     bn_values *values = &t->values;
     values->count = 0;
+    (void)bn_device_describe(t->be, device);
+    size_t used = strlen(device);
+    if (*t->note) (void)snprintf(device + used, sizeof device - used, "; no cuda: %s", t->note);
     bn_meter_facts(&t->meter, &t->model->params, values);
     if (!isnan(t->info->entropy_floor)) {
         bn_values_add(values, "data/entropy_floor", t->info->entropy_floor);
@@ -177,8 +181,7 @@ static bn_status say_begin(trainer *t, bn_error *err)
     bn_values_add(values, "resumed_step", (double)t->progress.step);
     int world = bn_parallel_world(t->parallel);
     if (world > 1) bn_values_add(values, "ranks", world);
-    bn_events_begin(t->events, t->job->attempt, bn_device_describe(t->be, device), values->rows,
-                    values->count);
+    bn_events_begin(t->events, t->job->attempt, device, values->rows, values->count);
     return flush(t, true, err);
 }
 

@@ -8,7 +8,9 @@ endif()
 add_library(bn_emulated INTERFACE)
 target_include_directories(bn_emulated INTERFACE ${CMAKE_CURRENT_SOURCE_DIR})
 target_compile_features(bn_emulated INTERFACE cxx_std_20)
-target_link_libraries(bn_emulated INTERFACE bn_base)
+# As nvcc: memory of the device is read as what it is said to be.
+target_compile_options(bn_emulated INTERFACE -fno-strict-aliasing)
+target_link_libraries(bn_emulated INTERFACE bn_flags)
 
 add_executable(test_cuda_emu test_cuda_emu.cpp)
 target_link_libraries(test_cuda_emu PRIVATE bn_emulated PkgConfig::cmocka m)
@@ -16,9 +18,25 @@ add_test(NAME cuda_emu COMMAND test_cuda_emu)
 
 get_property(BN_CUDA_PATHS GLOBAL PROPERTY BN_CUDA_PATHS)
 # The plug-in's host twin.
+if(NOT BN_CUDA_PATHS MATCHES "/head.cu")
+    return()
+endif()
 set_source_files_properties(${BN_CUDA_PATHS} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS
-    "-x;c++;-include;${CMAKE_CURRENT_SOURCE_DIR}/support/cuda_emu.h")
-add_library(bn_cuda_host STATIC support/cuda_gemm_host.cpp support/cuda_runtime_host.cpp
-            ${BN_CUDA_PATHS})
-target_link_libraries(bn_cuda_host PRIVATE bn_emulated)
-set_target_properties(bn_cuda_host PROPERTIES POSITION_INDEPENDENT_CODE ON)
+    "-include;${CMAKE_CURRENT_SOURCE_DIR}/support/cuda_emu.h")
+add_library(bnexp_cuda_host MODULE support/cuda_gemm_host.cpp support/cuda_runtime_host.cpp
+            ${BN_CUDA_PATHS} ${PROJECT_SOURCE_DIR}/engine/base/status.c)
+target_include_directories(bnexp_cuda_host PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+target_link_libraries(bnexp_cuda_host PRIVATE bn_emulated)
+set_target_properties(bnexp_cuda_host PROPERTIES C_VISIBILITY_PRESET hidden
+                      CXX_VISIBILITY_PRESET hidden)
+
+# bn_cuda_test(NAME LIBRARY...): a test whose device "cuda" is the host twin.
+function(bn_cuda_test name)
+    bn_test(${name} ${ARGN})
+    add_dependencies(test_${name} bnexp_cuda_host)
+    set_tests_properties(${name} PROPERTIES
+        ENVIRONMENT "BNEXP_CUDA_PLUGIN=$<TARGET_FILE:bnexp_cuda_host>")
+endfunction()
+
+bn_cuda_test(cuda_ops bn_ops)
+target_sources(test_cuda_ops PRIVATE support/ops_lab.c support/every_op.c)

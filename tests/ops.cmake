@@ -4,6 +4,7 @@ foreach(name ops_quantize ops_gradients ops_formulas cpu)
     target_sources(test_${name} PRIVATE support/ops_lab.c)
 endforeach()
 bn_test(cpu_crew bn_cpu)
+target_sources(test_cpu PRIVATE support/every_op.c)
 bn_test(cpu_pool bn_cpu)
 
 # bnexp bench at a size where only its shape can be judged.

@@ -54,21 +54,31 @@ struct bn_cuda {
     int recording; /* index of replays; -1: none */
 };
 
-/* Of a weight in bn_weight.form: W[o][i] = value * scale. F32 weights are their masters. */
+/* Where the parts of bn_weight.form lie: W[o][i] = value * scale. */
 struct bn_cuda_form {
-    float *scale;   /* [1] 1 for the float kinds */
-    int8_t *codes;  /* [O, I] low-bit kinds */
-    int8_t *turned; /* [I, O] codes again, where the backward pass multiplies in I8 */
-    void *values;   /* [O, I] weights or codes in `dtype` (not BN_I8) */
-    bn_dtype dtype; /* of values */
+    float *scale;  /* [1] 1 for the float kinds */
+    int8_t *codes; /* [O, I] low-bit kinds, else NULL */
+    int8_t
+        *turned;  /* [I, O] the codes again, where the backward pass multiplies in I8, else NULL */
+    void *values; /* [O, I] weights, or codes, in `dtype`; NULL with `turned`. F32: the master */
+    bn_dtype dtype; /* of values: what the products of floats are made in */
+};
+struct bn_cuda_form bn_cuda_form_of(const bn_weight *weight);
+
+/* Sums over a weight, one of each piece of BN_CUDA_PIECE elements: what its scale is made of. */
+enum { BN_CUDA_PIECE = 2048 };
+struct bn_cuda_piece {
+    double magnitudes, values;
+    uint32_t most; /* largest magnitude, as bits */
 };
 
-/* Where a form's parts lie; bytes is what they take together. */
-struct bn_cuda_form_layout {
-    struct bn_cuda_form at;
-    size_t bytes;
-};
-struct bn_cuda_form_layout bn_cuda_form_of(const bn_weight *weight);
+/* The form from the pieces of the master, which weight_prepare and adamw have summed. */
+void bn_cuda_form_make(struct bn_cuda *cuda, const bn_weight *weight,
+                       const struct bn_cuda_piece *pieces);
+
+/* Low-bit kinds: their pieces, to be filled; NULL: no memory, or a float kind. */
+struct bn_cuda_piece *bn_cuda_pieces(struct bn_cuda *cuda, const bn_weight *weight);
+bool bn_cuda_is_low_bit(bn_weight_kind kind);
 
 /* Keeps the first failure; `why` NULL is none. What: "copy 12 bytes", a kernel's name. */
 void bn_cuda_check(struct bn_cuda *cuda, const char *why, const char *what);

@@ -1,10 +1,10 @@
 /* gemm.h - dense matrix products on the tensor cores. Two files keep this promise: gemm_lt.cu with
  * cuBLASLt, and tests/support/cuda_gemm_host.cpp with plain loops.
  *
- *   c[m, n] = alpha * sum_k a[m, k] * b[k, n]  (+ c)      row-major and dense
+ *   c[m, n] = alpha * sum_k a[m, k] * b[k, n]  (+ add[m, n])      row-major and dense
  *   a  [m, k], or [k, m] with a_across        b  [k, n], or [n, k] with b_across
  *   F32, BF16, F16  a, b in that format, c f32, sums f32 (no TF32)
- *   I8              a, b codes, c i32 exact, alpha 1, no accumulation; only a [m, k] and b [n, k]
+ *   I8              a, b codes, c i32 exact, no alpha, nothing added; only a [m, k] and b [n, k]
  *                   (b_across), and only shapes that bn_gemm_takes_i8
  */
 #ifndef BN_ENGINE_CUDA_GEMM_H
@@ -24,7 +24,7 @@ typedef struct bn_gemm {
     const void *a, *b;
     void *c;
     const float *alpha; /* memory of the device; NULL: 1 */
-    bool accumulate;
+    const float *add;   /* may be c; NULL: zeros */
 } bn_gemm;
 
 typedef struct bn_gemm_library bn_gemm_library;

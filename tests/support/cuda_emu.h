@@ -41,6 +41,32 @@ struct dim3 {
     }
 };
 
+struct alignas(8) uint2 {
+    unsigned x, y;
+};
+
+struct alignas(16) uint4 {
+    unsigned x, y, z, w;
+};
+
+struct alignas(8) float2 {
+    float x, y;
+};
+
+struct alignas(16) float4 {
+    float x, y, z, w;
+};
+
+inline float2 make_float2(float x, float y)
+{
+    return {x, y};
+}
+
+inline float4 make_float4(float x, float y, float z, float w)
+{
+    return {x, y, z, w};
+}
+
 namespace bn_emu
 {
 constexpr size_t stack_bytes = 64 << 10, entry_bytes = 2 << 10, mail_bytes = 32;
@@ -352,7 +378,8 @@ template <class T> T fetch_max(T *p, T value)
     T *name = reinterpret_cast<T *>((reinterpret_cast<uintptr_t>(bn_emu::m.shared.data()) + 15) &  \
                                     ~static_cast<uintptr_t>(15))
 #define BN_LAUNCH(cuda, kernel, grid, block, shared_bytes, ...)                                    \
-    bn_emu::launch(dim3(grid), dim3(block), shared_bytes, kernel, __VA_ARGS__)
+    (static_cast<void>(cuda),                                                                      \
+     bn_emu::launch(dim3(grid), dim3(block), shared_bytes, kernel, __VA_ARGS__))
 
 template <class T> T __ldg(const T *p)
 {

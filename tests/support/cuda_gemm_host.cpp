@@ -62,7 +62,7 @@ static void multiply(const bn_gemm &p)
         }
         float *c = static_cast<float *>(p.c) + i;
         float value = static_cast<float>(sum) * (p.alpha ? *p.alpha : 1.0F);
-        *c = p.accumulate ? *c + value : value;
+        *c = p.add ? p.add[i] + value : value;
     }
 }
 
@@ -70,7 +70,7 @@ const char *bn_gemm_run(bn_gemm_library *library, const bn_gemm *product)
 {
     (void)library;
     bn_gemm copy = *product;
-    if (copy.dtype == BN_I8 && (copy.a_across || !copy.b_across || copy.accumulate || copy.alpha ||
+    if (copy.dtype == BN_I8 && (copy.a_across || !copy.b_across || copy.add || copy.alpha ||
                                 !bn_gemm_takes_i8(copy.m, copy.n, copy.k))) {
         return "a product of codes that the library does not have";
     }

@@ -1,0 +1,137 @@
+/* runtime.h with cudart. Included by nvcc alone; the host twin is a file of the tests. */
+#include <cstdio>
+
+#include "engine/cuda/runtime.h"
+
+/* The runtime's own words for a failure are static; a failure also stays in the thread's last
+ * error, where the next launch would find it again. */
+static const char *words(cudaError_t error)
+{
+    if (error == cudaSuccess) return nullptr;
+    (void)cudaGetLastError();
+    return cudaGetErrorString(error);
+}
+
+static cudaStream_t stream_of(const bn_runtime *runtime)
+{
+    return static_cast<cudaStream_t>(runtime->stream);
+}
+
+const char *bn_runtime_count(int *count)
+{
+    *count = 0;
+    return words(cudaGetDeviceCount(count));
+}
+
+const char *bn_runtime_facts(int device, bn_gpu_facts *out)
+{
+    cudaDeviceProp properties;
+    const char *why = words(cudaGetDeviceProperties(&properties, device));
+    if (!why) why = words(cudaSetDevice(device));
+    if (why) return why;
+    (void)snprintf(out->name, sizeof out->name, "%.*s", BN_GPU_NAME_MAX - 1, properties.name);
+    out->major = properties.major;
+    out->minor = properties.minor;
+    out->processors = properties.multiProcessorCount;
+    return words(cudaMemGetInfo(&out->free_bytes, &out->memory_bytes));
+}
+
+int bn_runtime_driver(void)
+{
+    int version = 0;
+    return words(cudaDriverGetVersion(&version)) ? 0 : version;
+}
+
+int bn_runtime_version(void)
+{
+    return CUDART_VERSION;
+}
+
+const char *bn_runtime_open(bn_runtime *out, int device)
+{
+    cudaStream_t stream = nullptr;
+    const char *why = words(cudaSetDevice(device));
+    if (!why) why = words(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+    *out = {device, stream};
+    return why;
+}
+
+void bn_runtime_close(bn_runtime *runtime)
+{
+    if (runtime->stream) (void)cudaStreamDestroy(stream_of(runtime));
+    runtime->stream = nullptr;
+}
+
+const char *bn_runtime_alloc(bn_runtime *runtime, void **out, size_t bytes)
+{
+    (void)runtime;
+    *out = nullptr;
+    return words(cudaMalloc(out, bytes));
+}
+
+void bn_runtime_free(bn_runtime *runtime, void *memory)
+{
+    (void)runtime;
+    (void)cudaFree(memory);
+}
+
+const char *bn_runtime_memory(bn_runtime *runtime, size_t *free_bytes, size_t *all_bytes)
+{
+    (void)runtime;
+    return words(cudaMemGetInfo(free_bytes, all_bytes));
+}
+
+/* From pageable memory the runtime stages the bytes before it returns. */
+const char *bn_runtime_write(bn_runtime *runtime, void *to, const void *from, size_t bytes)
+{
+    return words(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_of(runtime)));
+}
+
+const char *bn_runtime_read(bn_runtime *runtime, void *to, const void *from, size_t bytes)
+{
+    const char *why =
+        words(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_of(runtime)));
+    return why ? why : bn_runtime_wait(runtime);
+}
+
+const char *bn_runtime_zero(bn_runtime *runtime, void *memory, size_t bytes)
+{
+    return words(cudaMemsetAsync(memory, 0, bytes, stream_of(runtime)));
+}
+
+const char *bn_runtime_wait(bn_runtime *runtime)
+{
+    return words(cudaStreamSynchronize(stream_of(runtime)));
+}
+
+const char *bn_runtime_launched(void)
+{
+    return words(cudaGetLastError());
+}
+
+const char *bn_runtime_record_begin(bn_runtime *runtime)
+{
+    return words(cudaStreamBeginCapture(stream_of(runtime), cudaStreamCaptureModeThreadLocal));
+}
+
+const char *bn_runtime_record_end(bn_runtime *runtime, void **graph)
+{
+    cudaGraph_t recorded = nullptr;
+    cudaGraphExec_t ready = nullptr;
+    *graph = nullptr;
+    const char *why = words(cudaStreamEndCapture(stream_of(runtime), &recorded));
+    if (!why) why = words(cudaGraphInstantiate(&ready, recorded, 0));
+    if (recorded) (void)cudaGraphDestroy(recorded);
+    *graph = ready;
+    return why;
+}
+
+const char *bn_runtime_replay(bn_runtime *runtime, void *graph)
+{
+    return words(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), stream_of(runtime)));
+}
+
+void bn_runtime_forget(void *graph)
+{
+    if (graph) (void)cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph));
+}

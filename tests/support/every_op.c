@@ -1,0 +1,184 @@
+#include "support/every_op.h"
+
+const every_op_number every_op_numbers[EVERY_OP_NUMBERS] = {
+    {"f32", BN_F32, {.kind = BN_WEIGHT_F32}},
+    {"bf16", BN_BF16, {.kind = BN_WEIGHT_BF16}},
+    {"f16", BN_F16, {.kind = BN_WEIGHT_F16}},
+    {"f32 x bf16", BN_F32, {.kind = BN_WEIGHT_BF16}},
+    {"ternary/f32", BN_I8, {.kind = BN_WEIGHT_TERNARY, .backward = BN_PRODUCT_F32}},
+    {"ternary/bf16", BN_I8, {.kind = BN_WEIGHT_TERNARY, .backward = BN_PRODUCT_BF16}},
+    {"ternary/f16", BN_I8, {.kind = BN_WEIGHT_TERNARY, .backward = BN_PRODUCT_F16}},
+    {"ternary/i8", BN_I8, {.kind = BN_WEIGHT_TERNARY, .backward = BN_PRODUCT_I8}},
+    {"ternary median",
+     BN_I8,
+     {.kind = BN_WEIGHT_TERNARY, .median = true, .fp16_scale = true, .backward = BN_PRODUCT_BF16}},
+    {"binary/bf16", BN_I8, {.kind = BN_WEIGHT_BINARY, .backward = BN_PRODUCT_BF16}},
+    {"int8/i8", BN_I8, {.kind = BN_WEIGHT_INT8, .backward = BN_PRODUCT_I8}},
+    {"int8/bf16", BN_I8, {.kind = BN_WEIGHT_INT8, .fp16_scale = true, .backward = BN_PRODUCT_BF16}},
+    {"weights only, f32", BN_F32, {.kind = BN_WEIGHT_TERNARY, .backward = BN_PRODUCT_F32}},
+    {"weights only, bf16", BN_BF16, {.kind = BN_WEIGHT_TERNARY, .backward = BN_PRODUCT_BF16}},
+    {"weights only, i8", BN_BF16, {.kind = BN_WEIGHT_TERNARY, .backward = BN_PRODUCT_I8}},
+};
+every_op_layer_results every_op_layer(lab *l, every_op_shape s, const every_op_number *n)
+{
+    bn_norm_args norm = {.site = {.outer = true, .eps = 1e-5F},
+                         .x = lab_mat(l, s.rows, s.ins, 1),
+                         .out = lab_act(l, s.rows, s.ins, n->act),
+                         .stats = lab_floats(l, (size_t)s.rows * BN_NORM_STATS)};
+    bn_weight weight = lab_weight(l, s.outs, s.ins, n->format);
+    bn_mat residual = lab_mat(l, s.rows, s.outs, 1);
+    bn_mat out = lab_mat(l, s.rows, s.outs, 0);
+    bn_linear_grads grads = {.dy = lab_mat(l, s.rows, s.outs, 1e-3),
+                             .dx = lab_mat(l, s.rows, s.ins, 1e-3),
+                             .accumulate = s.rows % 2 == 0,
+                             .dw = lab_normal(l, (size_t)s.outs * (size_t)s.ins, 1e-3)};
+    bn_norm_forward(l->be, &norm);
+    bn_linear_forward(l->be, out, residual.data, norm.out, &weight);
+    bn_linear_backward(l->be, norm.out, &weight, &grads);
+    return (every_op_layer_results){.out_count = (size_t)s.rows * (size_t)s.outs,
+                                    .dx_count = (size_t)s.rows * (size_t)s.ins,
+                                    .dw_count = (size_t)s.outs * (size_t)s.ins,
+                                    .out = out.data,
+                                    .dx = grads.dx.data,
+                                    .dw = grads.dw};
+}
+
+enum { BATCH = 3, SEQ = 37, HEADS = 4, KV_HEADS = 2, DIM = 20, VOCAB = 83 };
+enum { TOKENS = BATCH * SEQ, WIDTH = HEADS * DIM, KV_WIDTH = KV_HEADS * DIM };
+
+static void keep(every_op_results *out, const float *data, size_t count)
+{
+    out->data[out->used] = data;
+    out->count[out->used++] = count;
+}
+
+static void run_attention(lab *l, every_op_results *out)
+{
+    bn_attention_args args = {.q = lab_mat(l, TOKENS, WIDTH, 1),
+                              .k = lab_mat(l, TOKENS, KV_WIDTH, 1),
+                              .v = lab_mat(l, TOKENS, KV_WIDTH, 1),
+                              .out = lab_mat(l, TOKENS, WIDTH, 0),
+                              .lse = lab_floats(l, (size_t)TOKENS * HEADS),
+                              .batch = BATCH,
+                              .seq = SEQ,
+                              .heads = HEADS,
+                              .kv_heads = KV_HEADS,
+                              .dim = DIM};
+    bn_attention_grads grads = {.dout = lab_mat(l, TOKENS, WIDTH, 1),
+                                .dq = lab_mat(l, TOKENS, WIDTH, 1),
+                                .dk = lab_mat(l, TOKENS, KV_WIDTH, 1),
+                                .dv = lab_mat(l, TOKENS, KV_WIDTH, 1)};
+    bn_rope_args rope = {.x = args.q, .heads = HEADS, .dim = DIM, .seq = SEQ, .theta = 10000};
+    bn_rope(l->be, &rope);
+    bn_attention_forward(l->be, &args);
+    bn_attention_backward(l->be, &args, &grads);
+    keep(out, args.q.data, (size_t)TOKENS * WIDTH);
+    keep(out, args.out.data, (size_t)TOKENS * WIDTH);
+    keep(out, args.lse, (size_t)TOKENS * HEADS);
+    keep(out, grads.dq.data, (size_t)TOKENS * WIDTH);
+    keep(out, grads.dk.data, (size_t)TOKENS * KV_WIDTH);
+    keep(out, grads.dv.data, (size_t)TOKENS * KV_WIDTH);
+}
+
+static void run_glu(lab *l, every_op_results *out, bool relu2)
+{
+    bn_glu_args args = {
+        .site = {.gain = lab_normal(l, WIDTH, 1), .outer = true, .inner = true, .eps = 1e-5F},
+        .gate = lab_mat(l, TOKENS, WIDTH, 2),
+        .up = lab_mat(l, TOKENS, WIDTH, 1),
+        .out = lab_act(l, TOKENS, WIDTH, BN_F32),
+        .stats = lab_floats(l, (size_t)TOKENS * BN_NORM_STATS),
+        .relu2 = relu2};
+    bn_glu_grads grads = {.dy = lab_mat(l, TOKENS, WIDTH, 1),
+                          .dgate = lab_mat(l, TOKENS, WIDTH, 0),
+                          .dup = lab_mat(l, TOKENS, WIDTH, 0),
+                          .dgain = lab_normal(l, WIDTH, 1)};
+    bn_glu_forward(l->be, &args);
+    bn_glu_backward(l->be, &args, &grads);
+    keep(out, args.out.data, (size_t)TOKENS * WIDTH);
+    keep(out, grads.dgate.data, (size_t)TOKENS * WIDTH);
+    keep(out, grads.dup.data, (size_t)TOKENS * WIDTH);
+    keep(out, grads.dgain, WIDTH);
+}
+
+static void run_head(lab *l, every_op_results *out, bn_weight_kind kind)
+{
+    int32_t *targets = lab_bytes(l, TOKENS * sizeof *targets);
+    for (int r = 0; r < TOKENS; r++) targets[r] = r % 7 == 3 ? -1 : (r * 31) % VOCAB;
+    bn_weight head = lab_weight(l, VOCAB, WIDTH, (bn_weight_format){.kind = kind});
+    bn_head_args args = {
+        .x = {.data = lab_normal(l, (size_t)TOKENS * WIDTH, 1), .rows = TOKENS, .cols = WIDTH},
+        .head = &head,
+        .targets = targets,
+        .loss = lab_floats(l, TOKENS),
+        .dx = lab_mat(l, TOKENS, WIDTH, 1),
+        .dw = lab_normal(l, (size_t)VOCAB * WIDTH, 0.1),
+        .scale = 1.0F / TOKENS};
+    bn_head_loss(l->be, &args);
+    keep(out, args.loss, TOKENS);
+    keep(out, args.dx.data, (size_t)TOKENS * WIDTH);
+    keep(out, args.dw, (size_t)VOCAB * WIDTH);
+}
+
+static void run_embedding(lab *l, every_op_results *out)
+{
+    int32_t *tokens = lab_bytes(l, TOKENS * sizeof *tokens);
+    for (int r = 0; r < TOKENS; r++) tokens[r] = (r * r) % VOCAB;
+    bn_mat table = lab_mat(l, VOCAB, WIDTH, 1);
+    bn_mat rows = lab_mat(l, TOKENS, WIDTH, 0);
+    bn_embed_forward(l->be, rows, table, tokens);
+    bn_embed_backward(l->be, table, rows, tokens);
+    keep(out, rows.data, (size_t)TOKENS * WIDTH);
+    keep(out, table.data, (size_t)VOCAB * WIDTH);
+}
+
+static void run_adamw(lab *l, every_op_results *out)
+{
+    enum { COUNT = 40000 }; /* more than one piece */
+    double *squares = lab_bytes(l, sizeof *squares);
+    bn_adamw_args args = {.param = lab_normal(l, COUNT, 1),
+                          .m = lab_normal(l, COUNT, 0.1),
+                          .v = lab_floats(l, COUNT),
+                          .count = COUNT,
+                          .grad_squares = squares,
+                          .lr = 0.01F,
+                          .beta1 = 0.9F,
+                          .beta2 = 0.95F,
+                          .eps = 1e-8F,
+                          .decay = 0.1F,
+                          .clip = 1,
+                          .grad_scale = 0.5F,
+                          .step = 3};
+    args.grad = lab_normal(l, COUNT, 1);
+    for (int i = 0; i < COUNT; i++) args.v[i] = args.m[i] * args.m[i];
+    bn_sum_squares(l->be, squares, args.grad, COUNT);
+    bn_adamw(l->be, &args);
+    keep(out, args.param, COUNT);
+}
+
+void every_op_rest(lab *l, every_op_results *out, int which)
+{
+    switch (which) {
+    case EVERY_OP_ATTENTION:
+        run_attention(l, out);
+        break;
+    case EVERY_OP_GLU:
+        run_glu(l, out, false);
+        break;
+    case EVERY_OP_GLU_RELU2:
+        run_glu(l, out, true);
+        break;
+    case EVERY_OP_HEAD_F32:
+        run_head(l, out, BN_WEIGHT_F32);
+        break;
+    case EVERY_OP_HEAD_BF16:
+        run_head(l, out, BN_WEIGHT_BF16);
+        break;
+    case EVERY_OP_EMBEDDING:
+        run_embedding(l, out);
+        break;
+    case EVERY_OP_ADAMW:
+        run_adamw(l, out);
+        break;
+    }
+}

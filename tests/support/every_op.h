@@ -1,0 +1,48 @@
+/* every_op.h - every op of a backend on random operands, for the comparison of two backends. */
+#ifndef BN_TESTS_SUPPORT_EVERY_OP_H
+#define BN_TESTS_SUPPORT_EVERY_OP_H
+
+#include "support/ops_lab.h"
+
+typedef struct every_op_shape {
+    int rows, ins, outs;
+} every_op_shape;
+
+/* The number formats of a linear layer's input and weight. */
+typedef struct every_op_number {
+    const char *name;
+    bn_dtype act;
+    bn_weight_format format;
+} every_op_number;
+
+enum { EVERY_OP_NUMBERS = 15 };
+extern const every_op_number every_op_numbers[EVERY_OP_NUMBERS];
+
+/* What a linear layer makes of operands drawn from the lab's key. */
+typedef struct every_op_layer_results {
+    size_t out_count, dx_count, dw_count;
+    float *out, *dx, *dw;
+} every_op_layer_results;
+every_op_layer_results every_op_layer(lab *l, every_op_shape s, const every_op_number *n);
+
+/* What the other ops make, as lists of floats. */
+enum { EVERY_OP_RESULTS = 16 };
+typedef struct every_op_results {
+    const float *data[EVERY_OP_RESULTS];
+    size_t count[EVERY_OP_RESULTS];
+    int used;
+} every_op_results;
+
+enum {
+    EVERY_OP_ATTENTION,
+    EVERY_OP_GLU,
+    EVERY_OP_GLU_RELU2,
+    EVERY_OP_HEAD_F32,
+    EVERY_OP_HEAD_BF16,
+    EVERY_OP_EMBEDDING,
+    EVERY_OP_ADAMW,
+    EVERY_OP_RESTS,
+};
+void every_op_rest(lab *l, every_op_results *out, int which);
+
+#endif

@@ -1,0 +1,176 @@
+/* Every op of the CUDA backend, its kernels run by the emulator, against the reference over ragged
+ * shapes; and its bits against themselves under other orders of threads, warps and blocks. */
+#include <stdlib.h>
+
+#include "engine/base/rng.h"
+#include "support/cmocka_all.h"
+#include "support/every_op.h"
+
+static const char *const seeds[] = {"0", "1", "7", "20240229"};
+enum { SEEDS = sizeof seeds / sizeof seeds[0] };
+
+/* The order in which the emulator runs what a GPU runs at once. */
+static void choose_order(int seed)
+{
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread runs */
+    assert_int_equal(setenv("BN_EMU_SEED", seeds[seed], 1), 0);
+}
+
+/* Codes multiply exactly; other sums differ in the last bits, and an activation that is a tie may
+ * fall on the other side when 1/rms does. */
+static void compare_layers(every_op_shape s, const every_op_number *n)
+{
+    lab cuda = lab_open("cuda");
+    lab reference = lab_open("reference");
+    every_op_layer_results a = every_op_layer(&cuda, s, n);
+    every_op_layer_results b = every_op_layer(&reference, s, n);
+    lab_assert_near(a.out, b.out, a.out_count, 2e-5);
+    lab_assert_near(a.dx, b.dx, a.dx_count, 2e-5);
+    lab_assert_near(a.dw, b.dw, a.dw_count, 2e-5);
+    lab_close(&cuda);
+    lab_close(&reference);
+}
+
+static int draw(uint64_t key, uint64_t index, int most)
+{
+    return 1 + (int)bn_rng_below(key, index, (uint64_t)most);
+}
+
+static void test_every_product_agrees_with_the_reference(void **state)
+{
+    (void)state;
+    for (int i = 0; i < EVERY_OP_NUMBERS; i++) {
+        uint64_t key = bn_rng_key(17, every_op_numbers[i].name, 0);
+        choose_order(i % SEEDS);
+        compare_layers((every_op_shape){1, 1, 1}, &every_op_numbers[i]);
+        compare_layers((every_op_shape){48, 64, 32}, &every_op_numbers[i]);
+        compare_layers((every_op_shape){129, 127, 65}, &every_op_numbers[i]);
+        for (uint64_t j = 0; j < 2; j++) {
+            every_op_shape s = {draw(key, 3 * j, 60), draw(key, 3 * j + 1, 129),
+                                draw(key, 3 * j + 2, 129)};
+            compare_layers(s, &every_op_numbers[i]);
+        }
+    }
+}
+
+static void test_long_sums_agree_with_the_reference(void **state)
+{
+    (void)state;
+    choose_order(2);
+    for (int i = 0; i < EVERY_OP_NUMBERS; i++) {
+        compare_layers((every_op_shape){3, 1301, 5}, &every_op_numbers[i]);
+        compare_layers((every_op_shape){1301, 3, 5}, &every_op_numbers[i]);
+    }
+}
+
+/* A row that shared memory cannot hold. */
+static void test_very_wide_rows_agree_with_the_reference(void **state)
+{
+    (void)state;
+    choose_order(3);
+    compare_layers((every_op_shape){2, 13001, 3}, &every_op_numbers[6]);
+}
+
+static void test_bits_of_products_do_not_depend_on_the_order_of_threads(void **state)
+{
+    (void)state;
+    every_op_shape s = {33, 70, 41};
+    for (int i = 0; i < EVERY_OP_NUMBERS; i++) {
+        choose_order(0);
+        lab one = lab_open("cuda");
+        every_op_layer_results expected = every_op_layer(&one, s, &every_op_numbers[i]);
+        for (int seed = 1; seed < SEEDS; seed++) {
+            choose_order(seed);
+            lab other = lab_open("cuda");
+            every_op_layer_results got = every_op_layer(&other, s, &every_op_numbers[i]);
+            assert_memory_equal(got.out, expected.out, got.out_count * sizeof(float));
+            assert_memory_equal(got.dx, expected.dx, got.dx_count * sizeof(float));
+            assert_memory_equal(got.dw, expected.dw, got.dw_count * sizeof(float));
+            lab_close(&other);
+        }
+        lab_close(&one);
+    }
+}
+
+static void test_all_other_ops_agree_with_the_reference(void **state)
+{
+    (void)state;
+    for (int which = 0; which < EVERY_OP_RESTS; which++) {
+        choose_order(which % SEEDS);
+        lab cuda = lab_open("cuda");
+        lab reference = lab_open("reference");
+        every_op_results a = {0};
+        every_op_results b = {0};
+        every_op_rest(&cuda, &a, which);
+        every_op_rest(&reference, &b, which);
+        for (int i = 0; i < a.used; i++) {
+            /* bf16 gradients of the logits: a last bit of p turns a tie, 2^-9 of one term */
+            lab_assert_near(a.data[i], b.data[i], a.count[i],
+                            which == EVERY_OP_HEAD_BF16 ? 2e-4 : 2e-5);
+        }
+        lab_close(&cuda);
+        lab_close(&reference);
+    }
+}
+
+static void test_bits_of_all_other_ops_do_not_depend_on_the_order_of_threads(void **state)
+{
+    (void)state;
+    for (int which = 0; which < EVERY_OP_RESTS; which++) {
+        choose_order(0);
+        lab one = lab_open("cuda");
+        every_op_results a = {0};
+        every_op_rest(&one, &a, which);
+        for (int seed = 1; seed < SEEDS; seed++) {
+            choose_order(seed);
+            lab other = lab_open("cuda");
+            every_op_results b = {0};
+            every_op_rest(&other, &b, which);
+            for (int i = 0; i < a.used; i++) {
+                assert_memory_equal(a.data[i], b.data[i], a.count[i] * sizeof(float));
+            }
+            lab_close(&other);
+        }
+        lab_close(&one);
+    }
+}
+
+static void test_a_tensor_that_does_not_fit_says_how_much_is_missing(void **state)
+{
+    (void)state;
+    bn_error err = {0};
+    bn_backend be;
+    assert_int_equal(bn_device_open(&be, "cuda", 1, &err), BN_OK);
+    assert_null(bn_backend_alloc(be, (size_t)1 << 40));
+    bn_embed_forward(be, (bn_mat){.rows = 1, .cols = 1}, (bn_mat){.rows = 1, .cols = 1}, NULL);
+    assert_int_equal(bn_backend_sync(be, &err), BN_ENOMEM);
+    assert_non_null(strstr(err.text, "1099511627776 bytes"));
+    assert_non_null(strstr(err.text, "are missing"));
+    err = (bn_error){0};
+    assert_int_equal(bn_backend_sync(be, &err), BN_OK);
+    bn_backend_close(be);
+}
+
+static void test_a_card_that_does_not_exist_is_refused_by_its_number(void **state)
+{
+    (void)state;
+    bn_error err = {0};
+    bn_backend be;
+    assert_int_equal(bn_device_open(&be, "cuda:7", 1, &err), BN_EINVAL);
+    assert_non_null(strstr(err.text, "no card 7"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_product_agrees_with_the_reference),
+        cmocka_unit_test(test_long_sums_agree_with_the_reference),
+        cmocka_unit_test(test_very_wide_rows_agree_with_the_reference),
+        cmocka_unit_test(test_bits_of_products_do_not_depend_on_the_order_of_threads),
+        cmocka_unit_test(test_all_other_ops_agree_with_the_reference),
+        cmocka_unit_test(test_bits_of_all_other_ops_do_not_depend_on_the_order_of_threads),
+        cmocka_unit_test(test_a_tensor_that_does_not_fit_says_how_much_is_missing),
+        cmocka_unit_test(test_a_card_that_does_not_exist_is_refused_by_its_number),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
