@@ -108,6 +108,24 @@ static void test_a_sweep_where_a_run_is_wanted_is_told_so(void **state)
                 "'lr' is a sweep, not a run; 'bnexp ls --sweep lr' lists its runs");
 }
 
+static void test_watch_tells_a_sweep_in_words_and_in_json(void **state)
+{
+    (void)state;
+    assert_says(COMMAND("watch", "lr", "--once", "--home", home), 0,
+                "lr (running, nobody manages it): ");
+    said what = COMMAND("watch", "lr", "--once", "--json", "--home", home);
+    json_error_t why;
+    json_t *root = json_loads(what.out, 0, &why), *counts = json_object_get(root, "counts");
+    assert_non_null(root);
+    assert_int_equal(what.out[strlen(what.out) - 1], '\n');
+    assert_string_equal(json_string_value(json_object_get(root, "sweep")), "lr");
+    assert_false(json_is_true(json_object_get(root, "managed")));
+    assert_true(json_integer_value(json_object_get(counts, "finished")) > 0);
+    assert_true(json_is_real(json_object_get(root, "best")));
+    json_decref(root);
+    said_release(&what);
+}
+
 static void test_help_of_a_command_is_its_own(void **state)
 {
     (void)state;
@@ -246,6 +264,7 @@ int main(void)
         cmocka_unit_test(test_a_note_is_told_by_show),
         cmocka_unit_test(test_a_name_that_fits_several_runs_is_told_apart),
         cmocka_unit_test(test_a_sweep_where_a_run_is_wanted_is_told_so),
+        cmocka_unit_test(test_watch_tells_a_sweep_in_words_and_in_json),
         cmocka_unit_test(test_help_of_a_command_is_its_own),
         cmocka_unit_test(test_a_typo_in_home_makes_no_home),
         cmocka_unit_test(test_where_filters_by_knobs_and_metrics),

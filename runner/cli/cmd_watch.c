@@ -10,6 +10,7 @@
 #include "runner/cli/commands.h"
 #include "runner/cli/manager.h"
 #include "runner/cli/options.h"
+#include "runner/cli/print.h"
 #include "runner/cli/words.h"
 #include "store/history.h"
 #include "store/run.h"
@@ -18,7 +19,7 @@ static const double EVERY_S = 1.0;
 
 typedef struct watch_flags {
     const char *home;
-    bool once;
+    bool once, json;
 } watch_flags;
 
 typedef struct glance {
@@ -93,26 +94,66 @@ static void print_glance(const bn_sweep *sweep, const glance *now, bool managed)
     }
 }
 
+/* The same as one line of JSON, without its newline. */
+static bn_status print_json(const bn_sweep *sweep, const glance *now, bool managed, bn_error *err)
+{
+    bn_text out = {0};
+    bn_json json = bn_print_begin(&out);
+    bn_json_key(&json, "sweep");
+    bn_json_string(&json, sweep->name);
+    bn_json_key(&json, "state");
+    bn_json_string(&json, bn_sweep_state_name(sweep->state));
+    bn_json_key(&json, "managed");
+    bn_json_bool(&json, managed);
+    bn_json_key(&json, "counts");
+    bn_json_object(&json);
+    for (int state = 0; state <= BN_RUN_SKIPPED; state++) {
+        bn_json_key(&json, bn_run_state_name((bn_run_state)state));
+        bn_json_int(&json, now->counts[state]);
+    }
+    bn_json_end_object(&json);
+    bn_json_key(&json, "metric");
+    bn_json_string(&json, sweep->metric);
+    bn_json_key(&json, "best");
+    bn_json_real(&json, now->best);
+    bn_json_key(&json, "best_run");
+    bn_json_string(&json, *now->best_run ? now->best_run : NULL);
+    bn_json_end_object(&json);
+    bn_status status = bn_print_text(&out, err);
+    bn_text_release(&out);
+    return status;
+}
+
 static bool is_over(const glance *now, bool managed)
 {
     bool waits = now->counts[BN_RUN_PENDING] + now->counts[BN_RUN_PREEMPTED] > 0;
     return now->counts[BN_RUN_RUNNING] == 0 && (!managed || !waits);
 }
 
+static bn_status print(const watch_flags *flags, const bn_sweep *sweep, const glance *now,
+                       bool managed, bn_error *err)
+{
+    if (flags->json) return print_json(sweep, now, managed, err);
+    print_glance(sweep, now, managed);
+    return BN_OK;
+}
+
 /* A line whenever something has changed; on a terminal the same line again and again. */
-static bn_status watch(bn_store *store, const char *home, bn_sweep *sweep, bool once, bn_error *err)
+static bn_status watch(bn_store *store, const watch_flags *flags, const char *home, bn_sweep *sweep,
+                       bn_error *err)
 {
     glance before = {.total = -1}, now;
     char holder[160];
-    bool terminal = isatty(STDOUT_FILENO) == 1 && !once;
+    bool terminal = isatty(STDOUT_FILENO) == 1 && !flags->once && !flags->json;
     while (bn_sweep_get(store, sweep->id, sweep, err) == BN_OK) {
         bool managed = bn_manager_holder(home, holder);
         if (read_glance(store, sweep, &now, err) != BN_OK) break;
         bool news = memcmp(before.counts, now.counts, sizeof now.counts) != 0;
         if (terminal) (void)printf("\r\033[K");
-        if (terminal || news) print_glance(sweep, &now, managed);
-        bool over = once || is_over(&now, managed);
-        if (over || (!terminal && news)) (void)printf("\n");
+        bool told = terminal || news;
+        if (told && print(flags, sweep, &now, managed, err) != BN_OK) break;
+        bool over = flags->once || is_over(&now, managed);
+        if (terminal ? over : news) (void)printf("\n");
         (void)fflush(stdout);
         if (over) return BN_OK;
         before = now;
@@ -135,6 +176,7 @@ int bn_cmd_watch(int argc, char **argv)
     bool help = false;
     const bn_option table[] = {
         {"--once", 0, BN_OPTION_FLAG, &flags.once, NULL, "one look instead of many"},
+        {"--json", 0, BN_OPTION_FLAG, &flags.json, NULL, "JSON, a line whenever something changes"},
         {"--home", 0, BN_OPTION_TEXT, &flags.home, "DIR", "the home (BNEXP_HOME, else ./runs)"},
     };
     const bn_options options = {
@@ -154,7 +196,7 @@ int bn_cmd_watch(int argc, char **argv)
         status = choose(store, arguments.count ? arguments.items[0] : NULL, &sweep, &err);
     }
     if (!flags.once) bn_signals_hold();
-    if (status == BN_OK) status = watch(store, home, &sweep, flags.once, &err);
+    if (status == BN_OK) status = watch(store, &flags, home, &sweep, &err);
     bn_store_close(store);
     return status == BN_OK ? BN_EXIT_OK : bn_command_fail(&err);
 }
