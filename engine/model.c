@@ -219,22 +219,45 @@ static void measure(bn_model *model, const bn_config *config)
                                     .activations = activations.used};
 }
 
+/* One allocation of a network, and what makes it smaller. */
+typedef struct part {
+    const char *what, *advice;
+    size_t bytes;
+    void *memory;
+} part;
+
+/* The first that does not fit is named. */
+static bn_status take_parts(bn_model *model, part *parts, int count, bn_error *err)
+{
+    const part *missing = NULL;
+    for (int i = 0; i < count; i++) {
+        parts[i].memory = bn_backend_alloc(model->be, parts[i].bytes);
+        if (!parts[i].memory && !missing) missing = &parts[i];
+    }
+    if (bn_backend_sync(model->be, err) == BN_OK || !missing) return err->status;
+    return bn_fail_in(err, "%s of %.0f MB (%s)", missing->what, (double)missing->bytes / 1e6,
+                      missing->advice);
+}
+
 static bn_status take_memory(bn_model *model, const bn_config *config, bn_error *err)
 {
     size_t floats_bytes = model->params.floats * sizeof(float);
+    const char *smaller = "make 'model.width' or 'model.layers' smaller";
     measure(model, config);
+    part parts[] = {{"weights", smaller, floats_bytes, NULL},
+                    {"gradients", smaller, floats_bytes, NULL},
+                    {"working forms", smaller, model->bytes.weights - floats_bytes, NULL},
+                    {"activations", "lower 'train.batch' and raise 'train.accum'",
+                     model->bytes.activations, NULL}};
+    bn_status status = take_parts(model, parts, sizeof parts / sizeof parts[0], err);
     cursor forms = {0}, activations = {0};
-    model->weights = bn_backend_alloc(model->be, floats_bytes);
-    model->grads = bn_backend_alloc(model->be, floats_bytes);
-    model->forms = bn_backend_alloc(model->be, model->bytes.weights - floats_bytes);
-    model->activations = bn_backend_alloc(model->be, model->bytes.activations);
+    model->weights = parts[0].memory;
+    model->grads = parts[1].memory;
+    model->forms = parts[2].memory;
+    model->activations = parts[3].memory;
     model->host_loss = calloc((size_t)model->shape.rows * (size_t)model->accum, sizeof(float));
-    if (bn_backend_sync(model->be, err) != BN_OK || !model->host_loss) {
-        (void)bn_fail(err, BN_ENOMEM, "no memory for the losses");
-        return bn_fail_in(err, "a network of %.0f MB and activations of %.0f MB",
-                          (double)(model->bytes.weights + model->bytes.grads) / 1e6,
-                          (double)model->bytes.activations / 1e6);
-    }
+    if (status != BN_OK) return status;
+    if (!model->host_loss) return bn_fail(err, BN_ENOMEM, "no memory for the losses");
     bind_tensors(model, config);
     forms.base = model->forms;
     activations.base = model->activations;

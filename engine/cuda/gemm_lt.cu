@@ -12,7 +12,6 @@ struct shape {
     int m, n, k;
     bool a_across, b_across, has_alpha, has_add;
     uint32_t a_alignment, b_alignment, c_alignment; /* bytes */
-    bool operator==(const shape &) const = default;
 };
 
 struct plan {
@@ -39,6 +38,14 @@ static const char *words(cublasStatus_t status)
 bool bn_gemm_takes_i8(int m, int n, int k)
 {
     return m % 4 == 0 && n % 4 == 0 && k % ALIGNMENT == 0;
+}
+
+static bool same(const shape &a, const shape &b)
+{
+    return a.dtype == b.dtype && a.m == b.m && a.n == b.n && a.k == b.k &&
+           a.a_across == b.a_across && a.b_across == b.b_across && a.has_alpha == b.has_alpha &&
+           a.has_add == b.has_add && a.a_alignment == b.a_alignment &&
+           a.b_alignment == b.b_alignment && a.c_alignment == b.c_alignment;
 }
 
 /* More than a tensor core's load of 16 bytes makes no difference. */
@@ -183,7 +190,7 @@ static const char *plan_of(bn_gemm_library *library, const bn_gemm *product, pla
                                     : alignment_of(product->add)};
     for (int i = 0; i < library->count; i++) {
         *out = &library->plans[i];
-        if (library->plans[i].key == key) return nullptr;
+        if (same(library->plans[i].key, key)) return nullptr;
     }
     if (library->count == SHAPES_MAX) {
         release(&library->plans[0]);

@@ -40,6 +40,8 @@ bn_ask bn_ask_parse(const char *reason, const char **why)
     return BN_ASK_NOTHING;
 }
 
+#define OOM_WORDS "bnexp: oom: "
+
 static bn_verdict verdict(bn_run_state state, const char *reason)
 {
     bn_verdict out = {.state = state};
@@ -61,6 +63,10 @@ static bn_verdict by_exit(const bn_evidence *e)
     if (e->exit.code == 0 && e->external) return verdict(BN_RUN_FINISHED, "");
     if (e->exit.code == 0) return verdict(BN_RUN_CRASHED, "exit 0 without an end line");
     out.state = BN_RUN_FAILED;
+    /* A run that its device has no memory for says so itself: the same reason as from outside. */
+    if (strncmp(e->last_words, OOM_WORDS, sizeof OOM_WORDS - 1) == 0) {
+        return verdict(BN_RUN_FAILED, e->last_words + sizeof OOM_WORDS - sizeof "oom: ");
+    }
     (void)snprintf(out.reason, sizeof out.reason, "exit %d%s%s", e->exit.code, colon,
                    e->last_words);
     return out;
