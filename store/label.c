@@ -54,9 +54,9 @@ bn_status bn_tag_list(bn_store *store, int64_t run, bn_tag **out, size_t *count,
 
 bn_status bn_note_add(bn_store *store, int64_t run, const char *text, bn_error *err)
 {
-    size_t length = strlen(text), limit = sizeof((bn_note *)0)->text;
-    if (length == 0 || length >= limit) {
-        return bn_fail(err, BN_EINVAL, "a note must have 1 to %zu bytes, has %zu", limit - 1,
+    size_t length = strlen(text);
+    if (length == 0 || length > BN_NOTE_BYTES_MAX) {
+        return bn_fail(err, BN_EINVAL, "a note must have 1 to %d bytes, has %zu", BN_NOTE_BYTES_MAX,
                        length);
     }
     if (bn_store_begin(store, err) != BN_OK) return err->status;
@@ -68,19 +68,53 @@ bn_status bn_note_add(bn_store *store, int64_t run, const char *text, bn_error *
     return bn_store_end(store, bn_stmt_run(stmt, err), err);
 }
 
-bn_status bn_note_list(bn_store *store, int64_t run, bn_note **out, size_t *count, bn_error *err)
+/* One block for all: the array first, then the texts. */
+static bn_status note_room(bn_store *store, int64_t run, bn_note **out, size_t *count,
+                           size_t *text_bytes, bn_error *err)
 {
-    bn_rows rows = {.size_bytes = sizeof **out};
+    bn_stmt *stmt =
+        bn_db_stmt(store->db, "SELECT count(*), ifnull(sum(length(CAST(text AS BLOB)) + 1), 0)\n"
+                              "FROM note\n"
+                              "WHERE run_id = ?1");
+    bn_stmt_int(stmt, 1, run);
+    bool row = bn_stmt_row(stmt);
+    *count = row ? (size_t)bn_stmt_get_int(stmt, 0) : 0;
+    *text_bytes = row ? (size_t)bn_stmt_get_int(stmt, 1) : 0;
+    if (bn_stmt_end(stmt, err) != BN_OK) return err->status;
+    *out = calloc(1, *count * sizeof **out + *text_bytes + 1);
+    return *out ? BN_OK : bn_fail(err, BN_ENOMEM, "notes: out of memory");
+}
+
+static bn_status read_notes(bn_store *store, int64_t run, bn_note **out, size_t *count,
+                            bn_error *err)
+{
+    size_t room = 0, used = 0, row = 0;
+    if (note_room(store, run, out, count, &room, err) != BN_OK) return err->status;
+    char *texts = (char *)(*out + *count);
     bn_stmt *stmt =
         bn_db_stmt(store->db, "SELECT at_s, text\nFROM note\nWHERE run_id = ?1\nORDER BY id");
     bn_stmt_int(stmt, 1, run);
-    bn_note *row = NULL;
-    while (bn_stmt_row(stmt) && (row = bn_rows_add(&rows, err)) != NULL) {
-        row->at_s = bn_stmt_get_real(stmt, 0);
-        bn_stmt_copy_text(stmt, 1, row->text, sizeof row->text);
+    for (; row < *count && bn_stmt_row(stmt); row++) {
+        bn_note *note = *out + row;
+        note->at_s = bn_stmt_get_real(stmt, 0);
+        note->text = texts + used;
+        bn_stmt_copy_text(stmt, 1, texts + used, room - used);
+        used += strlen(note->text) + 1; /* less than its room when somebody put a NUL into it */
     }
-    bn_status status = bn_rows_end(&rows, stmt, count, err);
-    *out = rows.items;
+    *count = row;
+    return bn_stmt_end(stmt, err);
+}
+
+bn_status bn_note_list(bn_store *store, int64_t run, bn_note **out, size_t *count, bn_error *err)
+{
+    *out = NULL;
+    *count = 0;
+    if (bn_store_begin_read(store, err) != BN_OK) return err->status;
+    bn_status status = bn_store_end_read(store, read_notes(store, run, out, count, err), err);
+    if (status == BN_OK) return BN_OK;
+    free(*out);
+    *out = NULL;
+    *count = 0;
     return status;
 }
 

@@ -20,15 +20,17 @@ BN_MUST_CHECK bn_status bn_tag_remove(bn_store *store, int64_t run, const char *
 BN_MUST_CHECK bn_status bn_tag_list(bn_store *store, int64_t run, bn_tag **out, size_t *count,
                                     bn_error *err);
 
+enum { BN_NOTE_BYTES_MAX = 1 << 20 };
+
 typedef struct bn_note {
     double at_s;
-    char text[1024];
+    const char *text; /* lies behind the array that the note is in */
 } bn_note;
 
-/* BN_EINVAL: empty or too long. */
+/* BN_EINVAL: empty, or longer than BN_NOTE_BYTES_MAX. */
 BN_MUST_CHECK bn_status bn_note_add(bn_store *store, int64_t run, const char *text, bn_error *err);
 
-/* Oldest first; the caller frees *out. */
+/* Oldest first; the caller frees *out, texts and all. */
 BN_MUST_CHECK bn_status bn_note_list(bn_store *store, int64_t run, bn_note **out, size_t *count,
                                      bn_error *err);
 

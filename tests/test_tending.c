@@ -80,6 +80,32 @@ static void test_a_tagged_run_is_found_by_its_tag(void **state)
     assert_says(COMMAND("tag", RUN, "two words", "--home", home), 2, "one word");
 }
 
+/* A note of 100,000 letters, some of two bytes, on two lines. */
+static void test_a_long_note_is_kept_whole_and_shown_in_a_line(void **state)
+{
+    (void)state;
+    enum { LETTERS = 100000 };
+    static char note[2 * LETTERS + 1];
+    size_t length = 0;
+    for (int i = 0; i < LETTERS; i++) {
+        const char *letter = i == 300 ? "\n" : i % 2 ? "\xC3\xA4" : "x";
+        for (; *letter; letter++) note[length++] = *letter;
+    }
+    note[99999] = '\0'; /* what a system takes as one argument is less than all of it */
+    assert_silent(COMMAND("note", RUN, note, "--home", home));
+    said shown = COMMAND("show", RUN, "--home", home);
+    assert_int_equal(shown.code, 0);
+    assert_non_null(strstr(shown.out, "x\xC3\xA4 ... (99999 bytes; --json tells all)"));
+    said_release(&shown);
+    said told = COMMAND("show", RUN, "--json", "--home", home);
+    json_t *json = json_loads(told.out, 0, NULL);
+    json_t *notes = json_object_get(json_object_get(json, "run"), "notes");
+    json_t *text = json_object_get(json_array_get(notes, json_array_size(notes) - 1), "text");
+    assert_string_equal(json_string_value(text), note);
+    json_decref(json);
+    said_release(&told);
+}
+
 static void test_a_note_is_told_by_show(void **state)
 {
     (void)state;
@@ -262,6 +288,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_tagged_run_is_found_by_its_tag),
         cmocka_unit_test(test_a_note_is_told_by_show),
+        cmocka_unit_test(test_a_long_note_is_kept_whole_and_shown_in_a_line),
         cmocka_unit_test(test_a_name_that_fits_several_runs_is_told_apart),
         cmocka_unit_test(test_a_sweep_where_a_run_is_wanted_is_told_so),
         cmocka_unit_test(test_watch_tells_a_sweep_in_words_and_in_json),

@@ -1,5 +1,7 @@
 /* cmd_label.c - bnexp tag and bnexp note: words that people put on runs. */
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "runner/cli/command.h"
 #include "runner/cli/commands.h"
@@ -49,6 +51,20 @@ int bn_cmd_tag(int argc, char **argv)
     return status == BN_OK ? BN_EXIT_OK : bn_command_fail(&err);
 }
 
+/* All of stdin, up to one byte more than a note may have. */
+static bn_status read_stdin(char **out, bn_error *err)
+{
+    size_t length = 0, room = BN_NOTE_BYTES_MAX + 2;
+    *out = malloc(room);
+    if (!*out) return bn_fail(err, BN_ENOMEM, "the note: out of memory");
+    length = fread(*out, 1, room - 1, stdin);
+    if (ferror(stdin)) return bn_fail(err, BN_EIO, "the note: standard input cannot be read");
+    while (length > 0 && (*out)[length - 1] == '\n') length--;
+    (*out)[length] = '\0';
+    if (strlen(*out) == length) return BN_OK;
+    return bn_fail(err, BN_EINVAL, "the note: a text has no zero bytes");
+}
+
 int bn_cmd_note(int argc, char **argv)
 {
     const char *home = NULL;
@@ -57,8 +73,9 @@ int bn_cmd_note(int argc, char **argv)
         {"--home", 0, BN_OPTION_TEXT, &home, "DIR", "the home (BNEXP_HOME, else ./runs)"},
     };
     const bn_options options = {
-        .usage = "bnexp note RUN \"TEXT\"",
-        .about = "Keeps a sentence with a run; 'bnexp show RUN' tells it.",
+        .usage = "bnexp note RUN \"TEXT\"|-",
+        .about = "Keeps a sentence with a run, or a report of at most 1 MiB from standard input\n"
+                 "(-); 'bnexp show RUN' tells it.",
         .table = table,
         .count = sizeof table / sizeof table[0],
         .arguments_min = 2,
@@ -71,7 +88,11 @@ int bn_cmd_note(int argc, char **argv)
     bn_status status = bn_options_parse(&options, argc, argv, &words, &help, &err);
     if (status != BN_OK || help) return status == BN_OK ? BN_EXIT_OK : bn_command_fail(&err);
     status = open_run(home, words.items[0], &store, &run, &err);
-    if (status == BN_OK) status = bn_note_add(store, run.id, words.items[1], &err);
+    const char *text = words.items[1];
+    char *given = NULL;
+    if (status == BN_OK && strcmp(text, "-") == 0) status = read_stdin(&given, &err);
+    if (status == BN_OK) status = bn_note_add(store, run.id, given ? given : text, &err);
+    free(given);
     bn_store_close(store);
     return status == BN_OK ? BN_EXIT_OK : bn_command_fail(&err);
 }

@@ -189,6 +189,21 @@ static void line(bn_table *table, const char *name, const char *words)
     bn_table_cell(table, words);
 }
 
+/* A note may be a whole report: here its first line does, or as much of it as a line takes. */
+static void note_line(bn_table *table, const char *text)
+{
+    enum { SHOWN_BYTES = 240 };
+    size_t length = strlen(text), shown = strcspn(text, "\r\n");
+    if (shown > SHOWN_BYTES) shown = SHOWN_BYTES;
+    while (shown > 0 && ((unsigned char)text[shown] & 0xC0) == 0x80) shown--; /* whole letters */
+    bn_table_cell(table, "note");
+    if (shown + 1 >= length) {
+        bn_table_cellf(table, "%.*s", (int)shown, text);
+    } else {
+        bn_table_cellf(table, "%.*s ... (%zu bytes; --json tells all)", (int)shown, text, length);
+    }
+}
+
 /* The host is in the run's own lines. */
 static void fact_line(void *self, const bn_run_fact *fact)
 {
@@ -214,7 +229,7 @@ static bn_status print_head(const show_all *all, bn_error *err)
     line(&table, "ended", bn_words_time(words, run->ended_s));
     line(&table, "duration", bn_words_duration(words, all->duration_s));
     for (size_t i = 0; i < all->tag_count; i++) line(&table, "tag", all->tags[i].tag);
-    for (size_t i = 0; i < all->note_count; i++) line(&table, "note", all->notes[i].text);
+    for (size_t i = 0; i < all->note_count; i++) note_line(&table, all->notes[i].text);
     bn_status status = bn_run_each_origin(all->store, run->id, fact_line, &table, err);
     if (status == BN_OK) status = bn_table_print(&table, stdout, err);
     bn_table_release(&table);
