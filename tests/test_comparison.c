@@ -201,6 +201,74 @@ static void test_a_sweep_over_sizes_has_a_scaling_law_a_side(void **state)
     bn_comparison_release(&made);
 }
 
+static void test_each_cell_has_the_valley_of_its_rate(void **state)
+{
+    fixture *at = *state;
+    bn_comparison_ask ask = fill(at, 2, 3, false);
+    bn_comparison made = make(at, &ask);
+    const double best[] = {1e-3, 3e-3}; /* fp16's and ternary's, by demo_loss */
+    for (size_t i = 0; i < made.cell_count; i++) {
+        const bn_valley *valley = &made.cells[i].valley;
+        assert_true(valley->fitted);
+        assert_int_equal(valley->points, 12);
+        assert_true(fabs(log10(valley->rate / best[made.cells[i].side])) < 0.05);
+        assert_true(valley->rate_low < valley->rate && valley->rate < valley->rate_high);
+        assert_true(fabs(valley->loss - made.cells[i].value) < 0.01);
+    }
+    bn_comparison_release(&made);
+    ask.pair = "train.seed"; /* width and rate are both chosen: no one number was tuned */
+    made = make(at, &ask);
+    assert_false(made.cells[0].valley.fitted);
+    bn_comparison_release(&made);
+}
+
+static void test_many_sides_correct_their_p_values(void **state)
+{
+    fixture *at = *state;
+    bn_comparison_ask ask = fill(at, 2, 3, false);
+    ask.by = "optim.lr";
+    ask.baseline = "0.001";
+    bn_comparison made = make(at, &ask);
+    double least = 1, holm = 0;
+    size_t own = 0;
+    for (size_t i = 0; i < made.pair_count; i++) {
+        const bn_comparison_pairs *pairs = &made.pairs[i];
+        assert_true(pairs->p_holm >= pairs->loss.p);
+        if (!pairs->own_best) continue;
+        own++;
+        if (pairs->loss.p < least) {
+            least = pairs->loss.p;
+            holm = pairs->p_holm;
+        }
+    }
+    assert_int_equal(own, 3);
+    assert_true(fabs(holm - 3 * least) < 1e-12);
+    bn_comparison_release(&made);
+}
+
+static void test_runs_without_sides_still_tell_which_knobs_matter(void **state)
+{
+    fixture *at = *state;
+    bn_comparison_ask ask = fill(at, 2, 3, false);
+    ask.by = NULL;
+    bn_comparison made = make(at, &ask);
+    bn_insight insight;
+    bn_error err = {0};
+    ASSERT_OK(bn_insight_make(&insight, at->store, &ask, &made, &err));
+    assert_int_equal(made.side_count, 1);
+    assert_int_equal(made.baseline, -1);
+    assert_int_equal(made.run_count, 48);
+    assert_non_null(insight.effects);
+    assert_string_equal(insight.knobs[0], "model.width");
+    assert_true(insight.effects[0].share > 0.3); /* 0.25 between the two */
+    for (size_t k = 0; k < insight.knob_count; k++) {
+        const bn_effect *effect = &insight.effects[k];
+        assert_true(effect->low <= effect->share && effect->share <= effect->high);
+    }
+    bn_insight_release(&insight);
+    bn_comparison_release(&made);
+}
+
 #define WITH_HOME(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -215,6 +283,9 @@ int main(void)
         WITH_HOME(test_pair_says_what_twins_share),
         WITH_HOME(test_a_grid_tells_which_knobs_matter),
         WITH_HOME(test_a_sweep_over_sizes_has_a_scaling_law_a_side),
+        WITH_HOME(test_each_cell_has_the_valley_of_its_rate),
+        WITH_HOME(test_many_sides_correct_their_p_values),
+        WITH_HOME(test_runs_without_sides_still_tell_which_knobs_matter),
         WITH_HOME(test_without_the_baseline_there_are_cells_but_no_pairs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
