@@ -72,28 +72,42 @@ typedef struct session {
     const float *logits;
 } session;
 
-/* Reads the last tokens again from position 0: at most half a context, so that there is room. */
-static bn_status begin(session *s, bn_error *err)
+/* Reads the last `most` tokens from position 0 on. */
+static bn_status begin(session *s, size_t most, bn_error *err)
 {
-    size_t context = (size_t)bn_infer_config(s->job->infer)->model.context;
-    size_t most = context / 2 > 0 ? context / 2 : 1;
-    bool first = s->result->tokens == 0;
-    if (first) most = context - 1;
     size_t count = s->ids.count < most ? s->ids.count : most;
     bn_infer_reset(s->job->infer);
     return bn_infer_read(s->job->infer, s->ids.data + s->ids.count - count, (int)count, false,
                          &s->logits, err);
 }
 
+static size_t context_of(const session *s)
+{
+    return (size_t)bn_infer_config(s->job->infer)->model.context;
+}
+
+static bn_status check_prompt(const session *s, bn_error *err)
+{
+    size_t context = context_of(s);
+    if (s->ids.count == 0) {
+        return bn_fail(err, BN_EINVAL, "the prompt is empty; a network goes on from something");
+    }
+    if (s->ids.count <= context) return BN_OK;
+    return bn_fail(err, BN_EINVAL,
+                   "the prompt has %zu tokens, the network reads at most %zu ('model.context')",
+                   s->ids.count, context);
+}
+
+/* Room for the next token: half a context is kept when it is full. */
 static bn_status advance(session *s, int32_t token, bn_error *err)
 {
     if (bn_ids_reserve(&s->ids, 1, err) != BN_OK) return err->status;
     s->ids.data[s->ids.count++] = token;
     s->result->tokens++;
-    if (bn_infer_position(s->job->infer) < bn_infer_config(s->job->infer)->model.context) {
+    if ((size_t)bn_infer_position(s->job->infer) < context_of(s)) {
         return bn_infer_read(s->job->infer, &token, 1, false, &s->logits, err);
     }
-    return begin(s, err);
+    return begin(s, context_of(s) > 1 ? context_of(s) / 2 : 1, err);
 }
 
 static bn_status decode(session *s, bn_error *err)
@@ -123,12 +137,10 @@ bn_status bn_generate(const bn_generate_job *job, bn_generate_result *result, bn
     bn_passage prompt = {job->prompt, job->prompt_bytes, false};
     bn_status status = s.order ? bn_tokenizer_encode(job->tokenizer, prompt, &s.ids, err)
                                : bn_fail(err, BN_ENOMEM, "no memory to sample");
-    if (status == BN_OK && s.ids.count == 0) {
-        status = bn_fail(err, BN_EINVAL, "the prompt is empty; a network goes on from something");
-    }
+    if (status == BN_OK) status = check_prompt(&s, err);
     double start_s = bn_clock_mono_s();
     result->prompt_tokens = (int64_t)s.ids.count;
-    if (status == BN_OK) status = begin(&s, err);
+    if (status == BN_OK) status = begin(&s, s.ids.count, err);
     result->prefill_s = bn_clock_mono_s() - start_s;
     if (status == BN_OK) status = decode(&s, err);
     result->decode_s = bn_clock_mono_s() - start_s - result->prefill_s;

@@ -34,7 +34,7 @@ typedef struct bn_generate_result {
 } bn_generate_result;
 
 /* When the network's context is full, the second half of it is read again as the new beginning.
- * BN_EINVAL: an empty prompt; BN_ENOMEM. */
+ * BN_EINVAL: an empty prompt, or one longer than the context; BN_ENOMEM. */
 BN_MUST_CHECK bn_status bn_generate(const bn_generate_job *job, bn_generate_result *result,
                                     bn_error *err);
 

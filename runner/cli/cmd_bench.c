@@ -367,6 +367,18 @@ static bn_status run_kernels(bn_backend be, bn_json *json, bn_error *err)
     return BN_OK;
 }
 
+/* Whether --variants names it. */
+static bool is_wanted(const bench_options *o, const char *variant)
+{
+    size_t length = strlen(variant);
+    for (const char *at = o->variants; *at; at += *at == ',') {
+        size_t named = strcspn(at, ",");
+        if (named == length && strncmp(at, variant, length) == 0) return true;
+        at += named;
+    }
+    return false;
+}
+
 static bn_status run_inference(const bench_options *o, bn_json *json, bn_error *err)
 {
     static const struct {
@@ -382,6 +394,7 @@ static bn_status run_inference(const bench_options *o, bn_json *json, bn_error *
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         bn_config config;
         bn_infer_figures figures;
+        if (!is_wanted(o, rows[i].variant)) continue;
         const bn_infer_options options = {.threads = (int)o->threads, .head = rows[i].head};
         const contender *who = find(rows[i].variant, strlen(rows[i].variant));
         bn_status status = configure(o, who, &config, err);

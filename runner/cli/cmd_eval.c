@@ -72,6 +72,9 @@ static void print_json(const eval_figures *f)
         {"tokens", (double)f->measured.tokens},
         {"tokens_per_s", (double)f->measured.tokens / f->measured.seconds},
         {"linear_bytes", (double)f->bytes.linear},
+        {"table_bytes", (double)f->bytes.table},
+        {"head_bytes", (double)f->bytes.head},
+        {"cache_bytes", (double)f->bytes.cache},
         {"bits_per_weight", 8.0 * (double)f->bytes.linear / (double)f->bytes.weights},
     };
     bn_text text = {0};
@@ -105,6 +108,9 @@ static void print_lines(const eval_figures *f)
     (void)printf("  weights       %.2f bits each in the blocks, %.2f MB\n",
                  8.0 * (double)f->bytes.linear / (double)f->bytes.weights,
                  (double)f->bytes.linear / 1e6);
+    (void)printf("  beside them   token table %.2f MB, ", (double)f->bytes.table / 1e6);
+    if (f->bytes.head) (void)printf("output head %.2f MB, ", (double)f->bytes.head / 1e6);
+    (void)printf("keys and values %.2f MB\n", (double)f->bytes.cache / 1e6);
 }
 
 static bn_status open_data(const eval_options *o, const bn_config *config, bn_dataset **out,

@@ -1,5 +1,6 @@
 /* cmd_generate.c - bnexp generate RUN: text from a trained network, as it is produced. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/generate.h"
@@ -39,7 +40,9 @@ static bn_status check(const generate_options *o, bn_error *err)
 static bn_status parse(int argc, char **argv, generate_options *o, bn_error *err)
 {
     const bn_option table[] = {
-        {"--prompt", 'p', BN_OPTION_TEXT, &o->prompt, "TEXT", "what to go on from; a line's end"},
+        {"--prompt", 'p', BN_OPTION_TEXT, &o->prompt, "TEXT",
+         "what to go on from; - reads standard\n"
+         "input as it is; a line's end"},
         {"--tokens", 'n', BN_OPTION_INT, &o->tokens, "N", "at most so many; 256"},
         {"--temperature", 't', BN_OPTION_REAL, &o->temperature, "X", "0: the likeliest; 0.8"},
         {"--top-p", 0, BN_OPTION_REAL, &o->top_p, "X", "of the likeliest with so much; 0.95"},
@@ -67,11 +70,38 @@ static bn_status parse(int argc, char **argv, generate_options *o, bn_error *err
     return check(o, err);
 }
 
+enum { PROMPT_BYTES_MAX = 1 << 20 };
+
+/* What is printed: the prompt first, once it is known to be one that the network takes. */
+typedef struct page {
+    const char *prompt;
+    size_t prompt_bytes;
+    bool begun;
+} page;
+
 /* false: nobody reads any more. */
 static bool print(void *self, const char *text, size_t bytes)
 {
-    (void)self;
+    page *p = self;
+    bool begins = !p->begun;
+    p->begun = true;
+    if (begins && fwrite(p->prompt, 1, p->prompt_bytes, stdout) != p->prompt_bytes) return false;
     return fwrite(text, 1, bytes, stdout) == bytes && fflush(stdout) == 0;
+}
+
+/* The prompt as it is to be read; *memory is the caller's to free. */
+static bn_status take_prompt(const generate_options *o, page *out, char **memory, bn_error *err)
+{
+    *out = (page){.prompt = o->prompt, .prompt_bytes = strlen(o->prompt)};
+    if (strcmp(o->prompt, "-") != 0) return BN_OK;
+    *memory = malloc(PROMPT_BYTES_MAX + 1);
+    if (!*memory) return bn_fail(err, BN_ENOMEM, "no memory for a prompt");
+    out->prompt = *memory;
+    out->prompt_bytes = fread(*memory, 1, PROMPT_BYTES_MAX + 1, stdin);
+    if (ferror(stdin)) return bn_fail(err, BN_EIO, "standard input cannot be read");
+    if (out->prompt_bytes <= PROMPT_BYTES_MAX) return BN_OK;
+    return bn_fail(err, BN_EINVAL, "standard input has more than %d bytes of prompt",
+                   PROMPT_BYTES_MAX);
 }
 
 static void print_figures(const bn_infer *infer, const bn_generate_result *result)
@@ -105,8 +135,11 @@ static bn_status generate(const generate_options *o, bn_error *err)
     bn_infer *infer = NULL;
     bn_tokenizer *tokenizer = NULL;
     bn_generate_result result;
+    page out;
+    char *memory = NULL;
     bn_infer_options options = {.threads = (int)o->threads};
     bn_status status = bn_infer_head_parse(&options.head, o->head, err);
+    if (status == BN_OK) status = take_prompt(o, &out, &memory, err);
     if (status == BN_OK)
         status = bn_checkpoint_of(path, bn_command_home(o->home), o->run, o->best, err);
     if (status == BN_OK) status = bn_infer_open_file(&infer, path, &options, err);
@@ -114,18 +147,19 @@ static bn_status generate(const generate_options *o, bn_error *err)
     if (status == BN_OK) {
         const bn_generate_job job = {.infer = infer,
                                      .tokenizer = tokenizer,
-                                     .prompt = o->prompt,
-                                     .prompt_bytes = strlen(o->prompt),
+                                     .prompt = out.prompt,
+                                     .prompt_bytes = out.prompt_bytes,
                                      .tokens = o->tokens,
                                      .sampling = {o->temperature, o->top_p, (uint64_t)o->seed},
-                                     .emit = print};
-        (void)fputs(o->prompt, stdout);
+                                     .emit = print,
+                                     .self = &out};
         status = bn_generate(&job, &result, err);
-        (void)fputs("\n", stdout);
+        if (status == BN_OK) (void)print(&out, "\n", 1);
     }
     if (status == BN_OK && !o->quiet) print_figures(infer, &result);
     bn_tokenizer_close(tokenizer);
     bn_infer_close(infer);
+    free(memory);
     return status;
 }
 
