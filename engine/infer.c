@@ -44,6 +44,9 @@ static bn_status reserve(bn_infer *infer, int rows, bn_error *err)
     bn_backend_free(infer->be, logits->data);
     infer->bytes.activations += (size_t)(rows - logits->rows) * row_bytes;
     *logits = (bn_mat){more, rows, (int)infer->config.model.vocab};
+    if (infer->token_steps > infer->layer_steps) {
+        infer->steps[infer->layer_steps].linear.out[0] = more;
+    }
     return BN_OK;
 }
 
@@ -79,7 +82,8 @@ static void run_rows(bn_infer *infer, const int32_t *tokens, int rows)
         memcpy(infer->x.data + (size_t)r * width, infer->table + (size_t)tokens[r] * width,
                width * sizeof(float));
     }
-    bn_stepper_run(infer->stepper, infer->position, rows);
+    int steps = rows == 1 ? infer->token_steps : infer->layer_steps;
+    bn_stepper_run(infer->stepper, steps, infer->position, rows);
     infer->position += rows;
 }
 
@@ -104,7 +108,8 @@ bn_status bn_infer_read(bn_infer *infer, const int32_t *tokens, int count, bool 
         rows = (count - done + passes - 1) / passes;
         run_rows(infer, tokens + done, rows);
     }
-    run_head(infer, all ? 0 : rows - 1, rows);
+    bool has_logits = rows == 1 && infer->token_steps > infer->layer_steps;
+    if (!has_logits) run_head(infer, all ? 0 : rows - 1, rows);
     *logits = infer->logits.data;
     return bn_backend_sync(infer->be, err);
 }

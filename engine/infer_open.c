@@ -298,6 +298,15 @@ static void set_layer_steps(bn_infer *infer, int layer)
     steps[4].linear.residual = infer->mid.data;
 }
 
+/* One token goes on to its logits without a pause. */
+static void set_head_step(bn_infer *infer)
+{
+    bn_step *step = &infer->steps[infer->token_steps++];
+    *step = (bn_step){.kind = BN_STEP_LINEAR};
+    step->linear = (bn_linear_step){.site = infer->final_site, .x = infer->x, .input = infer->last};
+    add_product(step, &infer->coded_head, infer->logits);
+}
+
 static bn_status build(bn_infer *infer, bn_infer_source source, bn_error *err)
 {
     const bn_config *config = &infer->config;
@@ -314,7 +323,7 @@ static bn_status build(bn_infer *infer, bn_infer_source source, bn_error *err)
                               .relu2 = config->model.activation == BN_ACTIVATION_RELU2};
     if (bn_params_init(&infer->params, config, err) != BN_OK) return err->status;
     infer->layers = calloc((size_t)config->model.layers, sizeof *infer->layers);
-    infer->steps = calloc((size_t)config->model.layers * BN_INFER_STEPS, sizeof *infer->steps);
+    infer->steps = calloc((size_t)config->model.layers * BN_INFER_STEPS + 1, sizeof *infer->steps);
     if (!infer->layers || !infer->steps) return bn_fail(err, BN_ENOMEM, "no memory for the layers");
     set_sites(infer);
     take_activations(infer);
@@ -326,8 +335,9 @@ static bn_status build(bn_infer *infer, bn_infer_source source, bn_error *err)
         if (status != BN_OK) return bn_fail_in(err, "%s", infer->params.tensors[i].name);
     }
     for (int i = 0; i < config->model.layers; i++) set_layer_steps(infer, i);
-    int steps = (int)config->model.layers * BN_INFER_STEPS;
-    return bn_stepper_open(&infer->stepper, infer->be, infer->steps, steps, err);
+    infer->layer_steps = infer->token_steps = (int)config->model.layers * BN_INFER_STEPS;
+    if (codes_head(infer)) set_head_step(infer);
+    return bn_stepper_open(&infer->stepper, infer->be, infer->steps, infer->token_steps, err);
 }
 
 bn_status bn_infer_open(bn_infer **out, const bn_config *config, bn_infer_source source,

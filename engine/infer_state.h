@@ -24,7 +24,8 @@ struct bn_infer {
     bn_params params;
     bn_shape shape; /* of one sequence of BN_INFER_ROWS tokens */
     bn_infer_layer *layers;
-    bn_step *steps; /* of all layers, BN_INFER_STEPS each */
+    bn_step *steps; /* of all layers, BN_INFER_STEPS each, and of an int8 head */
+    int layer_steps, token_steps;
     bn_stepper *stepper;
     char *arena; /* panels of all layers, in the order in which a token reads them */
     size_t arena_used;

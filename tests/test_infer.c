@@ -244,7 +244,7 @@ static void expect_exact_product(bn_backend be, bn_matrix_kind kind, int rows, i
                                    .count = 1};
     assert_int_equal(bn_stepper_open(&stepper, be, &step, 1, &err), BN_OK);
     for (int tokens = 1; tokens <= 2; tokens++) {
-        bn_stepper_run(stepper, 0, tokens);
+        bn_stepper_run(stepper, 1, 0, tokens);
         for (int o = 0; o < tokens * rows; o++) {
             int32_t exact = 0;
             for (int i = 0; i < cols; i++) exact += codes[o % rows * cols + i] * (int)x[i];

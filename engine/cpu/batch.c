@@ -252,7 +252,7 @@ static void run_attend(bn_cpu *cpu, const bn_attend_step *step, int start, int r
 
 void bn_batch_run(bn_stepper *stepper, int rows)
 {
-    for (int i = 0; i < stepper->count; i++) {
+    for (int i = 0; i < stepper->running; i++) {
         const bn_step *step = &stepper->steps[i];
         if (step->kind == BN_STEP_LINEAR) {
             run_linear(stepper, &step->linear, rows);

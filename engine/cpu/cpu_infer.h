@@ -83,8 +83,8 @@ BN_MUST_CHECK bn_status bn_stepper_open(bn_stepper **out, bn_backend be, const b
                                         int count, bn_error *err);
 void bn_stepper_close(bn_stepper *stepper); /* NULL is fine */
 
-/* Takes `rows` tokens at positions start ... start + rows - 1 through all steps. */
-void bn_stepper_run(bn_stepper *stepper, int start, int rows);
+/* Takes `rows` tokens at positions start ... start + rows - 1 through the first `count` steps. */
+void bn_stepper_run(bn_stepper *stepper, int count, int start, int rows);
 
 /* The output head: logits[R, V] = X W^T. Exactly one of wide, half and coded is there. */
 typedef struct bn_logits_args {

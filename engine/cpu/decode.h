@@ -21,6 +21,10 @@ typedef struct bn_decode {
      * many rows would do the work of all its rows for one. x has 4 * digits * groups bytes. */
     void (*dot)(long groups, const void *panel, const int8_t *x, int32_t *sums);
 
+    /* sums[n] = sum over w < words, g < 4 of x[4w + g] * byte 4n + g of word w, bytes unsigned: the
+     * panel of BN_PRODUCT_KIND_U8. NULL: the block of many rows keeps up with memory. */
+    void (*dot_bytes)(long words, const void *panel, const int8_t *x, int32_t *sums);
+
     /* Five digits into the panel of groups + groups / 4 (rounded up) groups of 2-bit codes. */
     void (*widen)(long groups, const void *panel, void *two_bit);
 
@@ -34,6 +38,9 @@ extern const bn_decode bn_decode_portable;
 extern const bn_decode bn_decode_avx2;
 extern const bn_decode bn_decode_avx512vnni;
 extern const bn_decode bn_decode_avx512vbmi; /* and VBMI: looks digits up */
+
+/* Shared by both with AVX-512. */
+void bn_dot_bytes_avx512vnni(long words, const void *panel, const int8_t *x, int32_t *sums);
 
 /* The same C for all, compiled once for each. */
 void bn_weigh_portable(float *sums, int lanes, const float *factors, const float *panel,

@@ -100,5 +100,8 @@ static void widen(long groups, const void *panel, void *two_bit)
     }
 }
 
-const bn_decode bn_decode_avx512vbmi = {
-    .digits = 5, .dot = dot, .widen = widen, .weigh = bn_weigh_avx512};
+const bn_decode bn_decode_avx512vbmi = {.digits = 5,
+                                        .dot = dot,
+                                        .dot_bytes = bn_dot_bytes_avx512vnni,
+                                        .widen = widen,
+                                        .weigh = bn_weigh_avx512};

@@ -41,4 +41,35 @@ static void dot(long quads, const void *panel, const int8_t *x, int32_t *sums)
     _mm512_storeu_si512(sums + 16, right[0]);
 }
 
-const bn_decode bn_decode_avx512vnni = {.digits = 4, .dot = dot, .weigh = bn_weigh_avx512};
+/* Four words at a time, each with sums of its own. */
+void bn_dot_bytes_avx512vnni(long words, const void *panel, const int8_t *x, int32_t *sums)
+{
+    const char *bytes = panel;
+    __m512i left[4];
+    __m512i right[4];
+    for (int i = 0; i < 4; i++) left[i] = right[i] = _mm512_setzero_si512();
+    for (; words >= 4; words -= 4, bytes += 512, x += ELEMENTS) {
+        for (int i = 0; i < 4; i++) {
+            const char *at = bytes + 128L * i;
+            __m512i word = sixteen_times(x + 4L * i);
+            _mm_prefetch(at + PREFETCH_BYTES, _MM_HINT_T0);
+            _mm_prefetch(at + PREFETCH_BYTES + 64, _MM_HINT_T0);
+            left[i] = _mm512_dpbusd_epi32(left[i], _mm512_loadu_si512(at), word);
+            right[i] = _mm512_dpbusd_epi32(right[i], _mm512_loadu_si512(at + 64), word);
+        }
+    }
+    for (; words > 0; words--, bytes += 128, x += 4) {
+        __m512i word = sixteen_times(x);
+        left[0] = _mm512_dpbusd_epi32(left[0], _mm512_loadu_si512(bytes), word);
+        right[0] = _mm512_dpbusd_epi32(right[0], _mm512_loadu_si512(bytes + 64), word);
+    }
+    for (int i = 1; i < 4; i++) {
+        left[0] = _mm512_add_epi32(left[0], left[i]);
+        right[0] = _mm512_add_epi32(right[0], right[i]);
+    }
+    _mm512_storeu_si512(sums, left[0]);
+    _mm512_storeu_si512(sums + 16, right[0]);
+}
+
+const bn_decode bn_decode_avx512vnni = {
+    .digits = 4, .dot = dot, .dot_bytes = bn_dot_bytes_avx512vnni, .weigh = bn_weigh_avx512};

@@ -89,11 +89,12 @@ void bn_stepper_close(bn_stepper *stepper)
     free(stepper);
 }
 
-void bn_stepper_run(bn_stepper *stepper, int start, int rows)
+void bn_stepper_run(bn_stepper *stepper, int count, int start, int rows)
 {
-    assert(rows > 0);
+    assert(rows > 0 && count <= stepper->count);
     if (bn_cpu_failed(stepper->cpu)) return;
     stepper->start = start;
+    stepper->running = count;
     if (rows == 1) {
         bn_token_run(stepper);
     } else {

@@ -31,9 +31,9 @@ struct bn_stepper {
     int count;
     bn_crew *crew;
     bn_seat *seats;
-    char *memory; /* of the seats */
-    float *stats; /* [rows, BN_NORM_STATS] */
-    int start;
+    char *memory;        /* of the seats */
+    float *stats;        /* [rows, BN_NORM_STATS] */
+    int start, running;  /* position of the first token; how many of the steps it takes */
     bn_crew_member last; /* where the first member ended */
 };
 

@@ -48,7 +48,9 @@ static void prepare(const phase *p, bn_seat *seat)
     if (act.dtype != BN_I8) return;
     bn_layout l = bn_layout_of(p->stepper->cpu, s->weights[0]);
     memset(seat->codes + cols, 0, (size_t)l.words * 4 - cols);
-    if (s->weights[0]->kind != BN_MATRIX_BYTES) return;
+    bool reads_left =
+        s->weights[0]->kind == BN_MATRIX_BYTES && !p->stepper->cpu->isa->decode->dot_bytes;
+    if (!reads_left) return;
     size_t step = (size_t)p->stepper->cpu->isa->kernels[BN_PRODUCT_KIND_U8].mr;
     for (size_t w = 0; w < (size_t)l.words; w++) {
         memcpy(seat->left + w * step, seat->codes + 4 * w, sizeof *seat->left);
@@ -66,14 +68,17 @@ static void multiply_codes(const bn_cpu *cpu, const bn_matrix *m, int part, cons
     if (m->kind == BN_MATRIX_PACKED) {
         cpu->isa->decode->dot(l.groups, panel, seat->codes, sums);
         tile.offset = 1;
+    } else if (cpu->isa->decode->dot_bytes) {
+        cpu->isa->decode->dot_bytes(l.words, panel, seat->codes, sums);
     } else {
         cpu->isa->kernels[BN_PRODUCT_KIND_U8].run(l.words, seat->left, panel, sums, false);
-        tile.offset = bn_byte_panels(cpu, m).offset;
     }
+    if (m->kind == BN_MATRIX_BYTES) tile.offset = bn_byte_panels(cpu, m).offset;
     tile.tile = sums;
     tile.tile_lanes = l.lanes;
     tile.lanes = m->rows - first < l.lanes ? m->rows - first : l.lanes;
     tile.integer = true;
+    tile.lane_scale = m->units ? m->units + first : NULL;
     tile.row_sum = &seat->sum;
     tile.row_scale = &seat->scale;
     tile.scale = m->scale;
@@ -172,8 +177,8 @@ static void attend_part(void *context, int part, int member)
 /* Where a member's first weights of a later step lie. */
 static void fetch_next(bn_crew_phase *work, const bn_stepper *s, int next, int index)
 {
-    while (next < s->count && s->steps[next].kind != BN_STEP_LINEAR) next++;
-    if (next == s->count) return;
+    while (next < s->running && s->steps[next].kind != BN_STEP_LINEAR) next++;
+    if (next == s->running) return;
     const bn_linear_step *linear = &s->steps[next].linear;
     int parts = linear_parts(s->cpu, linear);
     int first = bn_crew_first(s->crew, parts, index);
@@ -195,7 +200,7 @@ static void member_part(void *context, int part, int thread)
     bn_crew_member member = bn_crew_join(s->crew, part);
     (void)thread;
     s->seats[part].prepared = -1;
-    for (int i = 0; i < s->count; i++) {
+    for (int i = 0; i < s->running; i++) {
         const bn_step *step = &s->steps[i];
         bool is_linear = step->kind == BN_STEP_LINEAR;
         phase p = {s, &step->linear, &step->attend, i};

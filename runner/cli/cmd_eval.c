@@ -138,8 +138,9 @@ static bn_status evaluate(const eval_options *o, eval_figures *f, char path[BN_P
     f->path = path;
     bn_infer_options options = {.threads = (int)o->threads};
     bn_status status = bn_infer_head_parse(&options.head, o->head, err);
-    if (status == BN_OK)
+    if (status == BN_OK) {
         status = bn_checkpoint_of(path, bn_command_home(o->home), o->run, o->best, err);
+    }
     if (status == BN_OK) status = bn_infer_open_file(&infer, path, &options, err);
     if (status == BN_OK) status = open_data(o, bn_infer_config(infer), &data, err);
     if (status == BN_OK) status = bn_evaluate(infer, data, o->tokens, &f->measured, err);

@@ -140,8 +140,9 @@ static bn_status generate(const generate_options *o, bn_error *err)
     bn_infer_options options = {.threads = (int)o->threads};
     bn_status status = bn_infer_head_parse(&options.head, o->head, err);
     if (status == BN_OK) status = take_prompt(o, &out, &memory, err);
-    if (status == BN_OK)
+    if (status == BN_OK) {
         status = bn_checkpoint_of(path, bn_command_home(o->home), o->run, o->best, err);
+    }
     if (status == BN_OK) status = bn_infer_open_file(&infer, path, &options, err);
     if (status == BN_OK) status = open_tokenizer(o, infer, &tokenizer, err);
     if (status == BN_OK) {
