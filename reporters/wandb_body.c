@@ -18,6 +18,11 @@ static const struct {
     {"gpu/percent", "system.gpu.0.gpu", 1},
     {"gpu/power_w", "system.gpu.0.powerWatts", 1},
     {"gpu/temp_c", "system.gpu.0.temp", 1},
+    {"gpu/memory_percent", "system.gpu.0.memory", 1},
+    {"gpu/memory_used_percent", "system.gpu.0.memoryAllocated", 1},
+    {"gpu/power_limit_w", "system.gpu.0.enforcedPowerLimitWatts", 1},
+    {"gpu/sm_clock_mhz", "system.gpu.0.smClock", 1},
+    {"gpu/memory_clock_mhz", "system.gpu.0.memoryClock", 1},
 };
 enum { SYSTEM_NAME_COUNT = sizeof SYSTEM_NAMES / sizeof SYSTEM_NAMES[0] };
 

@@ -8,3 +8,15 @@ bn_test(parallel ranks_lab model_lab)
 
 add_test(NAME e2e_ranks COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/e2e/ranks.sh $<TARGET_FILE:bnexp>)
 set_tests_properties(e2e_ranks PROPERTIES TIMEOUT 300)
+
+# NVIDIA's library as the tests need it: whole, of an old driver, and none of NVIDIA's at all.
+bn_test(nvml bn_engine)
+foreach(kind "" _OLD _FOREIGN)
+    string(TOLOWER fake_nvml${kind} fake)
+    add_library(${fake} MODULE support/fake_nvml.c)
+    if(kind)
+        target_compile_definitions(${fake} PRIVATE FAKE_NVML${kind})
+    endif()
+    target_compile_definitions(test_nvml PRIVATE FAKE_NVML${kind}="$<TARGET_FILE:${fake}>")
+    add_dependencies(test_nvml ${fake})
+endforeach()
