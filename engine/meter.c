@@ -56,6 +56,27 @@ static void report_cpu(bn_meter *meter, bn_values *values)
     meter->wall_s = wall_s;
 }
 
+static void report_card(const bn_meter *meter, bn_values *values)
+{
+    bn_nvml_reading now = bn_gpu_meter_read(&meter->gpu);
+    add_known(values, "mem/device_bytes", now.memory_bytes);
+    add_known(values, "gpu/percent", now.busy_percent);
+    add_known(values, "gpu/memory_percent", now.memory_busy_percent);
+    add_known(values, "gpu/memory_used_percent", 100 * now.memory_bytes / now.memory_total_bytes);
+    add_known(values, "gpu/power_w", now.power_w);
+    add_known(values, "gpu/power_limit_w", now.power_limit_w);
+    add_known(values, "gpu/sm_clock_mhz", now.sm_clock_mhz);
+    add_known(values, "gpu/memory_clock_mhz", now.memory_clock_mhz);
+    add_known(values, "gpu/temp_c", now.temperature_c);
+}
+
+double bn_meter_joules(bn_meter *meter)
+{
+    double host_j = bn_rapl_joules(&meter->rapl), card_j = bn_gpu_meter_joules(&meter->gpu);
+    if (isnan(host_j)) return card_j;
+    return isnan(card_j) ? host_j : host_j + card_j;
+}
+
 void bn_meter_report(bn_meter *meter, bn_values *values)
 {
     if (meter->steps > 0 && meter->busy_s > 0) {
@@ -71,6 +92,7 @@ void bn_meter_report(bn_meter *meter, bn_values *values)
     meter->steps = 0;
     report_cpu(meter, values);
     report_memory(meter, values);
+    report_card(meter, values);
 }
 
 void bn_meter_facts(const bn_meter *meter, const bn_params *params, bn_values *values)

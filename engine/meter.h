@@ -7,6 +7,7 @@
 #include "engine/base/record.h"
 #include "engine/cost.h"
 #include "engine/diagnostics.h"
+#include "engine/gpu_meter.h"
 #include "engine/machine.h"
 
 /* Values of one record; keys that are made up live in `names`. */
@@ -29,10 +30,15 @@ typedef struct bn_meter {
     int64_t steps; /* of them */
     double cpu_s, wall_s; /* this process's and the clock's, as of the last record; 0: none yet */
     bn_rapl rapl;
+    bn_gpu_meter gpu; /* {0}: no card */
 } bn_meter;
 
 /* Counts a step that took so long. */
 void bn_meter_step(bn_meter *meter, double took_s);
+
+/* Joules since the last call of what has a counter, processors and card, whoever used them; NaN:
+ * nothing has one. */
+double bn_meter_joules(bn_meter *meter);
 
 /* tokens_per_s, step_ms, mfu and cpu/percent (of all cores) since the last call, and memory as it
  * is now. */

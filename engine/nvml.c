@@ -1,5 +1,6 @@
 #include "engine/nvml.h"
 
+#include <assert.h>
 #include <dlfcn.h>
 #include <math.h>
 #include <stddef.h>
@@ -92,6 +93,7 @@ static bn_status load(bn_nvml *nvml, bn_error *err)
 static bn_status start(bn_nvml *nvml, bn_error *err)
 {
     unsigned count = 0;
+    assert(nvml->call.init && nvml->call.count && nvml->call.error); /* of the needed ones */
     nvml_return code = nvml->call.init();
     if (code != NVML_SUCCESS) {
         const char *why = nvml->call.error(code);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/device_cuda.h"
 #include "engine/plugin.h"
 
 /* Sums over the wires that the ranks have anyway, one span after the other. Nothing is left for
@@ -72,13 +73,21 @@ static bn_status agree(const bn_transport_args *args, const way *mine, bn_error 
     return status;
 }
 
-static bn_status find_plugin(way *out, const char *file, const char *entry, const char *name,
-                             bn_error *err)
+static bn_status find_mpi(way *out, bn_error *err)
 {
+    const bn_plugin_spec spec = {"libbnexp_mpi.so", "BNEXP_MPI_PLUGIN", "bn_mpi_transport"};
     bn_plugin plugin;
-    if (bn_plugin_load(&plugin, file, entry, err) != BN_OK) return err->status;
+    if (bn_plugin_load(&plugin, &spec, err) != BN_OK) return err->status;
     memcpy(&out->open, &plugin.entry, sizeof out->open); /* a function, given as an object */
-    out->name = name;
+    out->name = "mpi";
+    return BN_OK;
+}
+
+static bn_status find_cuda(way *out, bn_error *err)
+{
+    const bn_cuda_plugin *plugin = NULL;
+    if (bn_device_cuda_load(&plugin, err) != BN_OK) return err->status;
+    *out = (way){"nccl", plugin->transport};
     return BN_OK;
 }
 
@@ -97,10 +106,9 @@ bn_status bn_transport_choose(bn_transport *out, const bn_transport_args *args,
     way mine = {"sockets", NULL};
     *out = (bn_transport){NULL, NULL};
     if (strcmp(choice->backend, "cuda") == 0) {
-        bn_status status = find_plugin(&mine, BN_PLUGIN_CUDA, "bn_nccl_transport", "nccl", err);
-        if (status != BN_OK) return status;
+        if (find_cuda(&mine, err) != BN_OK) return err->status;
     } else if (choice->mpi) {
-        bn_status status = find_plugin(&mine, BN_PLUGIN_MPI, "bn_mpi_transport", "mpi", &why);
+        bn_status status = find_mpi(&mine, &why);
         if (status != BN_OK && args->peers.rank == 0) say_without(choice, &why);
     }
     if (agree(args, &mine, err) != BN_OK) return err->status;

@@ -4,17 +4,19 @@
 
 #include "engine/base/status.h"
 
-#define BN_PLUGIN_CUDA "libbnexp_cuda.so"
-#define BN_PLUGIN_MPI  "libbnexp_mpi.so"
-
 typedef struct bn_plugin {
     void *library; /* stays loaded until the process ends */
     void *entry;   /* of the symbol asked for */
 } bn_plugin;
 
-/* Looks in the folder of BNEXP_PLUGINS; without it beside the program, then in ../lib/bnexp of it.
- * BN_ENOENT: no such file there; BN_EINVAL: it cannot be loaded, and the loader's reason. */
-BN_MUST_CHECK bn_status bn_plugin_load(bn_plugin *out, const char *file, const char *symbol,
-                                       bn_error *err);
+typedef struct bn_plugin_spec {
+    const char *file;     /* "libbnexp_mpi.so": looked for beside the program, in ../lib/bnexp from
+                             there, and in the installation's own folder */
+    const char *variable; /* of the environment; set, it names the file instead */
+    const char *symbol;
+} bn_plugin_spec;
+
+/* BN_ENOENT: no such file there; BN_EINVAL: it cannot be loaded, and the loader's reason. */
+BN_MUST_CHECK bn_status bn_plugin_load(bn_plugin *out, const bn_plugin_spec *spec, bn_error *err);
 
 #endif

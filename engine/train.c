@@ -8,6 +8,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/file.h"
+#include "engine/card.h"
 #include "engine/checkpoint.h"
 #include "engine/corpus/dataset.h"
 #include "engine/device.h"
@@ -96,6 +97,7 @@ static bn_status open_network(trainer *t, bn_error *err)
 {
     const bn_config *config = &t->share;
     if (bn_parallel_share(&t->share, &t->config, t->job->ranks, err) != BN_OK) return err->status;
+    if (bn_card_share(&t->share, t->job->ranks, err) != BN_OK) return err->status;
     bn_status status =
         bn_device_choose(&t->be, config->train.device, (int)config->train.threads, t->note, err);
     if (status == BN_OK) status = check_memory(t, err);
@@ -126,7 +128,10 @@ static void open_meter(trainer *t)
                                  rows * (size_t)t->model->accum * sizeof(float));
     double world = bn_parallel_world(t->parallel);
     meter->tokens_per_step = world * (double)rows * (double)t->config.train.accum;
-    meter->peak_flops = world * bn_peak_flops(t->be, &t->config);
+    bool on_card = bn_card_open(&meter->gpu, &meter->peak_flops, t->be, &t->share, t->job->say,
+                                t->job->say_self);
+    if (!on_card) meter->peak_flops = bn_peak_flops(t->be, &t->config);
+    meter->peak_flops *= world;
     if (bn_parallel_first_here(t->parallel)) bn_rapl_init(&meter->rapl, RAPL_ROOT);
 }
 
@@ -146,7 +151,8 @@ static bn_status open_folder(trainer *t, bn_error *err)
     char events[BN_PATH_MAX];
     bool found = false;
     t->progress = (bn_progress){.val_loss = NAN, .best_val_loss = NAN};
-    t->progress.energy_j = t->meter.rapl.count > 0 ? 0 : NAN;
+    bool counts = t->meter.rapl.count > 0 || !isnan(t->meter.gpu.last_j);
+    t->progress.energy_j = counts ? 0 : NAN;
     if (bn_path_join(t->folder, t->job->dir, "checkpoint", err) != BN_OK) return err->status;
     if (bn_path_join(events, t->job->dir, "events.jsonl", err) != BN_OK) return err->status;
     if (is_root(t) && bn_dir_make(t->folder, 0755, err) != BN_OK) return err->status;
@@ -301,7 +307,7 @@ static bn_status validate(trainer *t, bn_error *err)
 /* Joules since the last record, of every machine that can tell. */
 static bn_status add_energy(trainer *t, bn_error *err)
 {
-    double joules = bn_rapl_joules(&t->meter.rapl), *spent = &t->progress.energy_j;
+    double joules = bn_meter_joules(&t->meter), *spent = &t->progress.energy_j;
     double sums[2] = {isnan(joules) ? 0 : joules, isnan(joules) ? 0 : 1};
     if (bn_parallel_add(t->parallel, sums, 2, sums, err) != BN_OK) return err->status;
     if (sums[1] == 0) return BN_OK;
@@ -440,6 +446,7 @@ static void close_all(trainer *t)
     bn_events_close(t->events);
     bn_parallel_close(t->parallel);
     bn_codes_release(&t->codes);
+    bn_gpu_meter_release(&t->meter.gpu);
     bn_optimizer_close(t->optimizer);
     bn_model_close(t->model);
     bn_backend_close(t->be);

@@ -47,7 +47,7 @@ typedef struct bn_transport_args {
     void *backend; /* `self` of the backend whose memory is summed */
 } bn_transport_args;
 
-/* What a plug-in exports, as bn_mpi_transport or bn_nccl_transport. */
+/* What a plug-in offers: MPI's as bn_mpi_transport, CUDA's in its table. */
 typedef bn_status bn_transport_open(bn_transport *out, const bn_transport_args *args,
                                     bn_error *err);
 

@@ -24,7 +24,7 @@ endif()
 set_source_files_properties(${BN_CUDA_PATHS} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS
     "-include;${CMAKE_CURRENT_SOURCE_DIR}/support/cuda_emu.h")
 add_library(bnexp_cuda_host MODULE support/cuda_gemm_host.cpp support/cuda_runtime_host.cpp
-            ${BN_CUDA_PATHS} ${PROJECT_SOURCE_DIR}/engine/base/status.c)
+            support/cuda_transport_host.cpp ${BN_CUDA_PATHS} ${PROJECT_SOURCE_DIR}/engine/base/status.c)
 target_include_directories(bnexp_cuda_host PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(bnexp_cuda_host PRIVATE bn_emulated)
 set_target_properties(bnexp_cuda_host PROPERTIES C_VISIBILITY_PRESET hidden

@@ -20,3 +20,6 @@ foreach(kind "" _OLD _FOREIGN)
     target_compile_definitions(test_nvml PRIVATE FAKE_NVML${kind}="$<TARGET_FILE:${fake}>")
     add_dependencies(test_nvml ${fake})
 endforeach()
+
+add_test(NAME e2e_doctor COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/e2e/doctor.sh $<TARGET_FILE:bnexp>
+         $<TARGET_FILE:fake_nvml> $<$<TARGET_EXISTS:bnexp_cuda_host>:$<TARGET_FILE:bnexp_cuda_host>>)

@@ -4,6 +4,7 @@
 
 #include "engine/cuda/cuda.h"
 #include "engine/cuda/cuda_backend.h"
+#include "engine/cuda/cuda_transport.h"
 
 enum { CAPABILITY_MAJOR = BN_CUDA_CAPABILITY / 10, CAPABILITY_MINOR = BN_CUDA_CAPABILITY % 10 };
 
@@ -315,7 +316,8 @@ static const bn_cuda_plugin plugin = {.abi = BN_CUDA_ABI,
                                       .open = open_backend,
                                       .count = count_cards,
                                       .look = look,
-                                      .card = card};
+                                      .card = card,
+                                      .transport = bn_cuda_transport};
 
 extern "C" __attribute__((visibility("default"))) const bn_cuda_plugin *bn_cuda_plugin_entry(void)
 {

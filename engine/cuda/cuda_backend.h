@@ -7,12 +7,13 @@
 #define BN_ENGINE_CUDA_CUDA_BACKEND_H
 
 #include "engine/ops.h"
+#include "engine/transport.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-enum { BN_CUDA_ABI = 1, BN_CUDA_NAME_MAX = 64, BN_CUDA_CAPABILITY = 80 };
+enum { BN_CUDA_ABI = 2, BN_CUDA_NAME_MAX = 64, BN_CUDA_CAPABILITY = 80 };
 
 /* One card that this process may use. */
 typedef struct bn_cuda_card {
@@ -36,6 +37,9 @@ typedef struct bn_cuda_plugin {
 
     /* The card that a backend of this plug-in computes on. */
     bn_cuda_card (*card)(bn_backend be);
+
+    /* Sums over ranks, each with a card of its own: see cuda_transport.h. */
+    bn_transport_open *transport;
 } bn_cuda_plugin;
 
 #define BN_CUDA_PLUGIN_FILE  "libbnexp_cuda.so"

@@ -8,6 +8,7 @@
 #include "engine/base/file.h"
 #include "runner/cli/command.h"
 #include "runner/cli/commands.h"
+#include "runner/cli/doctor_cards.h"
 #include "runner/cli/manager.h"
 #include "runner/cli/options.h"
 #include "runner/cli/print.h"
@@ -22,6 +23,7 @@ typedef struct patient {
     bn_error open;
     bn_run *runs;
     size_t count;
+    bn_doctor_cards cards;
 } patient;
 
 static verdict home_folder(const patient *at, bn_text *says)
@@ -113,13 +115,32 @@ static verdict machine(const patient *at, bn_text *says)
     return FINE;
 }
 
+/* No card at all is no fault: the processors train too. */
+static verdict cuda(const patient *at, bn_text *says)
+{
+    bn_doctor_cards_say(&at->cards, says);
+    return at->cards.trouble ? WORTH_A_LOOK : FINE;
+}
+
+static void print_cards(const bn_doctor_cards *cards)
+{
+    bn_text says = {0};
+    for (int i = 0; i < cards->count; i++) {
+        bn_text_clear(&says);
+        bn_doctor_card_say(&cards->cards[i], &says);
+        (void)printf("%-6s card %-7d %s\n", VERDICTS[cards->cards[i].usable ? FINE : WORTH_A_LOOK],
+                     i, says.data ? says.data : "");
+    }
+    bn_text_release(&says);
+}
+
 static const struct {
     const char *name;
     verdict (*look)(const patient *at, bn_text *says);
 } QUESTIONS[] = {
     {"machine", machine},     {"home", home_folder},    {"free space", free_space},
     {"database", database},   {"integrity", integrity}, {"manager", manager},
-    {"run folders", folders},
+    {"run folders", folders}, {"cuda", cuda},
 };
 
 static bn_status examine(const patient *at, bool as_json, verdict *worst, bn_error *err)
@@ -145,8 +166,11 @@ static bn_status examine(const patient *at, bool as_json, verdict *worst, bn_err
         if (!as_json) (void)printf("%-6s %-12s %s\n", VERDICTS[found], QUESTIONS[i].name, words);
     }
     bn_json_end_array(&json);
+    bn_json_key(&json, "cuda");
+    bn_doctor_cards_json(&at->cards, &json);
     bn_json_end_object(&json);
     bn_text_add(&out, "\n");
+    if (!as_json) print_cards(&at->cards);
     bn_status status = says.failed ? bn_fail(err, BN_ENOMEM, "doctor: out of memory") : BN_OK;
     if (status == BN_OK && as_json) status = bn_print_text(&out, err);
     bn_text_release(&out);
@@ -166,6 +190,7 @@ static int visit(const char *home, const char *backup, bool migrate, bool json)
     }
     if (backup && at.store) status = bn_store_backup(at.store, backup, &err);
     if (backup && !at.store) status = bn_fail(&err, at.open.status, "%s", at.open.text);
+    bn_doctor_cards_find(&at.cards);
     if (status == BN_OK) status = examine(&at, json, &worst, &err);
     free(at.runs);
     bn_store_close(at.store);

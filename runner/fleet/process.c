@@ -30,12 +30,12 @@ enum { NOTE_MAX = 192, ENV_MAX = 256, EXIT_CANNOT_START = 127, SHEPHERD_LOCK_FD 
 
 /* Variables that a run may see; a name ending in '_' stands for all that begin so. */
 static const char *const ALLOWED[] = {
-    "PATH",          "HOME",  "USER",         "LOGNAME",      "SHELL",      "LANG",
-    "LC_",           "TZ",    "TMPDIR",       "TERM",         "LD_",        "XDG_",
-    "OMP_",          "CUDA_", "NVIDIA_",      "NCCL_",        "BNEXP_ISA",  "BNEXP_PLUGINS",
-    "PYTHON",        "CONDA", "VIRTUAL_ENV",  "HF_",          "TORCH_",     "ASAN_OPTIONS",
-    "UBSAN_OPTIONS", "JAX_",  "LSAN_OPTIONS", "TSAN_OPTIONS", "HTTP_PROXY", "HTTPS_PROXY",
-    "NO_PROXY",
+    "PATH",          "HOME",        "USER",         "LOGNAME",      "SHELL",      "LANG",
+    "LC_",           "TZ",          "TMPDIR",       "TERM",         "LD_",        "XDG_",
+    "OMP_",          "CUDA_",       "NVIDIA_",      "NCCL_",        "BNEXP_ISA",  "BNEXP_NVML",
+    "PYTHON",        "CONDA",       "VIRTUAL_ENV",  "HF_",          "TORCH_",     "ASAN_OPTIONS",
+    "UBSAN_OPTIONS", "JAX_",        "LSAN_OPTIONS", "TSAN_OPTIONS", "HTTP_PROXY", "HTTPS_PROXY",
+    "NO_PROXY",      "BNEXP_CUDA_", "BNEXP_MPI_",
 };
 enum { ALLOWED_COUNT = sizeof ALLOWED / sizeof ALLOWED[0] };
 

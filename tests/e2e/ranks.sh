@@ -53,7 +53,7 @@ mpi -n 2 "$bnexp" train "${knobs[@]}" $(steps 20) >mpi.log
 alike 2 "$next" 0
 mpi -n 4 "$bnexp" train "${knobs[@]}" $(steps 20) >mpi.log
 alike 1 $((next + 1)) 2e-3
-BNEXP_PLUGINS=$work mpi -n 2 "$bnexp" train "${knobs[@]}" $(steps 20) >mpi.log
+BNEXP_MPI_PLUGIN=$work/none.so mpi -n 2 "$bnexp" train "${knobs[@]}" $(steps 20) >mpi.log
 alike 2 $((next + 2)) 0
 grep -q "over sockets instead" "home/train/tiny-$((next + 2))/stderr.log" || fail "nobody was told"
 
