@@ -28,7 +28,8 @@ static bn_attention_args attention_of(const bn_shape *shape, const bn_block *blo
                                .seq = shape->seq,
                                .heads = shape->heads,
                                .kv_heads = shape->kv_heads,
-                               .dim = shape->dim};
+                               .dim = shape->dim,
+                               .products = shape->attention};
 }
 
 static void rotate(bn_backend be, const bn_shape *shape, bn_mat q, bn_mat k, bool inverse)

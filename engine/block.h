@@ -17,6 +17,7 @@ typedef struct bn_shape {
     int batch, seq, rows, width, heads, kv_heads, dim, ffn;
     float rope_theta;
     bool relu2;
+    bn_dtype attention; /* what its products may be rounded to */
 } bn_shape;
 
 typedef struct bn_site {
