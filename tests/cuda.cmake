@@ -40,4 +40,6 @@ endfunction()
 
 bn_cuda_test(cuda_ops bn_ops)
 target_sources(test_cuda_ops PRIVATE support/ops_lab.c support/every_op.c)
+bn_cuda_test(cuda_attention bn_ops)
+target_sources(test_cuda_attention PRIVATE support/ops_lab.c)
 bn_cuda_test(cuda_model model_lab)

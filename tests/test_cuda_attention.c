@@ -1,0 +1,240 @@
+/* Attention and head of the CUDA backend, run by the emulator, against the reference: ragged
+ * sequences and heads, both precisions of the products, strips and chunks. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/half.h"
+#include "support/cmocka_all.h"
+#include "support/ops_lab.h"
+
+typedef struct shape {
+    int batch, seq, heads, kv_heads, dim;
+} shape;
+
+/* Around the tiles of 64 and the padded dims of 32, 64, 96 and 128. */
+static const shape shapes[] = {
+    {2, 1, 2, 2, 20}, {1, 63, 2, 1, 64}, {1, 64, 1, 1, 32},  {1, 65, 4, 2, 20},
+    {2, 7, 3, 3, 5},  {1, 130, 2, 1, 8}, {1, 70, 1, 1, 128}, {1, 66, 1, 1, 80},
+};
+enum { SHAPES = sizeof shapes / sizeof shapes[0] };
+
+typedef struct results {
+    size_t queries, keys; /* floats */
+    float *out, *lse, *dq, *dk, *dv;
+} results;
+
+static results attend(lab *l, shape s, bn_dtype products)
+{
+    int rows = s.batch * s.seq;
+    bn_attention_args args = {.q = lab_mat(l, rows, s.heads * s.dim, 1),
+                              .k = lab_mat(l, rows, s.kv_heads * s.dim, 1),
+                              .v = lab_mat(l, rows, s.kv_heads * s.dim, 1),
+                              .out = lab_mat(l, rows, s.heads * s.dim, 1),
+                              .lse = lab_normal(l, (size_t)rows * (size_t)s.heads, 1),
+                              .batch = s.batch,
+                              .seq = s.seq,
+                              .heads = s.heads,
+                              .kv_heads = s.kv_heads,
+                              .dim = s.dim,
+                              .products = products};
+    bn_attention_grads grads = {.dout = lab_mat(l, rows, s.heads * s.dim, 1),
+                                .dq = lab_mat(l, rows, s.heads * s.dim, 1),
+                                .dk = lab_mat(l, rows, s.kv_heads * s.dim, 1),
+                                .dv = lab_mat(l, rows, s.kv_heads * s.dim, 1)};
+    bn_attention_forward(l->be, &args);
+    bn_attention_backward(l->be, &args, &grads);
+    return (results){.queries = (size_t)rows * (size_t)(s.heads * s.dim),
+                     .keys = (size_t)rows * (size_t)(s.kv_heads * s.dim),
+                     .out = args.out.data,
+                     .lse = args.lse,
+                     .dq = grads.dq.data,
+                     .dk = grads.dk.data,
+                     .dv = grads.dv.data};
+}
+
+static void choose_order(const char *seed)
+{
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread runs */
+    assert_int_equal(setenv("BN_EMU_SEED", seed, 1), 0);
+}
+
+static void compare(shape s, bn_dtype products, double tolerance)
+{
+    lab cuda = lab_open("cuda");
+    lab reference = lab_open("reference");
+    results a = attend(&cuda, s, products);
+    results b = attend(&reference, s, products);
+    lab_assert_near(a.out, b.out, b.queries, tolerance);
+    lab_assert_near(a.lse, b.lse, b.queries / (size_t)s.dim, tolerance);
+    lab_assert_near(a.dv, b.dv, b.keys, tolerance);
+    if (s.seq > 1) lab_assert_near(a.dq, b.dq, b.queries, tolerance);
+    if (s.seq > 1) lab_assert_near(a.dk, b.dk, b.keys, tolerance);
+    lab_close(&cuda);
+    lab_close(&reference);
+}
+
+/* Two planes of bf16 keep 16 bits of fraction. */
+static void test_f32_attention_agrees_with_the_reference(void **state)
+{
+    (void)state;
+    for (int i = 0; i < SHAPES; i++) {
+        choose_order(i % 2 ? "1" : "77");
+        compare(shapes[i], BN_F32, 3e-5);
+    }
+}
+
+/* q, k, v, dout and the weights are rounded to 8 bits: errors of 2^-9 a term, of the largest value.
+ */
+static void test_bf16_attention_agrees_within_its_rounding(void **state)
+{
+    (void)state;
+    for (int i = 0; i < SHAPES; i++) {
+        choose_order(i % 2 ? "3" : "0");
+        compare(shapes[i], BN_BF16, 1.5e-2);
+    }
+}
+
+/* One key: its weight is 1 whatever the scores are, so nothing changes with them. */
+static void test_a_lone_key_has_no_slope(void **state)
+{
+    (void)state;
+    lab l = lab_open("cuda");
+    results r = attend(&l, (shape){2, 1, 2, 1, 20}, BN_BF16);
+    for (size_t i = 0; i < r.queries; i++) assert_true(fabs((double)r.dq[i]) < 1e-6);
+    for (size_t i = 0; i < r.keys; i++) assert_true(fabs((double)r.dk[i]) < 1e-6);
+    lab_close(&l);
+}
+
+static void test_bits_of_attention_do_not_depend_on_the_order_of_threads(void **state)
+{
+    static const char *const seeds[] = {"1", "5", "90210"};
+    shape s = {1, 70, 2, 1, 20};
+    (void)state;
+    choose_order("0");
+    lab one = lab_open("cuda");
+    results a = attend(&one, s, BN_BF16);
+    for (size_t i = 0; i < sizeof seeds / sizeof seeds[0]; i++) {
+        choose_order(seeds[i]);
+        lab other = lab_open("cuda");
+        results b = attend(&other, s, BN_BF16);
+        assert_memory_equal(a.out, b.out, a.queries * sizeof *a.out);
+        assert_memory_equal(a.dq, b.dq, a.queries * sizeof *a.dq);
+        assert_memory_equal(a.dk, b.dk, a.keys * sizeof *a.dk);
+        assert_memory_equal(a.dv, b.dv, a.keys * sizeof *a.dv);
+        lab_close(&other);
+    }
+    lab_close(&one);
+}
+
+static void test_scores_that_overflow_a_bare_exponential_are_survived(void **state)
+{
+    (void)state;
+    shape s = {1, 66, 1, 1, 16};
+    choose_order("0");
+    lab l = lab_open("cuda");
+    bn_attention_args args = {.q = lab_mat(&l, s.seq, s.dim, 100),
+                              .k = lab_mat(&l, s.seq, s.dim, 100),
+                              .v = lab_mat(&l, s.seq, s.dim, 1),
+                              .out = lab_mat(&l, s.seq, s.dim, 0),
+                              .lse = lab_floats(&l, (size_t)s.seq),
+                              .batch = 1,
+                              .seq = s.seq,
+                              .heads = 1,
+                              .kv_heads = 1,
+                              .dim = s.dim};
+    bn_attention_forward(l.be, &args);
+    for (int i = 0; i < s.seq * s.dim; i++) assert_true(fabs((double)args.out.data[i]) < 10);
+    for (int i = 0; i < s.seq; i++) assert_true(isfinite(args.lse[i]));
+    lab_close(&l);
+}
+
+static void test_heads_that_are_too_wide_are_refused(void **state)
+{
+    (void)state;
+    bn_error err = {0};
+    lab l = lab_open("cuda");
+    (void)attend(&l, (shape){1, 2, 1, 1, 130}, BN_BF16);
+    assert_int_equal(bn_backend_sync(l.be, &err), BN_EINVAL);
+    assert_non_null(strstr(err.text, "130"));
+    assert_non_null(strstr(err.text, "128"));
+    lab_close(&l);
+}
+
+typedef struct head_results {
+    float *loss, *dx, *dw;
+} head_results;
+
+enum { VOCABULARY = 9, WIDTH = 3 };
+
+static bn_act normal_act(lab *l, int rows, bn_dtype dtype)
+{
+    size_t count = (size_t)rows * WIDTH;
+    bn_act act = lab_act(l, rows, WIDTH, dtype);
+    const float *values = lab_normal(l, count, 1);
+    if (dtype == BN_F32) memcpy(act.data, values, count * sizeof *values);
+    for (size_t i = 0; dtype == BN_BF16 && i < count; i++) {
+        ((uint16_t *)act.data)[i] = bn_bf16_from_float(values[i]);
+    }
+    return act;
+}
+
+static head_results lose(lab *l, int rows, bn_dtype x, bool backward)
+{
+    bn_weight head = lab_weight(l, VOCABULARY, WIDTH, (bn_weight_format){.kind = BN_WEIGHT_BF16});
+    bn_act act = normal_act(l, rows, x);
+    int32_t *targets = lab_bytes(l, (size_t)rows * sizeof *targets);
+    for (int r = 0; r < rows; r++) targets[r] = r % 11 == 3 ? -1 : r % VOCABULARY;
+    bn_head_args args = {.x = act, .head = &head, .targets = targets, .scale = 1.0F / 64};
+    args.loss = lab_floats(l, (size_t)rows);
+    if (backward) args.dx = lab_mat(l, rows, WIDTH, 1);
+    if (backward) args.dw = lab_normal(l, VOCABULARY * WIDTH, 1);
+    bn_head_loss(l->be, &args);
+    return (head_results){args.loss, args.dx.data, args.dw};
+}
+
+/* More rows than a chunk of 4,096, and a last strip of 5. */
+static void test_strips_and_chunks_of_the_head_meet_without_a_seam(void **state)
+{
+    enum { ROWS = 4096 + 1024 + 5 };
+    (void)state;
+    choose_order("5");
+    lab cuda = lab_open("cuda");
+    lab reference = lab_open("reference");
+    head_results a = lose(&cuda, ROWS, BN_F32, true);
+    head_results b = lose(&reference, ROWS, BN_F32, true);
+    lab_assert_near(a.loss, b.loss, ROWS, 2e-5);
+    lab_assert_near(a.dx, b.dx, (size_t)ROWS * WIDTH, 5e-3);
+    lab_assert_near(a.dw, b.dw, VOCABULARY * WIDTH, 1e-3);
+    lab_close(&cuda);
+    lab_close(&reference);
+}
+
+static void test_the_loss_alone_is_the_loss_with_gradients(void **state)
+{
+    enum { ROWS = 1030 };
+    (void)state;
+    choose_order("0");
+    lab one = lab_open("cuda");
+    lab two = lab_open("cuda");
+    head_results a = lose(&one, ROWS, BN_BF16, false);
+    head_results b = lose(&two, ROWS, BN_BF16, true);
+    assert_memory_equal(a.loss, b.loss, ROWS * sizeof *a.loss);
+    lab_close(&one);
+    lab_close(&two);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_f32_attention_agrees_with_the_reference),
+        cmocka_unit_test(test_bf16_attention_agrees_within_its_rounding),
+        cmocka_unit_test(test_a_lone_key_has_no_slope),
+        cmocka_unit_test(test_bits_of_attention_do_not_depend_on_the_order_of_threads),
+        cmocka_unit_test(test_scores_that_overflow_a_bare_exponential_are_survived),
+        cmocka_unit_test(test_heads_that_are_too_wide_are_refused),
+        cmocka_unit_test(test_strips_and_chunks_of_the_head_meet_without_a_seam),
+        cmocka_unit_test(test_the_loss_alone_is_the_loss_with_gradients),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
