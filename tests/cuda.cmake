@@ -27,6 +27,7 @@ add_library(bnexp_cuda_host MODULE support/cuda_gemm_host.cpp support/cuda_runti
             support/cuda_transport_host.cpp ${BN_CUDA_PATHS} ${PROJECT_SOURCE_DIR}/engine/base/status.c)
 target_include_directories(bnexp_cuda_host PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(bnexp_cuda_host PRIVATE bn_emulated)
+target_compile_options(bnexp_cuda_host PRIVATE -O2) # a Debug build would emulate for minutes
 set_target_properties(bnexp_cuda_host PROPERTIES C_VISIBILITY_PRESET hidden
                       CXX_VISIBILITY_PRESET hidden)
 

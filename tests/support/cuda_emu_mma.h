@@ -81,14 +81,23 @@ template <class Visit> void each_result(Visit visit)
     for (int n = 0; n < 4; n++) visit(n, g + (n >= 2 ? 8 : 0), 2 * t + n % 2);
 }
 
-inline void multiply16(float d[4], const operands &all, float (*value)(uint16_t))
+/* Each lane reads two rows of A and two columns of B, 16 values each. */
+template <float (*value)(uint16_t)> inline void multiply16(float d[4], const operands &all)
 {
-    each_result([&](int n, int row, int column) {
-        for (int k = 0; k < 16; k++) {
-            d[n] += value(static_cast<uint16_t>(all.a(row, k))) *
-                    value(static_cast<uint16_t>(all.b(k, column)));
+    unsigned g = lane_number() / 4, t = lane_number() % 4;
+    float a[2][16], b[2][16];
+    for (unsigned k = 0; k < 16; k++) {
+        unsigned quad = k % 8 / 2, high = k / 8, shift = k % 2 * 16;
+        const fragment &row = all.lanes[g * 4 + quad];
+        for (unsigned i = 0; i < 2; i++) {
+            const fragment &column = all.lanes[(2 * t + i) * 4 + quad];
+            a[i][k] = value(static_cast<uint16_t>(row.a[i + 2 * high] >> shift));
+            b[i][k] = value(static_cast<uint16_t>(column.b[high] >> shift));
         }
-    });
+    }
+    for (unsigned n = 0; n < 4; n++) {
+        for (unsigned k = 0; k < 16; k++) d[n] += a[n / 2][k] * b[n % 2][k];
+    }
 }
 
 /* The 16 bytes of a row of each of up to four 8 x 8 matrices, told by lanes 8i ... 8i + 7. */
@@ -136,9 +145,9 @@ inline void wait_async(int pending)
 } // namespace bn_emu
 
 #define bn_mma_bf16(d, a, b)                                                                       \
-    bn_emu::multiply16(d, bn_emu::gather(a, b, 2, __LINE__), bn_bf16_to_float)
+    bn_emu::multiply16<bn_bf16_to_float>(d, bn_emu::gather(a, b, 2, __LINE__))
 #define bn_mma_f16(d, a, b)                                                                        \
-    bn_emu::multiply16(d, bn_emu::gather(a, b, 2, __LINE__), bn_f16_to_float)
+    bn_emu::multiply16<bn_f16_to_float>(d, bn_emu::gather(a, b, 2, __LINE__))
 #define bn_mma_i8(d, a, b) bn_emu_mma_i8(d, bn_emu::gather(a, b, 1, __LINE__))
 
 inline void bn_emu_mma_i8(int d[4], const bn_emu::operands &all)
