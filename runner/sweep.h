@@ -21,7 +21,7 @@ typedef struct bn_sweeper_options {
     bn_store *store;      /* borrowed, as all here */
     const char *home;     /* absolute */
     const bn_spec *spec;  /* its name may be changed first, for a second sweep of the same file */
-    bn_launcher launcher; /* closed with the sweeper */
+    bn_launcher launcher; /* closed with the sweeper, and by a failure to open it */
     const char *program;  /* of the built-in engine; NULL: this binary */
     int jobs, threads;    /* resolved: at least 1 each */
     const char *const *gpu_ids;

@@ -1,36 +1,19 @@
 /* sweep_open.c - a sweeper begins: its rows, those that are missing, and what runs already. */
-#define _DEFAULT_SOURCE /* NOLINT(*): MAP_ANONYMOUS, madvise */
-#include <malloc.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "engine/base/clock.h"
 #include "runner/sweep_inside.h"
 
-static void release_runs(bn_sweeper *s)
-{
-    if (s->runs) (void)munmap(s->runs, s->room * sizeof *s->runs);
-}
-
-/* The rows lie in memory that no fork copies: with 10,000 of them in the heap, copying its page
- * tables for every run that is started would take longer than all the rest of the start. */
 static bn_status grow(bn_sweeper *s, size_t room, bn_error *err)
 {
-    bn_run *runs =
-        mmap(NULL, room * sizeof *runs, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    bool mapped = runs != MAP_FAILED;
-    bn_sweep_memo *memos = mapped ? realloc(s->memos, room * sizeof *memos) : NULL;
-    if (!memos) {
-        if (mapped) (void)munmap(runs, room * sizeof *runs);
-        return bn_fail(err, BN_ENOMEM, "no memory for %zu runs", room);
-    }
-    (void)madvise(runs, room * sizeof *runs, MADV_DONTFORK);
-    if (s->count > 0) memcpy(runs, s->runs, s->count * sizeof *runs);
-    release_runs(s);
-    s->runs = runs;
+    if (room <= s->room) return BN_OK;
+    bn_run *runs = realloc(s->runs, room * sizeof *runs);
+    if (runs) s->runs = runs;
+    bn_sweep_memo *memos = runs ? realloc(s->memos, room * sizeof *memos) : NULL;
+    if (!memos) return bn_fail(err, BN_ENOMEM, "no memory for %zu runs", room);
     s->memos = memos;
     s->room = room;
     return BN_OK;
@@ -164,6 +147,7 @@ static bn_status open_fleet(bn_sweeper *s, bn_error *err)
         .gpu_ids = s->options.gpu_ids,
         .gpu_count = s->options.gpu_count,
     };
+    s->options.launcher.ops = NULL; /* the fleet's from now on, even if it fails */
     return bn_fleet_open(&s->fleet, &fleet, err);
 }
 
@@ -171,7 +155,10 @@ bn_status bn_sweeper_open(bn_sweeper **out, const bn_sweeper_options *options, b
 {
     bn_sweeper *s = calloc(1, sizeof *s);
     *out = NULL;
-    if (!s) return bn_fail(err, BN_ENOMEM, "no memory for a sweep");
+    if (!s) {
+        options->launcher.ops->close(options->launcher.self);
+        return bn_fail(err, BN_ENOMEM, "no memory for a sweep");
+    }
     s->options = *options;
     s->control_s = -INFINITY;
     s->aimed_records = -1;
@@ -193,7 +180,6 @@ bn_status bn_sweeper_open(bn_sweeper **out, const bn_sweeper_options *options, b
         s->sweep.state = BN_SWEEP_RUNNING; /* whoever calls us wants it to go on */
         status = bn_sweep_set_state(options->store, s->sweep.id, BN_SWEEP_RUNNING, err);
     }
-    (void)malloc_trim(0); /* what lists of all rows have left behind, see grow() */
     if (status == BN_OK) {
         *out = s;
     } else {
@@ -206,8 +192,9 @@ void bn_sweeper_close(bn_sweeper *s)
 {
     if (!s) return;
     bn_fleet_close(s->fleet);
+    if (s->options.launcher.ops) s->options.launcher.ops->close(s->options.launcher.self);
     bn_plan_close(s->plan);
-    release_runs(s);
+    free(s->runs);
     free(s->memos);
     free(s);
 }

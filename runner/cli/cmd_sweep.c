@@ -301,18 +301,25 @@ static bn_status rename_fresh(bn_spec *spec, bn_store *store, bn_error *err)
     return bn_fail(err, BN_EINVAL, "the home has too many sweeps called '%s'", spec->name);
 }
 
-static bn_status open_session(session *s, const char *home, int jobs, int threads, bn_error *err)
+static bn_status open_store(session *s, const char *home, bn_error *err)
 {
     if (bn_store_open(&s->store, home, BN_STORE_WRITE, err) != BN_OK) return err->status;
     if (s->options->fresh && rename_fresh(s->spec, s->store, err) != BN_OK) return err->status;
-    if (bn_progress_open(&s->progress, s->options->json ? stderr : stdout, s->store, s->spec,
-                         err) != BN_OK) {
+    return bn_progress_open(&s->progress, s->options->json ? stderr : stdout, s->store, s->spec,
+                            err);
+}
+
+static bn_status open_session(session *s, const char *home, int jobs, int threads, bn_error *err)
+{
+    bn_launcher launcher = bn_launch_local_many(); /* before anything large is in memory */
+    if (open_store(s, home, err) != BN_OK) {
+        launcher.ops->close(launcher.self);
         return err->status;
     }
     bn_sweeper_options options = {.store = s->store,
                                   .home = home,
                                   .spec = s->spec,
-                                  .launcher = bn_launch_local(),
+                                  .launcher = launcher,
                                   .jobs = jobs,
                                   .threads = threads,
                                   .gpu_ids = s->gpus.ids,

@@ -22,7 +22,10 @@ bn_status bn_fleet_open(bn_fleet **out, const bn_fleet_options *options, bn_erro
 {
     bn_fleet *fleet = calloc(1, sizeof *fleet);
     *out = NULL;
-    if (!fleet) return bn_fail(err, BN_ENOMEM, "no memory for a fleet");
+    if (!fleet) {
+        options->launcher.ops->close(options->launcher.self);
+        return bn_fail(err, BN_ENOMEM, "no memory for a fleet");
+    }
     fleet->options = *options;
     fleet->looked_s = fleet->logs_s = -INFINITY;
     if (bn_ingest_open(&fleet->ingest, err) != BN_OK) {

@@ -43,7 +43,7 @@ typedef struct bn_member {
 typedef struct bn_fleet_options {
     bn_store *store;      /* borrowed */
     const char *home;     /* borrowed */
-    bn_launcher launcher; /* closed with the fleet */
+    bn_launcher launcher; /* closed with the fleet, and by a failure to open it */
     int slots;
     double grace_s; /* from SIGTERM to SIGKILL */
 } bn_fleet_options;

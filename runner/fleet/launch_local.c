@@ -4,13 +4,15 @@
 #include <stddef.h>
 #include <sys/wait.h>
 
-#include "runner/fleet/process.h"
+#include "runner/fleet/nursery.h"
 
 static bn_status start(void *self, const bn_launch *launch, bn_token *out, bn_error *err)
 {
     bn_identity identity;
-    (void)self;
-    if (bn_process_start(launch, &identity, err) != BN_OK) return err->status;
+    bn_nursery *nursery = self;
+    bn_status status = nursery ? bn_nursery_start(nursery, launch, &identity, err)
+                               : bn_process_start(launch, &identity, err);
+    if (status != BN_OK) return status;
     bn_identity_text(&identity, out);
     return BN_OK;
 }
@@ -45,10 +47,10 @@ static bn_status poll(void *self, const char *dir, const bn_token *token, bool *
     bn_identity identity;
     bn_process_note note;
     int status = 0;
-    (void)self;
     *alive = true;
     *how = (bn_exit){.code = -1};
     if (bn_identity_parse(token->text, &identity, err) != BN_OK) return err->status;
+    if (self && bn_nursery_holds(self, identity.pid)) return BN_OK;
     /* 0: a child that still runs, the common answer. Not our child: we adopted it. */
     pid_t reaped = waitpid((pid_t)identity.pid, &status, WNOHANG);
     if (reaped == 0) return BN_OK;
@@ -73,13 +75,22 @@ static bn_status stop(void *self, const char *dir, const bn_token *token, bool f
     return bn_identity_signal(&identity, force ? SIGKILL : SIGTERM, err);
 }
 
-static void close_nothing(void *self)
+static void close_nursery(void *self)
 {
-    (void)self;
+    bn_nursery_close(self);
 }
+
+static const struct bn_launcher_ops OPS = {"local", start, find, poll, stop, close_nursery};
 
 bn_launcher bn_launch_local(void)
 {
-    static const struct bn_launcher_ops ops = {"local", start, find, poll, stop, close_nothing};
-    return (bn_launcher){.ops = &ops, .self = NULL};
+    return (bn_launcher){.ops = &OPS, .self = NULL};
+}
+
+bn_launcher bn_launch_local_many(void)
+{
+    bn_nursery *nursery = NULL;
+    bn_error ignored = {0};
+    (void)!bn_nursery_open(&nursery, &ignored);
+    return (bn_launcher){.ops = &OPS, .self = nursery};
 }

@@ -8,4 +8,8 @@
  * one started. */
 bn_launcher bn_launch_local(void);
 
+/* The same for a manager of many runs: a nursery starts them (nursery.h). Call it while little is
+ * in memory. Where there can be none the runs are started from this process. */
+bn_launcher bn_launch_local_many(void);
+
 #endif
