@@ -23,3 +23,6 @@ endforeach()
 
 add_test(NAME e2e_doctor COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/e2e/doctor.sh $<TARGET_FILE:bnexp>
          $<TARGET_FILE:fake_nvml> $<$<TARGET_EXISTS:bnexp_cuda_host>:$<TARGET_FILE:bnexp_cuda_host>>)
+
+# What runs on a GPU is a script of its own; here its logic.
+add_test(NAME gpu_script COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/gpu/selftest.sh)
