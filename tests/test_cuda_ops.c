@@ -63,6 +63,18 @@ static void test_long_sums_agree_with_the_reference(void **state)
     }
 }
 
+/* Several tiles of the kernel that multiplies codes, and more steps than it has stages. */
+static void test_products_of_many_tiles_agree_with_the_reference(void **state)
+{
+    (void)state;
+    static const int low_bit[] = {5, 10}; /* ternary/bf16, int8/i8 */
+    for (size_t i = 0; i < sizeof low_bit / sizeof low_bit[0]; i++) {
+        choose_order(3);
+        compare_layers((every_op_shape){260, 272, 140}, &every_op_numbers[low_bit[i]]);
+        compare_layers((every_op_shape){130, 401, 131}, &every_op_numbers[low_bit[i]]);
+    }
+}
+
 /* A row that shared memory cannot hold. */
 static void test_very_wide_rows_agree_with_the_reference(void **state)
 {
@@ -165,6 +177,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_product_agrees_with_the_reference),
         cmocka_unit_test(test_long_sums_agree_with_the_reference),
+        cmocka_unit_test(test_products_of_many_tiles_agree_with_the_reference),
         cmocka_unit_test(test_very_wide_rows_agree_with_the_reference),
         cmocka_unit_test(test_bits_of_products_do_not_depend_on_the_order_of_threads),
         cmocka_unit_test(test_all_other_ops_agree_with_the_reference),

@@ -1,7 +1,7 @@
 #include "engine/cuda/convert.h"
 #include "engine/cuda/kernel.h"
 
-enum { THREADS = 256, TILE = 32, TILE_ROWS = 8, COLUMN_ROWS = 64 };
+enum { THREADS = 256, ROW_THREADS = 128, VECTOR = 4, TILE = 32, TILE_ROWS = 8, COLUMN_ROWS = 64 };
 
 static unsigned blocks_for(size_t count, size_t each)
 {
@@ -17,54 +17,77 @@ static __device__ __forceinline__ float element(const From *data, const float *f
     return factor ? value * factor[r] : value;
 }
 
-template <class To, class From>
-static __global__ void convert(To *out, const From *data, const float *factor, size_t count,
-                               int cols)
+/* One block a row; `count` elements at a time. */
+template <class To, class From, int count>
+static __global__ void convert(To *out, To *plain, const From *data, const float *factor, int cols)
 {
-    size_t i = static_cast<size_t>(blockIdx.x) * THREADS + threadIdx.x;
-    if (i >= count) return;
-    out[i] = bn_to<To>(element(data, factor, i, static_cast<int>(i / cols)));
+    int r = static_cast<int>(blockIdx.x);
+    size_t start = static_cast<size_t>(r) * cols;
+    float scale = factor ? factor[r] : 1.0F;
+    for (int c = static_cast<int>(threadIdx.x) * count; c < cols; c += ROW_THREADS * count) {
+        From from[count];
+        To to[count], bare[count];
+        bn_load<count>(from, data + start + c);
+        for (int i = 0; i < count; i++) {
+            float value = bn_from(from[i]);
+            to[i] = bn_to<To>(factor ? value * scale : value);
+            bare[i] = bn_to<To>(value);
+        }
+        bn_store<count>(out + start + c, to);
+        if (plain) bn_store<count>(plain + start + c, bare);
+    }
+}
+
+/* Rows of whole vectors that begin at a multiple of a vector's size. */
+template <class T> static bool is_vectors(const void *memory, int cols)
+{
+    return cols % VECTOR == 0 && reinterpret_cast<uintptr_t>(memory) % (VECTOR * sizeof(T)) == 0;
 }
 
 template <class To, class From>
-static void launch_convert(bn_cuda *cuda, void *out, const bn_cuda_elements *from)
+static void launch_convert(bn_cuda *cuda, void *out, void *plain, const bn_cuda_elements *from)
 {
-    void (*kernel)(To *, const From *, const float *, size_t, int) = convert<To, From>;
-    size_t count = static_cast<size_t>(from->rows) * from->cols;
-    BN_LAUNCH(cuda, kernel, blocks_for(count, THREADS), THREADS, 0, static_cast<To *>(out),
-              static_cast<const From *>(from->data), from->row_factor, count, from->cols);
+    bool wide = is_vectors<To>(out, from->cols) && is_vectors<To>(plain, from->cols) &&
+                is_vectors<From>(from->data, from->cols);
+    void (*kernel)(To *, To *, const From *, const float *, int) =
+        wide ? convert<To, From, VECTOR> : convert<To, From, 1>;
+    BN_LAUNCH(cuda, kernel, from->rows, ROW_THREADS, 0, static_cast<To *>(out),
+              static_cast<To *>(plain), static_cast<const From *>(from->data), from->row_factor,
+              from->cols);
 }
 
-template <class To> static void convert_to(bn_cuda *cuda, void *out, const bn_cuda_elements *from)
+template <class To>
+static void convert_to(bn_cuda *cuda, void *out, void *plain, const bn_cuda_elements *from)
 {
     switch (from->dtype) {
     case BN_F32:
-        launch_convert<To, float>(cuda, out, from);
+        launch_convert<To, float>(cuda, out, plain, from);
         break;
     case BN_BF16:
-        launch_convert<To, bn_bf16>(cuda, out, from);
+        launch_convert<To, bn_bf16>(cuda, out, plain, from);
         break;
     case BN_F16:
-        launch_convert<To, bn_f16>(cuda, out, from);
+        launch_convert<To, bn_f16>(cuda, out, plain, from);
         break;
     case BN_I8:
-        launch_convert<To, int8_t>(cuda, out, from);
+        launch_convert<To, int8_t>(cuda, out, plain, from);
         break;
     }
 }
 
-void bn_cuda_convert(bn_cuda *cuda, void *out, bn_dtype dtype, const bn_cuda_elements *from)
+void bn_cuda_convert(bn_cuda *cuda, void *out, void *plain, bn_dtype dtype,
+                     const bn_cuda_elements *from)
 {
     if (bn_cuda_failed(cuda)) return;
     switch (dtype) {
     case BN_F32:
-        convert_to<float>(cuda, out, from);
+        convert_to<float>(cuda, out, plain, from);
         break;
     case BN_BF16:
-        convert_to<bn_bf16>(cuda, out, from);
+        convert_to<bn_bf16>(cuda, out, plain, from);
         break;
     case BN_F16:
-        convert_to<bn_f16>(cuda, out, from);
+        convert_to<bn_f16>(cuda, out, plain, from);
         break;
     case BN_I8:
         break;
@@ -205,18 +228,20 @@ void bn_cuda_turn(bn_cuda *cuda, int8_t *out, const int8_t *codes, int rows, int
               cols);
 }
 
-static __global__ void finish(bn_cuda_epilogue e, size_t count)
+static __global__ void finish(bn_cuda_epilogue e, const int32_t *sums)
 {
-    size_t i = static_cast<size_t>(blockIdx.x) * THREADS + threadIdx.x;
-    if (i >= count) return;
-    size_t r = i / e.cols;
-    float column = e.column ? e.column[i - r * e.cols] : e.scale ? *e.scale : 1.0F;
-    e.out[i] = (e.add ? e.add[i] : 0.0F) + static_cast<float>(e.sums[i]) * (e.row[r] * column);
+    int r = static_cast<int>(blockIdx.x);
+    size_t start = static_cast<size_t>(r) * e.cols;
+    float row = e.row[r], scale = e.scale ? *e.scale : 1.0F;
+    for (int c = static_cast<int>(threadIdx.x); c < e.cols; c += ROW_THREADS) {
+        float unit = row * (e.column ? e.column[c] : scale);
+        float add = e.add ? e.add[start + c] : 0.0F;
+        e.out[start + c] = add + static_cast<float>(sums[start + c]) * unit;
+    }
 }
 
-void bn_cuda_finish(bn_cuda *cuda, const bn_cuda_epilogue *e)
+void bn_cuda_finish(bn_cuda *cuda, const bn_cuda_epilogue *e, const int32_t *sums)
 {
-    size_t count = static_cast<size_t>(e->rows) * e->cols;
     if (bn_cuda_failed(cuda)) return;
-    BN_LAUNCH(cuda, finish, blocks_for(count, THREADS), THREADS, 0, *e, count);
+    BN_LAUNCH(cuda, finish, e->rows, ROW_THREADS, 0, *e, sums);
 }

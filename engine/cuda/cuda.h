@@ -13,6 +13,7 @@
 enum bn_cuda_slot {
     BN_CUDA_SLOT_LEFT,   /* a product's operands in its own format */
     BN_CUDA_SLOT_RIGHT,  /* likewise */
+    BN_CUDA_SLOT_PLAIN,  /* the left operand of a layer's other product, made in the same pass */
     BN_CUDA_SLOT_SUMS,   /* a product's result before its epilogue */
     BN_CUDA_SLOT_LINES,  /* units of their lines */
     BN_CUDA_SLOT_PARTS,  /* of reductions that take two kernels */
@@ -92,9 +93,6 @@ void *bn_cuda_scratch(struct bn_cuda *cuda, enum bn_cuda_slot slot, size_t bytes
 
 void bn_cuda_zero(void *self, void *memory, size_t bytes);
 void bn_cuda_gemm(struct bn_cuda *cuda, const bn_gemm *product);
-
-/* c[m, n] i32 = sum_k a[m, k] b[n, k], codes of any shape. */
-void bn_cuda_gemm_i8(struct bn_cuda *cuda, const bn_gemm *product);
 
 size_t bn_cuda_weight_form_bytes(void *self, int rows, int cols, bn_weight_format format);
 void bn_cuda_weight_prepare(void *self, const bn_weight *weight);

@@ -63,6 +63,24 @@ static __device__ __forceinline__ float bn_from(int8_t value)
     return static_cast<float>(value);
 }
 
+/* `count` neighbours at once; their address is a multiple of their size. */
+template <class T, int count> struct alignas(count * sizeof(T)) bn_vector {
+    T at[count];
+};
+
+template <int count, class T> static __device__ __forceinline__ void bn_load(T *to, const T *from)
+{
+    bn_vector<T, count> all = *reinterpret_cast<const bn_vector<T, count> *>(from);
+    for (int i = 0; i < count; i++) to[i] = all.at[i];
+}
+
+template <int count, class T> static __device__ __forceinline__ void bn_store(T *to, const T *from)
+{
+    bn_vector<T, count> all;
+    for (int i = 0; i < count; i++) all.at[i] = from[i];
+    *reinterpret_cast<bn_vector<T, count> *>(to) = all;
+}
+
 /* Two of them in a register, the first in the lower half: operands of the tensor cores. */
 static __device__ __forceinline__ uint32_t bn_pair_bf16(float low, float high)
 {

@@ -23,7 +23,7 @@ static const void *in_format(bn_cuda *cuda, bn_cuda_slot slot, bn_dtype dtype,
 {
     if (from->dtype == dtype && !from->row_factor) return from->data;
     void *to = bn_cuda_scratch(cuda, slot, size_of(from->rows, from->cols) * bytes_of(dtype));
-    if (to) bn_cuda_convert(cuda, to, dtype, from);
+    if (to) bn_cuda_convert(cuda, to, nullptr, dtype, from);
     return to;
 }
 
@@ -40,30 +40,17 @@ static void forward_codes(bn_cuda *cuda, bn_mat out, const float *residual, bn_a
                           const bn_weight *weight)
 {
     bn_cuda_form form = bn_cuda_form_of(weight);
-    int32_t *sums = static_cast<int32_t *>(
-        bn_cuda_scratch(cuda, BN_CUDA_SLOT_SUMS, size_of(out.rows, out.cols) * sizeof(int32_t)));
-    if (!sums) return;
-    bn_gemm product = {.dtype = BN_I8,
-                       .m = out.rows,
-                       .n = out.cols,
-                       .k = x.cols,
-                       .a_across = false,
-                       .b_across = true,
-                       .a = x.data,
-                       .b = form.codes,
-                       .c = sums,
-                       .alpha = nullptr,
-                       .add = nullptr};
-    bn_cuda_gemm_i8(cuda, &product);
-    bn_cuda_epilogue end = {.out = out.data,
-                            .add = residual,
-                            .sums = sums,
-                            .row = x.scale,
-                            .column = nullptr,
-                            .scale = form.scale,
-                            .rows = out.rows,
-                            .cols = out.cols};
-    bn_cuda_finish(cuda, &end);
+    bn_cuda_code_product product = {.a = static_cast<const int8_t *>(x.data),
+                                    .b = form.codes,
+                                    .length = x.cols,
+                                    .end = {.out = out.data,
+                                            .add = residual,
+                                            .row = x.scale,
+                                            .column = nullptr,
+                                            .scale = form.scale,
+                                            .rows = out.rows,
+                                            .cols = out.cols}};
+    bn_cuda_multiply_codes(cuda, &product);
 }
 
 void bn_cuda_linear_forward(void *self, bn_mat out, const float *residual, bn_act x,
@@ -96,62 +83,74 @@ void bn_cuda_linear_forward(void *self, bn_mat out, const float *residual, bn_ac
     bn_cuda_gemm(cuda, &product);
 }
 
-/* dx = s * f(dy) W. */
-static void input_in_floats(bn_cuda *cuda, const bn_weight *weight, const bn_linear_grads *grads)
+/* The operands that dY makes: of dX's product f(dY), of dW's f(dY * t), t the scales of x's codes.
+ * NULL where there is no memory. */
+struct left_operands {
+    const void *of_input, *of_weight;
+};
+
+/* One pass over dY for both. */
+static left_operands round_gradient(bn_cuda *cuda, bn_act x, bn_dtype dtype,
+                                    const bn_linear_grads *grads)
+{
+    bool scaled = x.dtype == BN_I8;
+    bn_cuda_elements dy = {grads->dy.data, BN_F32, grads->dy.rows, grads->dy.cols,
+                           scaled ? x.scale : nullptr};
+    if (!scaled) {
+        const void *both = in_format(cuda, BN_CUDA_SLOT_LEFT, dtype, &dy);
+        return {both, both};
+    }
+    size_t bytes = size_of(dy.rows, dy.cols) * bytes_of(dtype);
+    bool separate = dtype != BN_F32 && grads->dx.data;
+    void *to = bn_cuda_scratch(cuda, BN_CUDA_SLOT_LEFT, bytes);
+    void *plain = separate ? bn_cuda_scratch(cuda, BN_CUDA_SLOT_PLAIN, bytes) : nullptr;
+    if (bn_cuda_failed(cuda)) return {nullptr, nullptr};
+    bn_cuda_convert(cuda, to, plain, dtype, &dy);
+    return {separate ? plain : grads->dy.data, to};
+}
+
+/* dx = s * f(dy) W,  dw += f(dy * t)^T f(x). */
+static void backward_in_floats(bn_cuda *cuda, bn_act x, const bn_weight *weight,
+                               const bn_linear_grads *grads)
 {
     bn_cuda_form form = bn_cuda_form_of(weight);
-    bn_cuda_elements dy = {grads->dy.data, BN_F32, grads->dy.rows, grads->dy.cols, nullptr};
-    const void *left = in_format(cuda, BN_CUDA_SLOT_LEFT, form.dtype, &dy);
-    if (!left) return;
-    bn_gemm product = {.dtype = form.dtype,
-                       .m = dy.rows,
-                       .n = weight->cols,
-                       .k = weight->rows,
-                       .a_across = false,
-                       .b_across = false,
-                       .a = left,
-                       .b = form.values,
-                       .c = grads->dx.data,
-                       .alpha = form.codes ? form.scale : nullptr,
-                       .add = grads->accumulate ? grads->dx.data : nullptr};
-    bn_cuda_gemm(cuda, &product);
-}
-
-/* dw += f(dy * t)^T f(x). Without a t what the input's product has rounded is there already. */
-static void weight_in_floats(bn_cuda *cuda, bn_act x, const bn_weight *weight,
-                             const bn_linear_grads *grads)
-{
-    bn_dtype dtype = bn_cuda_form_of(weight).dtype;
-    bn_cuda_elements dy = {grads->dy.data, BN_F32, grads->dy.rows, grads->dy.cols,
-                           x.dtype == BN_I8 ? x.scale : nullptr};
     bn_cuda_elements input = elements_of(x);
-    bool rounded = grads->dx.data && !dy.row_factor && dtype != BN_F32;
-    const void *left = rounded ? cuda->scratch[BN_CUDA_SLOT_LEFT].memory
-                               : in_format(cuda, BN_CUDA_SLOT_LEFT, dtype, &dy);
-    const void *right = in_format(cuda, BN_CUDA_SLOT_RIGHT, dtype, &input);
-    if (!left || !right) return;
-    bn_gemm product = {.dtype = dtype,
-                       .m = weight->rows,
-                       .n = weight->cols,
-                       .k = x.rows,
-                       .a_across = true,
-                       .b_across = false,
-                       .a = left,
-                       .b = right,
-                       .c = grads->dw,
-                       .alpha = nullptr,
-                       .add = grads->dw};
-    bn_cuda_gemm(cuda, &product);
+    left_operands left = round_gradient(cuda, x, form.dtype, grads);
+    const void *right = in_format(cuda, BN_CUDA_SLOT_RIGHT, form.dtype, &input);
+    if (bn_cuda_failed(cuda)) return;
+    bn_gemm for_input = {.dtype = form.dtype,
+                         .m = x.rows,
+                         .n = weight->cols,
+                         .k = weight->rows,
+                         .a_across = false,
+                         .b_across = false,
+                         .a = left.of_input,
+                         .b = form.values,
+                         .c = grads->dx.data,
+                         .alpha = form.codes ? form.scale : nullptr,
+                         .add = grads->accumulate ? grads->dx.data : nullptr};
+    bn_gemm for_weight = {.dtype = form.dtype,
+                          .m = weight->rows,
+                          .n = weight->cols,
+                          .k = x.rows,
+                          .a_across = true,
+                          .b_across = false,
+                          .a = left.of_weight,
+                          .b = right,
+                          .c = grads->dw,
+                          .alpha = nullptr,
+                          .add = grads->dw};
+    if (grads->dx.data) bn_cuda_gemm(cuda, &for_input);
+    bn_cuda_gemm(cuda, &for_weight);
 }
 
-/* Memory of a product of codes: its operands, their units, its sums. */
+/* Memory of a product of codes: its operands and their units. */
 struct coded {
     int8_t *left, *right;
     float *left_unit, *right_unit;
-    int32_t *sums;
 };
 
-/* left [m, k], right [n, k], sums [m, n]; false: no memory. */
+/* left [m, k], right [n, k]; false: no memory. */
 static bool take(bn_cuda *cuda, coded *c, int m, int n, int k)
 {
     size_t units = static_cast<size_t>(m) + static_cast<size_t>(n);
@@ -159,8 +158,6 @@ static bool take(bn_cuda *cuda, coded *c, int m, int n, int k)
     c->right = static_cast<int8_t *>(bn_cuda_scratch(cuda, BN_CUDA_SLOT_RIGHT, size_of(n, k)));
     c->left_unit =
         static_cast<float *>(bn_cuda_scratch(cuda, BN_CUDA_SLOT_LINES, units * sizeof(float)));
-    c->sums = static_cast<int32_t *>(
-        bn_cuda_scratch(cuda, BN_CUDA_SLOT_SUMS, size_of(m, n) * sizeof(int32_t)));
     if (bn_cuda_failed(cuda)) return false;
     c->right_unit = c->left_unit + m;
     return true;
@@ -172,29 +169,19 @@ static void input_in_codes(bn_cuda *cuda, const bn_weight *weight, const bn_line
     coded c = {};
     bn_cuda_form form = bn_cuda_form_of(weight);
     bn_cuda_elements dy = {grads->dy.data, BN_F32, grads->dy.rows, grads->dy.cols, nullptr};
-    if (!take(cuda, &c, dy.rows, weight->cols, weight->rows)) return;
+    if (!take(cuda, &c, dy.rows, 0, weight->rows)) return;
     bn_cuda_quantize_rows(cuda, c.left, c.left_unit, &dy);
-    bn_gemm product = {.dtype = BN_I8,
-                       .m = dy.rows,
-                       .n = weight->cols,
-                       .k = weight->rows,
-                       .a_across = false,
-                       .b_across = true,
-                       .a = c.left,
-                       .b = form.turned,
-                       .c = c.sums,
-                       .alpha = nullptr,
-                       .add = nullptr};
-    bn_cuda_gemm_i8(cuda, &product);
-    bn_cuda_epilogue end = {.out = grads->dx.data,
-                            .add = grads->accumulate ? grads->dx.data : nullptr,
-                            .sums = c.sums,
-                            .row = c.left_unit,
-                            .column = nullptr,
-                            .scale = form.scale,
-                            .rows = dy.rows,
-                            .cols = weight->cols};
-    bn_cuda_finish(cuda, &end);
+    bn_cuda_code_product product = {.a = c.left,
+                                    .b = form.turned,
+                                    .length = weight->rows,
+                                    .end = {.out = grads->dx.data,
+                                            .add = grads->accumulate ? grads->dx.data : nullptr,
+                                            .row = c.left_unit,
+                                            .column = nullptr,
+                                            .scale = form.scale,
+                                            .rows = dy.rows,
+                                            .cols = weight->cols}};
+    bn_cuda_multiply_codes(cuda, &product);
 }
 
 /* dw += (unit of dy's column * unit of x's) * (dy^T's codes x x's codes); x's own codes have none.
@@ -214,27 +201,17 @@ static void weight_in_codes(bn_cuda *cuda, bn_act x, const bn_weight *weight,
     } else {
         bn_cuda_quantize_columns(cuda, c.right, c.right_unit, &input);
     }
-    bn_gemm product = {.dtype = BN_I8,
-                       .m = weight->rows,
-                       .n = weight->cols,
-                       .k = x.rows,
-                       .a_across = false,
-                       .b_across = true,
-                       .a = c.left,
-                       .b = c.right,
-                       .c = c.sums,
-                       .alpha = nullptr,
-                       .add = nullptr};
-    bn_cuda_gemm_i8(cuda, &product);
-    bn_cuda_epilogue end = {.out = grads->dw,
-                            .add = grads->dw,
-                            .sums = c.sums,
-                            .row = c.left_unit,
-                            .column = is_code ? nullptr : c.right_unit,
-                            .scale = nullptr,
-                            .rows = weight->rows,
-                            .cols = weight->cols};
-    bn_cuda_finish(cuda, &end);
+    bn_cuda_code_product product = {.a = c.left,
+                                    .b = c.right,
+                                    .length = x.rows,
+                                    .end = {.out = grads->dw,
+                                            .add = grads->dw,
+                                            .row = c.left_unit,
+                                            .column = is_code ? nullptr : c.right_unit,
+                                            .scale = nullptr,
+                                            .rows = weight->rows,
+                                            .cols = weight->cols}};
+    bn_cuda_multiply_codes(cuda, &product);
 }
 
 void bn_cuda_linear_backward(void *self, bn_act x, const bn_weight *weight,
@@ -242,12 +219,10 @@ void bn_cuda_linear_backward(void *self, bn_act x, const bn_weight *weight,
 {
     bn_cuda *cuda = static_cast<bn_cuda *>(self);
     if (bn_cuda_failed(cuda)) return;
-    bool codes = bn_cuda_form_of(weight).dtype == BN_I8;
-    if (grads->dx.data && codes) input_in_codes(cuda, weight, grads);
-    if (grads->dx.data && !codes) input_in_floats(cuda, weight, grads);
-    if (codes) {
-        weight_in_codes(cuda, x, weight, grads);
-    } else {
-        weight_in_floats(cuda, x, weight, grads);
+    if (bn_cuda_form_of(weight).dtype != BN_I8) {
+        backward_in_floats(cuda, x, weight, grads);
+        return;
     }
+    if (grads->dx.data) input_in_codes(cuda, weight, grads);
+    weight_in_codes(cuda, x, weight, grads);
 }

@@ -30,7 +30,7 @@
 /* A launch that fails sticks to the backend; more than 48 KB of shared memory must be asked for. */
 #define BN_LAUNCH(cuda, kernel, grid, block, shared_bytes, ...)                                    \
     do {                                                                                           \
-        if ((shared_bytes) > BN_SHARED_PLAIN) {                                                    \
+        if (static_cast<size_t>(shared_bytes) > static_cast<size_t>(BN_SHARED_PLAIN)) {            \
             (void)cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,        \
                                        static_cast<int>(shared_bytes));                            \
         }                                                                                          \
