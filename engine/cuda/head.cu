@@ -173,7 +173,7 @@ static void take_x(head_pass *p, int start, int rows)
     p->x = from;
     if (!p->rounded) return;
     bn_cuda_elements elements = {from, x.dtype, rows, x.cols, nullptr};
-    bn_cuda_convert(p->cuda, p->rounded, p->format, &elements);
+    bn_cuda_convert(p->cuda, p->rounded, nullptr, p->format, &elements);
     p->x = static_cast<const char *>(p->rounded);
 }
 

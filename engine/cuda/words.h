@@ -30,7 +30,7 @@
 /* A launch that fails sticks to the backend; more than 48 KB of shared memory must be asked for. */
 #define BN_LAUNCH(cuda, kernel, grid, block, shared_bytes, ...)                                    \
     do {                                                                                           \
-        if (static_cast<size_t>(shared_bytes) > static_cast<size_t>(BN_SHARED_PLAIN)) {            \
+        if (bn_shared_is_large(shared_bytes)) {                                                    \
             (void)cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,        \
                                        static_cast<int>(shared_bytes));                            \
         }                                                                                          \
@@ -39,7 +39,10 @@
         bn_cuda_launched(cuda, #kernel);                                                           \
     } while (0)
 
-enum { BN_SHARED_PLAIN = 48 << 10 };
+static inline bool bn_shared_is_large(size_t bytes)
+{
+    return bytes > 48 << 10;
+}
 
 static __device__ __forceinline__ uint16_t bn_bits_bf16(float value)
 {
