@@ -5,7 +5,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum { CACHE_LINE = 64, LINES_A_LOOK = 4, LOOKS = 20000 };
+/* After LOOKS, some tens of microseconds, a waiting member leaves its processor to whoever holds
+ * the last part: on a machine that others use too, that one may have none. */
+enum { CACHE_LINE = 64, LINES_A_LOOK = 4, LOOKS = 2000 };
 
 /* A member's range: phase << 32 | its next part. An older phase stands for an untouched range. */
 typedef struct range {
