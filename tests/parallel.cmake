@@ -26,3 +26,6 @@ add_test(NAME e2e_doctor COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/e2e/doctor.sh 
 
 # What runs on a GPU is a script of its own; here its logic.
 add_test(NAME gpu_script COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/gpu/selftest.sh)
+if(TARGET bnexp_cuda_host)
+    bn_cuda_test(parallel_cuda ranks_lab)
+endif()
