@@ -5,6 +5,7 @@ bn_test(expr bn_search)
 bn_test(sobol bn_search)
 bn_test(tpe bn_search)
 bn_test(gp bn_search)
+bn_test(warp bn_search)
 bn_test(pruners bn_search)
 bn_test(spec bn_spec)
 target_compile_definitions(test_spec PRIVATE BN_CASES="${CMAKE_CURRENT_SOURCE_DIR}/cases/spec"

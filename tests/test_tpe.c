@@ -167,10 +167,10 @@ static void check_case(const bn_space *space, const bn_axes *axes, size_t k)
         encode_row(space, axes, c->seen[i], x);
         memcpy(seen + (ptrdiff_t)i * count, x + c->first, (size_t)count * sizeof *x);
     }
-    bn_parzen parzen;
+    bn_parzen parzen = {
+        .axes = &axes->list[c->first], .axis_count = count, .floor = BN_PARZEN_FLOOR_OPTUNA};
     bn_error err = {0};
-    bn_status status =
-        bn_parzen_init(&parzen, &axes->list[c->first], count, seen, c->observations, &err);
+    bn_status status = bn_parzen_init(&parzen, seen, c->observations, &err);
     assert_int_equal(status, BN_OK);
     if (c->observations == 40) take_widths_of_ties(&parzen);
     /* The vectors are per unit of log lr, ours per unit of [0, 1]. */
@@ -213,13 +213,13 @@ static void test_draws_follow_the_density(void **state)
     enum { DRAWS = 40000, BINS = 10, FINE = 200 };
     bn_axis axis = {.kind = BN_AXIS_REAL};
     const double seen[] = {0.03, 0.3, 0.35, 0.9, 1};
-    bn_parzen parzen;
+    bn_parzen parzen = {.axes = &axis, .axis_count = 1, .floor = BN_PARZEN_FLOOR};
     bn_error err = {0};
-    assert_int_equal(bn_parzen_init(&parzen, &axis, 1, seen, 5, &err), BN_OK);
+    assert_int_equal(bn_parzen_init(&parzen, seen, 5, &err), BN_OK);
     double shares[BINS] = {0};
-    for (uint64_t i = 0; i < DRAWS; i++) {
+    for (int i = 0; i < DRAWS; i++) {
         double x;
-        bn_parzen_draw(&parzen, bn_rng_key(1, "t", 0), i, &x);
+        bn_parzen_draw(&parzen, bn_rng_key(1, "t", 0), i, DRAWS, &x);
         shares[(int)fmin(x * BINS, BINS - 1)] += 1.0 / DRAWS;
     }
     for (int b = 0; b < BINS; b++) {

@@ -263,9 +263,14 @@ static double loss_of(void *self, const double *x, double *gradient)
 
 void bn_gp_fit(bn_gp *gp)
 {
-    double x[BN_SPACE_PARAMS_MAX + 2] = {0}; /* every parameter begins at 1, as Optuna's */
+    /* Long scales and little noise: from there the descent ends less often where everything is
+     * explained by noise. */
+    enum { LOG_WEIGHT = -1, LOG_NOISE = -5 };
+    double x[BN_SPACE_PARAMS_MAX + 2] = {0};
     double low[BN_SPACE_PARAMS_MAX + 2], high[BN_SPACE_PARAMS_MAX + 2];
     int count = gp->dims + 2;
+    for (int d = 0; d < gp->dims; d++) x[d] = LOG_WEIGHT;
+    x[gp->dims + 1] = LOG_NOISE;
     for (int d = 0; d < count; d++) {
         low[d] = d == gp->dims + 1 ? -18 : -12;
         high[d] = 12;

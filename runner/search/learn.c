@@ -7,6 +7,7 @@
 #include "engine/base/rng.h"
 #include "runner/search/acquire.h"
 #include "runner/search/tpe.h"
+#include "runner/search/warp.h"
 
 void bn_learn_init(bn_learn *learn, bn_learner learner, const bn_space *space, uint64_t seed)
 {
@@ -71,21 +72,17 @@ static bool suggest_tpe(task *t)
 {
     enum { ATTEMPTS = 8 };
     uint64_t key = bn_rng_key(t->learn->key, "tpe", (uint64_t)t->index);
-    double *rows = malloc(BN_TPE_CANDIDATES * (size_t)t->learn->axes.count * sizeof *rows);
+    int candidates = bn_tpe_candidates(&t->learn->axes);
+    double *rows = malloc((size_t)candidates * (size_t)t->learn->axes.count * sizeof *rows);
     bool found = false;
     if (!rows) t->status = bn_fail(t->err, BN_ENOMEM, "too little memory for candidates");
     for (uint64_t attempt = 0; attempt < ATTEMPTS && t->status == BN_OK && !found; attempt++) {
         t->status = bn_tpe_propose(t->data, bn_rng_key(key, "try", attempt), rows, t->err);
-        found = t->status == BN_OK && first_usable(t, rows, BN_TPE_CANDIDATES);
+        found = t->status == BN_OK && first_usable(t, rows, candidates);
     }
     free(rows);
     return found;
 }
-
-/* What the process is told: larger is better, mean 0, deviation 1. */
-typedef struct scaling {
-    double mean, deviation, worst;
-} scaling;
 
 /* Failures and what diverged count as the worst that was seen. A pruned run had more to gain, but
  * was not better than the worst. */
@@ -95,45 +92,40 @@ static double value_of(const bn_trial *trial, double worst)
     return trial->state == BN_TRIAL_PRUNED ? fmin(trial->value, worst) : trial->value;
 }
 
-static scaling scale_of(const bn_trial *trials, size_t count)
+/* The worst result that is one; -infinity: there is none. */
+static double worst_of(const bn_trial *trials, size_t count)
 {
-    scaling s = {.worst = -INFINITY, .deviation = 1};
-    double sum = 0, squares = 0, n = 0;
+    double worst = -INFINITY;
     for (size_t i = 0; i < count; i++) {
         bool known = trials[i].state == BN_TRIAL_COMPLETE && isfinite(trials[i].value);
-        if (known) s.worst = fmax(s.worst, trials[i].value);
+        if (known) worst = fmax(worst, trials[i].value);
     }
-    for (size_t i = 0; i < count; i++) {
-        if (trials[i].state == BN_TRIAL_RUNNING) continue;
-        double value = value_of(&trials[i], s.worst);
-        sum += value;
-        squares += value * value;
-        n++;
-    }
-    if (n == 0 || !isfinite(s.worst)) return s;
-    s.mean = sum / n;
-    double variance = squares / n - s.mean * s.mean;
-    if (variance > 1e-12 * squares / n) s.deviation = sqrt(variance);
-    return s;
+    return worst;
 }
 
 /* Of more than these the oldest are left out; running ones need room too. */
 enum { TOLD_MAX = BN_GP_POINTS_MAX - 64 };
 
-/* Adds what is known; the best value and the incumbent's row. */
-static void tell(bn_gp *gp, const bn_tpe_data *data, const scaling *s, bn_acquire *acquire)
+/* Adds what is known, larger is better; the best value and the incumbent's row. values: scratch of
+ * data->count. */
+static void tell(bn_gp *gp, const bn_tpe_data *data, double *values, bn_acquire *acquire)
 {
+    double worst = worst_of(data->trials, data->count);
     size_t known = 0;
+    bn_warp warp;
+    for (size_t i = 0; i < data->count; i++) {
+        if (data->trials[i].state == BN_TRIAL_RUNNING) continue;
+        values[known++] = value_of(&data->trials[i], worst);
+    }
+    bn_warp_fit(&warp, values, known);
     acquire->best = -INFINITY;
-    for (size_t i = 0; i < data->count; i++) known += data->trials[i].state != BN_TRIAL_RUNNING;
     for (size_t i = 0; i < data->count; i++) {
         const bn_trial *trial = &data->trials[i];
         const double *x = data->x + i * (size_t)data->axes->count;
         if (trial->state == BN_TRIAL_RUNNING || known-- > TOLD_MAX) continue;
-        double y = -(value_of(trial, s->worst) - s->mean) / s->deviation;
-        double variance = 0;
+        double slope, y = -bn_warp_at(&warp, value_of(trial, worst), &slope), variance = 0;
         if (trial->replicates > 1 && isfinite(trial->variance)) {
-            variance = trial->variance / trial->replicates / (s->deviation * s->deviation);
+            variance = trial->variance / trial->replicates * slope * slope;
         }
         bn_gp_add(gp, x, y, variance);
         if (y <= acquire->best) continue;
@@ -159,10 +151,10 @@ static void believe(bn_gp *gp, const bn_tpe_data *data)
 }
 
 /* Proposals of a process that is open and empty. */
-static bool propose_gp(task *t, bn_gp *gp, const scaling *s, double *rows)
+static bool propose_gp(task *t, bn_gp *gp, double *rows)
 {
     bn_acquire acquire = {.gp = gp, .key = bn_rng_key(t->learn->key, "gp", (uint64_t)t->index)};
-    tell(gp, t->data, s, &acquire);
+    tell(gp, t->data, rows, &acquire);
     bn_gp_fit(gp);
     if (!bn_gp_factor(gp)) return false;
     believe(gp, t->data);
@@ -175,12 +167,12 @@ static bool suggest_gp(task *t)
     bn_gp gp = {0};
     bool found = false;
     size_t points = t->data->count < BN_GP_POINTS_MAX ? t->data->count : BN_GP_POINTS_MAX;
-    scaling s = scale_of(t->data->trials, t->data->count);
-    if (!isfinite(s.worst)) return false; /* nothing but failures */
-    double *rows = malloc(BN_ACQUIRE_PROPOSALS * (size_t)t->learn->axes.count * sizeof *rows);
+    if (!isfinite(worst_of(t->data->trials, t->data->count))) return false; /* only failures */
+    size_t cells = BN_ACQUIRE_PROPOSALS * (size_t)t->learn->axes.count;
+    double *rows = malloc((cells > t->data->count ? cells : t->data->count) * sizeof *rows);
     if (!rows) t->status = bn_fail(t->err, BN_ENOMEM, "too little memory for candidates");
     if (t->status == BN_OK) t->status = bn_gp_open(&gp, t->data->axes, (int)points, t->err);
-    if (t->status == BN_OK) found = propose_gp(t, &gp, &s, rows);
+    if (t->status == BN_OK) found = propose_gp(t, &gp, rows);
     bn_gp_close(&gp);
     free(rows);
     return found;

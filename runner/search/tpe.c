@@ -16,6 +16,13 @@ int bn_tpe_gamma(int n)
     return good < 25 ? good : 25;
 }
 
+int bn_tpe_candidates(const bn_axes *axes)
+{
+    int count = 16 * axes->count;
+    if (count < 24) return 24;
+    return count < BN_TPE_CANDIDATES_MAX ? count : BN_TPE_CANDIDATES_MAX;
+}
+
 /* log(Phi(b) - Phi(a)) for a < b, exact in both tails. */
 static double log_normal_mass(double a, double b)
 {
@@ -57,7 +64,7 @@ static int by_mu(const void *a, const void *b)
 }
 
 /* Widths of one axis: a kernel reaches to the farther of its neighbours (the prior is nobody's);
- * the outermost ones look inward only; nothing narrower than 1 / min(100, 2 + N) of the axis. */
+ * the outermost ones look inward only; nothing narrower than the floor. */
 static void set_widths(bn_parzen *parzen, int axis, place *places)
 {
     int stride = parzen->axis_count, count = parzen->kernels - 1;
@@ -65,7 +72,7 @@ static void set_widths(bn_parzen *parzen, int axis, place *places)
         places[j] = (place){.mu = parzen->mu[j * stride + axis], .kernel = j};
     }
     qsort(places, (size_t)count, sizeof *places, by_mu);
-    double least = 1.0 / fmin(100, 2 + count);
+    double least = 1.0 / fmin(parzen->floor.most, pow(2 + count, parzen->floor.power));
     for (int i = 0; i < count; i++) {
         double left = places[i].mu - (i > 0 ? places[i - 1].mu : 0);
         double right = (i + 1 < count ? places[i + 1].mu : 1) - places[i].mu;
@@ -81,11 +88,11 @@ static void set_widths(bn_parzen *parzen, int axis, place *places)
     }
 }
 
-bn_status bn_parzen_init(bn_parzen *parzen, const bn_axis *axes, int axis_count,
-                         const double *observations, int count, bn_error *err)
+bn_status bn_parzen_init(bn_parzen *parzen, const double *observations, int count, bn_error *err)
 {
+    int axis_count = parzen->axis_count;
     size_t kernels = (size_t)count + 1, cells = kernels * (size_t)axis_count;
-    *parzen = (bn_parzen){.axes = axes, .axis_count = axis_count, .kernels = count + 1};
+    parzen->kernels = count + 1;
     parzen->log_weights = calloc(kernels + 3 * cells, sizeof(double));
     place *places = malloc(kernels * sizeof *places);
     if (!parzen->log_weights || !places) {
@@ -101,7 +108,7 @@ bn_status bn_parzen_init(bn_parzen *parzen, const bn_axis *axes, int axis_count,
     }
     set_weights(parzen);
     for (int axis = 0; axis < axis_count; axis++) {
-        bool choice = axes[axis].kind == BN_AXIS_CHOICE;
+        bool choice = parzen->axes[axis].kind == BN_AXIS_CHOICE;
         parzen->mu[count * axis_count + axis] = choice ? -1 : 0.5;
         if (!choice) set_widths(parzen, axis, places);
     }
@@ -177,11 +184,11 @@ static double draw_choice(const bn_parzen *parzen, const bn_axis *axis, double s
     return (double)value;
 }
 
-void bn_parzen_draw(const bn_parzen *parzen, uint64_t key, uint64_t index, double *x)
+void bn_parzen_draw(const bn_parzen *parzen, uint64_t key, int index, int count, double *x)
 {
-    assert(parzen->log_weights);
-    uint64_t stream = index * (uint64_t)(parzen->axis_count + 1);
-    double u = bn_rng_uniform(key, stream), sum = exp(parzen->log_weights[0]);
+    assert(parzen->log_weights && index >= 0 && index < count);
+    uint64_t stream = (uint64_t)index * (uint64_t)(parzen->axis_count + 1);
+    double u = (index + bn_rng_uniform(key, stream)) / count, sum = exp(parzen->log_weights[0]);
     int kernel = 0;
     while (kernel + 1 < parzen->kernels && u >= sum) sum += exp(parzen->log_weights[++kernel]);
     for (int axis = 0; axis < parzen->axis_count; axis++) {
@@ -272,22 +279,19 @@ static int by_score(const void *a, const void *b)
 /* Draws and ranks the axes of one group into their columns of out. */
 static bn_status propose_group(proposal *p, uint64_t key, double *out, bn_error *err)
 {
-    bn_parzen below = {0}, above = {0};
-    scored drawn[BN_TPE_CANDIDATES];
-    int stride = p->data->axes->count;
-    bn_status status =
-        bn_parzen_init(&below, p->axes, p->axis_count, p->observations, gather(p, true), err);
-    if (status == BN_OK) {
-        status =
-            bn_parzen_init(&above, p->axes, p->axis_count, p->observations, gather(p, false), err);
-    }
-    for (int i = 0; i < BN_TPE_CANDIDATES && status == BN_OK; i++) {
-        bn_parzen_draw(&below, key, (uint64_t)i, drawn[i].x);
+    bn_parzen below = {.axes = p->axes, .axis_count = p->axis_count, .floor = BN_PARZEN_FLOOR};
+    bn_parzen above = below;
+    scored drawn[BN_TPE_CANDIDATES_MAX];
+    int stride = p->data->axes->count, candidates = bn_tpe_candidates(p->data->axes);
+    bn_status status = bn_parzen_init(&below, p->observations, gather(p, true), err);
+    if (status == BN_OK) status = bn_parzen_init(&above, p->observations, gather(p, false), err);
+    for (int i = 0; i < candidates && status == BN_OK; i++) {
+        bn_parzen_draw(&below, key, i, candidates, drawn[i].x);
         drawn[i].score =
             bn_parzen_log_density(&below, drawn[i].x) - bn_parzen_log_density(&above, drawn[i].x);
     }
-    if (status == BN_OK) qsort(drawn, BN_TPE_CANDIDATES, sizeof drawn[0], by_score);
-    for (int i = 0; i < BN_TPE_CANDIDATES && status == BN_OK; i++) {
+    if (status == BN_OK) qsort(drawn, (size_t)candidates, sizeof drawn[0], by_score);
+    for (int i = 0; i < candidates && status == BN_OK; i++) {
         for (int a = 0; a < p->axis_count; a++) out[i * stride + p->columns[a]] = drawn[i].x[a];
     }
     bn_parzen_release(&below);
