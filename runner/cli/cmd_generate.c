@@ -57,7 +57,7 @@ static bn_status parse(int argc, char **argv, generate_options *o, bn_error *err
     const bn_options options = {
         .usage = "bnexp generate RUN [options]",
         .about = "Goes on from a prompt with a trained network, its ternary weights packed to 2\n"
-                 "bits. RUN is a run's name or id, its folder, or a checkpoint's file.",
+                 "bits or less. RUN is a run's name or id, its folder, or a checkpoint's file.",
         .table = table,
         .count = sizeof table / sizeof table[0],
         .arguments_min = 1,
