@@ -176,26 +176,68 @@ static bn_status write_summary(bn_store *store, int64_t run, int64_t key, const 
     return bn_stmt_run(stmt, err);
 }
 
+/* Eight rows a statement: what SQLite does around each statement costs as much as a row. OR FAIL,
+ * because the caller undoes the whole transaction anyway and OR ABORT would copy pages for undoing
+ * the statement alone. */
+enum { ROWS = 8 };
+static const char INSERT_ONE[] = "INSERT OR FAIL INTO value (run_id, key_id, seq, number)\n"
+                                 "VALUES (?1, ?2, ?3, ?4)";
+static const char INSERT_ROWS[] = "INSERT OR FAIL INTO value (run_id, key_id, seq, number)\n"
+                                  "VALUES (?1, ?2, ?3, ?4), (?1, ?2, ?5, ?6),\n"
+                                  "       (?1, ?2, ?7, ?8), (?1, ?2, ?9, ?10),\n"
+                                  "       (?1, ?2, ?11, ?12), (?1, ?2, ?13, ?14),\n"
+                                  "       (?1, ?2, ?15, ?16), (?1, ?2, ?17, ?18)";
+
+typedef struct value_writer {
+    bn_stmt *one, *rows;
+    bn_stmt *filling; /* which of them the next values are bound to */
+    int held, width;
+} value_writer;
+
+static bn_stmt *value_stmt(bn_store *store, const char *sql, int64_t run, int64_t key)
+{
+    bn_stmt *stmt = bn_db_stmt(store->db, sql);
+    bn_stmt_int(stmt, 1, run);
+    bn_stmt_int(stmt, 2, key);
+    return stmt;
+}
+
+/* left: values that are still to come, this one included. */
+static void put_value(value_writer *writer, int64_t seq, double number, size_t left)
+{
+    if (writer->held == 0) {
+        writer->width = left >= ROWS ? ROWS : 1;
+        writer->filling = left >= ROWS ? writer->rows : writer->one;
+    }
+    bn_stmt_int(writer->filling, 3 + 2 * writer->held, seq);
+    bn_stmt_real(writer->filling, 4 + 2 * writer->held, number);
+    if (++writer->held < writer->width) return;
+    bn_stmt_again(writer->filling);
+    writer->held = 0;
+}
+
 /* The points of one metric, in order. A key said twice in one record counts once, the last time. */
-static bn_status write_series(bn_store *store, const bn_history_batch *batch, const point *points,
+static bn_status write_series(bn_store *store, const bn_history_batch *batch, point *points,
                               size_t count, bn_error *err)
 {
     const double nan = (double)NAN;
     int64_t key = store->metrics.items[points[0].slot].id;
     summary sum = {.last = nan, .min = nan, .max = nan};
-    bn_stmt *stmt = bn_db_stmt(store->db, "INSERT INTO value (run_id, key_id, seq, number)\n"
-                                          "VALUES (?1, ?2, ?3, ?4)");
-    bn_stmt_int(stmt, 1, batch->run);
-    bn_stmt_int(stmt, 2, key);
+    size_t kept = 0;
     for (size_t i = 0; i < count; i++) {
         if (i + 1 < count && points[i + 1].record == points[i].record) continue;
+        points[kept++] = points[i];
+    }
+    value_writer writer = {.one = value_stmt(store, INSERT_ONE, batch->run, key),
+                           .rows = value_stmt(store, INSERT_ROWS, batch->run, key)};
+    for (size_t i = 0; i < kept; i++) {
         const bn_record *record = &batch->records[points[i].record];
-        bn_stmt_int(stmt, 3, record->seq);
-        bn_stmt_real(stmt, 4, points[i].number);
-        bn_stmt_again(stmt);
+        put_value(&writer, record->seq, points[i].number, kept - i);
         summarize(&sum, points[i].number, record->step);
     }
-    bn_status status = bn_stmt_end(stmt, err);
+    bn_status status = bn_stmt_end(writer.one, err);
+    bn_status ended = bn_stmt_end(writer.rows, err);
+    if (status == BN_OK) status = ended;
     return status == BN_OK ? write_summary(store, batch->run, key, &sum, err) : status;
 }
 

@@ -79,16 +79,15 @@ static void drop_cache(const char *home)
     (void)close(fd);
 }
 
-static void bench_read(const char *home, int64_t run)
+static void bench_read(const char *home, int64_t run, const char *how)
 {
     bn_store *store = NULL;
     bn_series series;
     bn_error err = {0};
-    drop_cache(home);
     double start_s = bn_clock_mono_s();
     need(bn_store_open(&store, home, BN_STORE_READ, &err), &err);
     need(bn_history_series(store, run, "metric/07", &series, &err), &err);
-    (void)printf("cold read of %zu points (open, steps and times included): %.2f ms\n",
+    (void)printf("%s read of %zu points (open, steps and times included): %.2f ms\n", how,
                  series.count, 1e3 * (bn_clock_mono_s() - start_s));
     bn_series_release(&series);
     bn_store_close(store);
@@ -112,6 +111,8 @@ int main(int argc, char **argv)
     bench_append(store, make_run(store, sweep.id, 2), 40000, 200);
     bench_append(store, last = make_run(store, sweep.id, 3), 100000, 5000);
     bn_store_close(store);
-    bench_read(argv[1], last);
+    drop_cache(argv[1]);
+    bench_read(argv[1], last, "cold");
+    bench_read(argv[1], last, "warm");
     return 0;
 }
