@@ -13,6 +13,9 @@ enum {
     STUDENT_FROM = 5,
     BCA_FROM = 10,
     RESAMPLES = 10000,
+    RESAMPLES_LEAST = 1000,
+    DRAWS_MAX =
+        10000000, /* of all resamples together: beyond 1,000 pairs there are fewer of them */
     EXACT_PAIRS = 16,
     FLIPS = 100000,
 };
@@ -91,23 +94,23 @@ static double resampled_mean(const sample *s, uint64_t key, uint64_t *index)
 }
 
 /* The mean without one unit: a group, or with a single group one difference. */
-static double left_out_mean(const sample *s, size_t unit)
+static double left_out_mean(const sample *s, double total, size_t unit)
 {
     bool single = s->group_count == 1;
     size_t start = single ? unit : s->starts[unit];
     size_t end = single ? unit + 1 : s->starts[unit + 1];
-    double sum = 0;
-    for (size_t i = 0; i < s->count; i++) sum += i >= start && i < end ? 0 : s->values[i];
-    return sum / (double)(s->count - (end - start));
+    for (size_t i = start; i < end; i++) total -= s->values[i];
+    return total / (double)(s->count - (end - start));
 }
 
 static double acceleration(const sample *s)
 {
     size_t units = s->group_count == 1 ? s->count : s->group_count;
-    double mean = 0, squares = 0, cubes = 0;
-    for (size_t i = 0; i < units; i++) mean += left_out_mean(s, i) / (double)units;
+    double total = 0, mean = 0, squares = 0, cubes = 0;
+    for (size_t i = 0; i < s->count; i++) total += s->values[i];
+    for (size_t i = 0; i < units; i++) mean += left_out_mean(s, total, i) / (double)units;
     for (size_t i = 0; i < units; i++) {
-        double off = mean - left_out_mean(s, i);
+        double off = mean - left_out_mean(s, total, i);
         squares += off * off;
         cubes += off * off * off;
     }
@@ -115,34 +118,37 @@ static double acceleration(const sample *s)
 }
 
 /* The place in the sorted resamples where the 2.5 % or 97.5 % end lies after both corrections. */
-static double bca_end(const double *means, double z0, double a, double p)
+static double bca_end(const double *means, size_t count, double z[2], double p)
 {
-    double z = z0 + bn_gauss_quantile(p);
-    double share = bn_gauss_cdf(z0 + z / (1 - a * z));
-    double place = share * RESAMPLES - 0.5;
+    double z0 = z[0], a = z[1], n = (double)count;
+    double q = z0 + bn_gauss_quantile(p);
+    double share = bn_gauss_cdf(z0 + q / (1 - a * q));
+    double place = share * n - 0.5;
     if (place < 0) place = 0;
-    if (place > RESAMPLES - 1) place = RESAMPLES - 1;
+    if (place > n - 1) place = n - 1;
     size_t below = (size_t)place;
-    size_t above = below + 1 < RESAMPLES ? below + 1 : below;
+    size_t above = below + 1 < count ? below + 1 : below;
     return means[below] + (place - (double)below) * (means[above] - means[below]);
 }
 
 static bn_status bca(const sample *s, uint64_t seed, bn_paired *out, bn_error *err)
 {
-    double *means = calloc(RESAMPLES, sizeof *means);
+    size_t resamples = DRAWS_MAX / s->count < RESAMPLES ? DRAWS_MAX / s->count : RESAMPLES;
+    if (resamples < RESAMPLES_LEAST) resamples = RESAMPLES_LEAST;
+    double *means = calloc(resamples, sizeof *means);
     if (!means) return bn_fail(err, BN_ENOMEM, "bootstrap: out of memory");
     uint64_t key = bn_rng_key(seed, "bootstrap", 0), index = 0;
     double below = 0;
-    for (size_t i = 0; i < RESAMPLES; i++) {
+    for (size_t i = 0; i < resamples; i++) {
         means[i] = resampled_mean(s, key, &index);
         /* Ties count half: differences are often equal to the last digit. */
         below += means[i] < out->mean ? 1 : means[i] == out->mean ? 0.5 : 0;
     }
-    qsort(means, RESAMPLES, sizeof *means, compare_doubles);
-    double share = fmin(fmax(below / RESAMPLES, 0.5 / RESAMPLES), 1 - 0.5 / RESAMPLES);
-    double z0 = bn_gauss_quantile(share), a = acceleration(s);
-    out->low = bca_end(means, z0, a, 0.025);
-    out->high = bca_end(means, z0, a, 0.975);
+    qsort(means, resamples, sizeof *means, compare_doubles);
+    double n = (double)resamples, share = fmin(fmax(below / n, 0.5 / n), 1 - 0.5 / n);
+    double z[2] = {bn_gauss_quantile(share), acceleration(s)};
+    out->low = bca_end(means, resamples, z, 0.025);
+    out->high = bca_end(means, resamples, z, 0.975);
     free(means);
     return BN_OK;
 }
@@ -158,30 +164,63 @@ static void student(const sample *s, bn_paired *out)
     out->high = out->mean + half;
 }
 
-/* How often a mean of the same sizes with signs by chance is as far from zero as the one seen. */
-static double sign_flip(const sample *s, uint64_t seed)
+/* The sums of eight differences under each of the 256 patterns of signs. */
+typedef double flip_table[256];
+
+static void fill_table(const double *values, size_t count, double *table)
+{
+    table[0] = 0;
+    for (size_t i = 0; i < count; i++) table[0] += values[i];
+    for (size_t pattern = 1; pattern < 256; pattern++) {
+        size_t highest = 0;
+        while (pattern >> (highest + 1)) highest++;
+        double flipped = highest < count ? 2 * values[highest] : 0;
+        table[pattern] = table[pattern - ((size_t)1 << highest)] - flipped;
+    }
+}
+
+/* How often sums of the tables by chance (or, exact, of every pattern) reach the limit. */
+static uint64_t count_hits(flip_table *tables, const sample *s, uint64_t key, double limit)
 {
     bool exact = s->count <= EXACT_PAIRS;
-    uint64_t draws = exact ? UINT64_C(1) << s->count : FLIPS;
-    uint64_t key = bn_rng_key(seed, "flips", 0), hits = 0, word = 0;
+    uint64_t draws = exact ? UINT64_C(1) << s->count : FLIPS, hits = 0;
+    for (uint64_t draw = 0; draw < draws; draw++) {
+        uint64_t word = draw;
+        double sum = 0;
+        for (size_t t = 0; 8 * t < s->count; t++) {
+            if (!exact && t % 8 == 0) {
+                word = bn_rng_bits(key, draw * (s->count / 64 + 1) + t / 8);
+            }
+            sum += tables[t][word >> 8 * (t % 8) & 255];
+        }
+        hits += fabs(sum) >= limit;
+    }
+    return hits;
+}
+
+/* How often a mean of the same sizes with signs by chance is as far from zero as the one seen. */
+static bn_status sign_flip(const sample *s, uint64_t seed, double *p, bn_error *err)
+{
+    size_t table_count = (s->count + 7) / 8;
+    flip_table *tables = calloc(table_count, sizeof *tables);
+    if (!tables) return bn_fail(err, BN_ENOMEM, "sign-flip test: out of memory");
     double seen = 0, scale = 0;
     for (size_t i = 0; i < s->count; i++) {
         seen += s->values[i];
         scale += fabs(s->values[i]);
     }
+    for (size_t t = 0; t < table_count; t++) {
+        size_t rest = s->count - 8 * t;
+        fill_table(s->values + 8 * t, rest < 8 ? rest : 8, tables[t]);
+    }
     /* Sums of the same numbers in another order differ in their last bits only. */
     double limit = fabs(seen) - 1e-12 * scale;
-    for (uint64_t draw = 0; draw < draws; draw++) {
-        double sum = 0;
-        for (size_t i = 0; i < s->count; i++) {
-            if (!exact && i % 64 == 0) word = bn_rng_bits(key, draw * (s->count / 64 + 1) + i / 64);
-            bool flipped = exact ? draw >> i & 1 : word >> i % 64 & 1;
-            sum += flipped ? -s->values[i] : s->values[i];
-        }
-        hits += fabs(sum) >= limit;
-    }
+    double hits = (double)count_hits(tables, s, bn_rng_key(seed, "flips", 0), limit);
+    free(tables);
     /* The sample itself is one of the flips: never zero (Phipson and Smyth 2010). */
-    return exact ? (double)hits / (double)draws : (double)(hits + 1) / (double)(draws + 1);
+    bool exact = s->count <= EXACT_PAIRS;
+    *p = exact ? hits / (double)(UINT64_C(1) << s->count) : (hits + 1) / (FLIPS + 1.0);
+    return BN_OK;
 }
 
 bn_status bn_paired_compare(const bn_pair_difference *differences, size_t count, uint64_t seed,
@@ -207,7 +246,7 @@ bn_status bn_paired_compare(const bn_pair_difference *differences, size_t count,
         out->interval = BN_INTERVAL_STUDENT;
         student(&s, out);
     }
-    if (count >= STUDENT_FROM) out->p = sign_flip(&s, seed);
+    if (status == BN_OK && count >= STUDENT_FROM) status = sign_flip(&s, seed, &out->p, err);
     sample_release(&s);
     return status;
 }

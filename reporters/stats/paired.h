@@ -4,7 +4,8 @@
  * al., NeurIPS 2021, for resampling seeds inside configurations):
  *   n < 5        the differences speak for themselves: no interval
  *   5 <= n < 10  Student's t
- *   n >= 10      bias-corrected and accelerated bootstrap, 10,000 resamples
+ *   n >= 10      bias-corrected and accelerated bootstrap, 10,000 resamples; from 1,000 pairs on
+ *                fewer, 1,000 at least
  * and the p-value is that of the sign-flip test: exact up to 16 pairs, 100,000 draws beyond. Every
  * draw is a function of the seed, so the same differences always give the same numbers. */
 #ifndef BN_REPORTERS_STATS_PAIRED_H
