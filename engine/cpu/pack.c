@@ -4,9 +4,15 @@
 
 #include "engine/base/half.h"
 
-/* A pass converts CHUNK_WORDS words of a line, or GROUP_LINES lines of a word, at a time: enough
- * for the vector loops, little enough for the first-level cache. */
-enum { CHUNK_WORDS = 128, GROUP_LINES = 224, ELEMENTS_MAX = 4 };
+/* A pass converts CHUNK_WORDS words of a line, or GROUP_WORDS words of GROUP_LINES lines, at a
+ * time: enough for the vector loops, little enough for the first-level cache. */
+enum { CHUNK_WORDS = 128, GROUP_LINES = 224, GROUP_WORDS = 16, ELEMENTS_MAX = 4 };
+
+/* Of a part: lines that lie along memory, or words of lines that lie across. */
+enum { ALONG_LINES = 48, PART_WORDS = 128 };
+
+/* Where lines lie across memory, rows are fetched that many ahead. */
+enum { AHEAD_ROWS = 8, CACHE_LINE = 64 };
 
 /* What one packing call works with. */
 typedef struct packer {
@@ -42,17 +48,6 @@ static size_t dtype_bytes(bn_dtype dtype)
         break;
     }
     return 1;
-}
-
-/* GROUP_LINES rounded down to whole panels. */
-static int panels_a_part(const bn_panels *panels)
-{
-    return GROUP_LINES / panels->block;
-}
-
-int bn_pack_parts(const bn_panels *panels)
-{
-    return bn_cpu_blocks(panels->count, panels_a_part(panels));
 }
 
 static const void *element(const bn_operand *a, int line, int k)
@@ -242,25 +237,48 @@ static void pack_along(const packer *p, int panel)
     }
 }
 
-/* The lines of a part, and where their elements for one word are gathered. */
+/* The lines of a part, and where words of them are gathered before they go to their panels. */
 typedef struct group {
     int start, lines, panels;
-    _Alignas(64) uint16_t half[2][GROUP_LINES];
     _Alignas(64) int8_t code[4][GROUP_LINES];
-    _Alignas(64) float wide[GROUP_LINES];
-    _Alignas(64) uint32_t word[GROUP_LINES];
+    _Alignas(64) float wide[2][GROUP_LINES];
+    _Alignas(64) int32_t sum[GROUP_LINES];
+    _Alignas(64) uint32_t word[GROUP_WORDS][GROUP_LINES];
 } group;
+
+static float factor_of(const packer *p, int k)
+{
+    return p->operand->k_scale && k < p->length ? p->operand->k_scale[k] : 1.0F;
+}
+
+/* Element k of the group's lines; nothing but zeros behind the length. */
+static const void *row_of(const packer *p, const group *g, int k)
+{
+    static const float zeros[GROUP_LINES];
+    if (k >= p->length) return zeros;
+    const char *row = element(p->operand, g->start, k);
+    /* Rows lie a stride apart, which no hardware follows across pages. */
+    size_t ahead = AHEAD_ROWS * p->operand->stride * dtype_bytes(p->operand->dtype);
+    size_t bytes = (size_t)g->lines * dtype_bytes(p->operand->dtype);
+    if (k + AHEAD_ROWS < p->length) {
+        for (size_t at = 0; at < bytes; at += CACHE_LINE) __builtin_prefetch(row + ahead + at);
+    }
+    return row;
+}
 
 static void gather_codes(const packer *p, group *g, int k, int8_t *to)
 {
     const bn_panels *out = p->panels;
-    const void *from = element(p->operand, g->start, k);
+    const void *from = row_of(p, g, k);
     size_t lines = (size_t)g->lines;
+    if (k >= p->length) {
+        memset(to, 0, lines);
+        return;
+    }
     if (out->quantized) {
-        float factor = p->operand->k_scale ? p->operand->k_scale[k] : 1.0F;
-        const float *x = as_floats(p->rows, p->operand->dtype, from, g->wide, lines);
-        p->rows->quantize_lanes(to, x, factor, out->factor + g->start, lines);
-        if (out->sum) p->rows->add_codes(out->sum + g->start, to, lines);
+        const float *x = as_floats(p->rows, p->operand->dtype, from, g->wide[0], lines);
+        p->rows->quantize_lanes(to, x, factor_of(p, k), out->factor + g->start, lines);
+        if (out->sum) p->rows->add_codes(g->sum, to, lines);
         from = to;
     }
     if (out->offset) {
@@ -270,71 +288,114 @@ static void gather_codes(const packer *p, group *g, int k, int8_t *to)
     }
 }
 
-/* Word w of all lines of the group. */
-static void gather_word(const packer *p, group *g, int w)
+static void gather_pair(const packer *p, group *g, int k, uint32_t *to)
 {
-    int elements = bn_word_elements(p->panels->word);
-    for (int e = 0; e < elements; e++) {
-        int k = w * elements + e;
-        if (k >= p->length) {
-            memset(g->half[e % 2], 0, sizeof g->half[0]);
-            memset(g->code[e], 0, sizeof g->code[0]);
-            continue;
-        }
-        float factor = p->operand->k_scale ? p->operand->k_scale[k] : 1.0F;
-        const void *from = element(p->operand, g->start, k);
-        switch (p->panels->word) {
-        case BN_WORD_F32:
-            to_f32_words(p, from, factor, (float *)g->word, (size_t)g->lines);
-            return;
-        case BN_WORD_BF16:
-            to_bf16_elements(p, from, factor, g->half[e], (size_t)g->lines);
-            break;
-        case BN_WORD_I8:
-            gather_codes(p, g, k, g->code[e]);
-            break;
-        }
-    }
-    if (p->panels->word == BN_WORD_BF16) {
-        p->rows->interleave2(g->word, g->half[0], GROUP_LINES, g->lines);
-    } else {
-        p->rows->interleave4(g->word, (uint8_t *)g->code[0], GROUP_LINES, g->lines);
+    const void *a = row_of(p, g, k);
+    const void *b = row_of(p, g, k + 1);
+    size_t lines = (size_t)g->lines;
+    switch (p->operand->dtype) {
+    case BN_F32:
+        p->rows->pair_f32(to, a, b, factor_of(p, k), factor_of(p, k + 1), lines);
+        break;
+    case BN_BF16:
+        p->rows->pair_bf16(to, a, b, lines);
+        break;
+    case BN_I8:
+        p->rows->pair_i8(to, a, b, lines);
+        break;
+    case BN_F16:
+        p->rows->from_f16(g->wide[0], a, lines);
+        p->rows->from_f16(g->wide[1], b, lines);
+        p->rows->pair_f32(to, g->wide[0], g->wide[1], 1, 1, lines);
+        break;
     }
 }
 
-/* Lines lie across memory: convert a stretch of neighbours, deal it out to the panels. */
-static void pack_across(const packer *p, int panel, int panels)
+/* Word w of all lines of the group. */
+static void gather_word(const packer *p, group *g, int w, uint32_t *to)
+{
+    switch (p->panels->word) {
+    case BN_WORD_F32:
+        to_f32_words(p, row_of(p, g, w), factor_of(p, w), (float *)to, (size_t)g->lines);
+        break;
+    case BN_WORD_BF16:
+        gather_pair(p, g, 2 * w, to);
+        break;
+    case BN_WORD_I8:
+        for (int e = 0; e < ELEMENTS_MAX; e++) gather_codes(p, g, ELEMENTS_MAX * w + e, g->code[e]);
+        p->rows->interleave4(to, (uint8_t *)g->code[0], GROUP_LINES, g->lines);
+        break;
+    }
+}
+
+/* Which panels and words a part packs. */
+typedef struct stretch {
+    int panel, panels;
+    int first, end; /* words */
+} stretch;
+
+/* Lines lie across memory: convert neighbours, some words of them, and deal these out to the
+ * panels, so that each panel is written in long runs. */
+static void pack_across(const packer *p, stretch s)
 {
     const bn_panels *out = p->panels;
     size_t block = (size_t)out->block;
-    group g = {.start = panel * out->block, .panels = panels};
+    group g;
+    g.start = s.panel * out->block;
     g.lines = p->operand->lines - g.start;
-    if (g.lines > panels * out->block) g.lines = panels * out->block;
-    if (out->quantized && out->sum) {
-        memset(out->sum + g.start, 0, (size_t)g.lines * sizeof *out->sum);
-    }
-    uint32_t *words = out->words + (size_t)panel * block * (size_t)out->word_count;
-    for (int w = 0; w < out->word_count; w++) {
-        gather_word(p, &g, w);
-        for (int i = 0; i < panels; i++) {
-            uint32_t *to = words + ((size_t)i * (size_t)out->word_count + (size_t)w) * block;
-            memcpy(to, g.word + (size_t)i * block, block * sizeof *to);
+    if (g.lines > s.panels * out->block) g.lines = s.panels * out->block;
+    size_t spare = (size_t)(s.panels * out->block - g.lines);
+    for (int w = 0; w < GROUP_WORDS; w++) memset(g.word[w] + g.lines, 0, spare * sizeof **g.word);
+    memset(g.sum, 0, sizeof g.sum);
+    for (int first = s.first; first < s.end; first += GROUP_WORDS) {
+        int count = s.end - first < GROUP_WORDS ? s.end - first : GROUP_WORDS;
+        for (int w = 0; w < count; w++) gather_word(p, &g, first + w, g.word[w]);
+        for (int i = 0; i < s.panels; i++) {
+            size_t at = (size_t)(s.panel + i) * (size_t)out->word_count + (size_t)first;
+            p->rows->deal(out->words + at * block, g.word[0] + (size_t)i * block, out->block,
+                          GROUP_LINES, count);
         }
     }
+    if (!out->quantized || !out->sum) return;
+    for (int l = 0; l < g.lines; l++) out->sum[g.start + l] += g.sum[l];
+}
+
+/* How the panels are cut into parts: `panels` at a time, and where lines lie across, `words`. */
+typedef struct division {
+    int panels, words, word_parts;
+} division;
+
+static division division_of(const bn_panels *panels, const bn_operand *operand)
+{
+    division d = {.words = panels->word_count, .word_parts = 1};
+    d.panels = (operand->across ? GROUP_LINES : ALONG_LINES) / panels->block;
+    if (operand->across) {
+        d.words = PART_WORDS;
+        d.word_parts = bn_cpu_blocks(panels->word_count, PART_WORDS);
+    }
+    return d;
+}
+
+int bn_pack_parts(const bn_panels *panels, const bn_operand *operand)
+{
+    division d = division_of(panels, operand);
+    return bn_cpu_blocks(panels->count, d.panels) * d.word_parts;
 }
 
 void bn_pack_part(const bn_rows *rows, const bn_panels *panels, const bn_operand *operand,
                   bn_dtype format, int length, int part)
 {
     packer p = {rows, panels, operand, format, length};
-    int first = part * panels_a_part(panels);
-    int count = panels->count - first;
-    if (count > panels_a_part(panels)) count = panels_a_part(panels);
+    division d = division_of(panels, operand);
+    stretch s = {.panel = part / d.word_parts * d.panels};
+    s.panels = panels->count - s.panel < d.panels ? panels->count - s.panel : d.panels;
     if (operand->across) {
-        pack_across(&p, first, count);
+        s.first = part % d.word_parts * d.words;
+        s.end = s.first + d.words < panels->word_count ? s.first + d.words : panels->word_count;
+        pack_across(&p, s);
         return;
     }
-    for (int i = 0; i < count; i++) pack_along(&p, first + i);
+    for (int i = 0; i < s.panels; i++) pack_along(&p, s.panel + i);
 }
 
 int bn_pack_unit_parts(const bn_operand *operand)
@@ -351,6 +412,7 @@ void bn_pack_unit_part(const bn_rows *rows, const bn_panels *panels, const bn_op
     if (lines > GROUP_LINES) lines = GROUP_LINES;
     uint32_t *most = panels->most + start;
     memset(most, 0, (size_t)lines * sizeof *most);
+    if (panels->sum) memset(panels->sum + start, 0, (size_t)lines * sizeof *panels->sum);
     for (int k = 0; k < length; k++) {
         float factor = operand->k_scale ? operand->k_scale[k] : 1.0F;
         const float *x =

@@ -24,7 +24,7 @@ typedef struct bn_panels {
 int bn_word_elements(bn_word word);
 
 /* How many parts packing is cut into, and one of them. */
-int bn_pack_parts(const bn_panels *panels);
+int bn_pack_parts(const bn_panels *panels, const bn_operand *operand);
 void bn_pack_part(const bn_rows *rows, const bn_panels *panels, const bn_operand *operand,
                   bn_dtype format, int length, int part);
 

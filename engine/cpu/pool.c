@@ -10,7 +10,7 @@
 enum { SPINS = 4000, CACHE_LINE = 64, SLOTS = 2 };
 
 /* A job's slot is written again only after the job behind it has been published. So whoever read
- * the slot of job g and then finds g still in the ticket has read it whole. */
+ * the slot of job g and then finds g still in a ticket has read it whole. */
 typedef struct slot {
     _Atomic(bn_pool_part) part;
     _Atomic(void *) context;
@@ -19,13 +19,15 @@ typedef struct slot {
 } slot;
 
 typedef struct worker {
+    _Alignas(CACHE_LINE)
+        atomic_uint_fast64_t ticket; /* job number << 32 | next part of its share */
     bn_pool *pool;
     pthread_t thread;
     int index;
 } worker;
 
 struct bn_pool {
-    _Alignas(CACHE_LINE) atomic_uint_fast64_t ticket; /* job number << 32 | next part */
+    _Alignas(CACHE_LINE) atomic_uint_fast32_t job; /* the last one published */
     _Alignas(CACHE_LINE) slot slots[SLOTS];
     _Alignas(CACHE_LINE) atomic_int sleepers; /* workers in wait for a job */
     atomic_int caller_sleeps;
@@ -54,23 +56,39 @@ static slot *slot_of(bn_pool *pool, uint32_t job)
     return &pool->slots[job % SLOTS];
 }
 
-/* Takes parts of the job until none is left or another job has come. */
-static void work_on(bn_pool *pool, uint32_t job, int thread)
+/* The first part of a thread's share; the next thread's share begins where it ends. */
+static int share_start(const bn_pool *pool, int parts, int thread)
+{
+    return (int)((int64_t)parts * thread / pool->threads);
+}
+
+/* Takes parts of `owner`'s share until none is left or another job has come. */
+static void work_on_share(bn_pool *pool, uint32_t job, int owner, int thread)
 {
     slot *s = slot_of(pool, job);
     bn_pool_part part = atomic_load_explicit(&s->part, memory_order_relaxed);
     void *context = atomic_load_explicit(&s->context, memory_order_relaxed);
     int parts = atomic_load_explicit(&s->parts, memory_order_relaxed);
-    uint64_t ticket = atomic_load(&pool->ticket);
-    while (job_of(ticket) == job && (int)(uint32_t)ticket < parts) {
-        if (!atomic_compare_exchange_weak(&pool->ticket, &ticket, ticket + 1)) continue;
+    int end = share_start(pool, parts, owner + 1);
+    atomic_uint_fast64_t *next = &pool->workers[owner].ticket;
+    uint64_t ticket = atomic_load(next);
+    while (job_of(ticket) == job && (int)(uint32_t)ticket < end) {
+        if (!atomic_compare_exchange_weak(next, &ticket, ticket + 1)) continue;
         part(context, (int)(uint32_t)ticket, thread);
         if (atomic_fetch_add(&s->ended, 1) + 1 == parts && atomic_load(&pool->caller_sleeps)) {
             pthread_mutex_lock(&pool->mutex);
             pthread_cond_signal(&pool->done);
             pthread_mutex_unlock(&pool->mutex);
         }
-        ticket = atomic_load(&pool->ticket);
+        ticket = atomic_load(next);
+    }
+}
+
+/* The thread's own share, then what the others have left. */
+static void work_on(bn_pool *pool, uint32_t job, int thread)
+{
+    for (int i = 0; i < pool->threads; i++) {
+        work_on_share(pool, job, (thread + i) % pool->threads, thread);
     }
 }
 
@@ -78,18 +96,18 @@ static void work_on(bn_pool *pool, uint32_t job, int thread)
 static uint32_t await_job(bn_pool *pool, uint32_t seen)
 {
     for (int spin = 0; spin < SPINS; spin++) {
-        uint32_t job = job_of(atomic_load(&pool->ticket));
+        uint32_t job = (uint32_t)atomic_load(&pool->job);
         if (job != seen) return job;
         pause_briefly();
     }
     pthread_mutex_lock(&pool->mutex);
     atomic_fetch_add(&pool->sleepers, 1);
-    while (job_of(atomic_load(&pool->ticket)) == seen) {
+    while ((uint32_t)atomic_load(&pool->job) == seen) {
         pthread_cond_wait(&pool->work, &pool->mutex);
     }
     atomic_fetch_sub(&pool->sleepers, 1);
     pthread_mutex_unlock(&pool->mutex);
-    return job_of(atomic_load(&pool->ticket));
+    return (uint32_t)atomic_load(&pool->job);
 }
 
 static void pin(bn_pool *pool, int index)
@@ -122,13 +140,17 @@ static void *run_worker(void *argument)
 
 static void publish(bn_pool *pool, int parts, bn_pool_part part, void *context)
 {
-    uint32_t job = job_of(atomic_load(&pool->ticket)) + 1;
+    uint32_t job = (uint32_t)atomic_load(&pool->job) + 1;
     slot *s = slot_of(pool, job);
     atomic_store_explicit(&s->part, part, memory_order_relaxed);
     atomic_store_explicit(&s->context, context, memory_order_relaxed);
     atomic_store_explicit(&s->parts, parts, memory_order_relaxed);
     atomic_store(&s->ended, 0);
-    atomic_store(&pool->ticket, (uint64_t)job << 32);
+    for (int i = 0; i < pool->threads; i++) {
+        uint64_t first = (uint64_t)share_start(pool, parts, i);
+        atomic_store(&pool->workers[i].ticket, (uint64_t)job << 32 | first);
+    }
+    atomic_store(&pool->job, job);
     if (atomic_load(&pool->sleepers) == 0) return;
     pthread_mutex_lock(&pool->mutex);
     pthread_cond_broadcast(&pool->work);
@@ -156,7 +178,7 @@ void bn_pool_run(bn_pool *pool, int parts, bn_pool_part part, void *context)
     }
     if (parts <= 0) return;
     publish(pool, parts, part, context);
-    uint32_t job = job_of(atomic_load(&pool->ticket));
+    uint32_t job = (uint32_t)atomic_load(&pool->job);
     work_on(pool, job, 0);
     await_end(pool, slot_of(pool, job), parts);
 }

@@ -1,7 +1,9 @@
 /* pool.h - the threads of the cpu backend.
  *
- * A job is `parts` pieces of work, taken one by one by whoever is free; the caller takes part. A
- * part must not depend on who runs it. A job ends when its parts have ended, not when every thread
+ * A job is `parts` pieces of work. Thread n takes the n-th share of them, one by one and in order,
+ * then what is left of the others' shares; the caller takes part. So jobs that are cut alike find
+ * the same pieces of memory in the same processor's caches, and a part must not depend on who runs
+ * it. A job ends when its parts have ended, not when every thread
  * has looked: a thread that the system holds back costs only the part it holds.
  *
  * Waiting threads spin for some microseconds, since the next job of a training step is that near,

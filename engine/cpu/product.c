@@ -4,10 +4,12 @@
 
 #include "engine/cpu/pack.h"
 
-/* A block of C that one part makes, sized for three caches: SUM_WORDS of one panel of B stay in the
- * first level while A's panels stream past; the block's panels and its unfinished tiles stay in the
- * second; packed operands come from the third. */
-enum { SUM_WORDS = 256, A_PANELS = 16, B_PANELS = 8, PARTS_A_THREAD = 4 };
+/* What one part makes: a strip of C's rows by a range of its columns. Its operands lie in three
+ * caches: SUM_WORDS of one panel of B in the first level while the strip's panels of A stream past,
+ * the strip's own panels in the second, B in the third or behind it. Each thread packs its strips
+ * for itself, since what another processor has written is far away; B is packed once for all. */
+enum { SUM_WORDS = 256, STRIP_PANELS = 16, STRIP_WORDS = 112 << 10, CHUNK_WORDS = 1152 };
+enum { PARTS_A_THREAD = 2, LINE_BYTES = 64 };
 
 /* Adding 128 makes every code of -127 ... 127 unsigned. */
 enum { CODE_OFFSET = 128 };
@@ -16,13 +18,14 @@ typedef struct plan {
     bn_cpu *cpu;
     const bn_product_job *job;
     const bn_kernel *kernel;
-    bn_panels a, b;
-    int sum_words;      /* of one pass over a block */
-    int a_step, b_step; /* panels a block */
-    int a_blocks, b_blocks;
-    int a_parts;     /* of a job of two operands, those before this belong to A */
-    uint32_t *tiles; /* of a block in the making, tile_stride words a thread */
-    size_t tile_stride;
+    bn_panels a, b;           /* a's words and lines are those of no strip yet */
+    int chunk_words;          /* of A that are packed at a time */
+    int sum_words;            /* of one pass over a strip */
+    int a_blocks, b_blocks;   /* parts along A and along B */
+    int strip_panels;         /* the most that a strip has */
+    uint32_t *memory;         /* thread t's begins at t * stride */
+    size_t stride;            /* [words] */
+    size_t line_at, tiles_at; /* where a strip's lines and unfinished sums are kept in it */
 } plan;
 
 static const bn_kernel *kernel_of(const bn_isa *isa, bn_dtype format, const bn_panels *b_packed)
@@ -66,67 +69,134 @@ static size_t line_words(int lines)
 }
 
 /* most, unit, factor and sum of one operand's lines. */
-static uint32_t *place_lines(bn_panels *panels, int lines, uint32_t *memory)
+enum { LINE_ARRAYS = 4 };
+
+static void place_lines(bn_panels *panels, int lines, uint32_t *memory)
 {
     size_t step = line_words(lines);
     panels->most = memory;
     panels->unit = (float *)(memory + step);
     panels->factor = (float *)(memory + 2 * step);
     panels->sum = (int32_t *)(memory + 3 * step);
-    return memory + 4 * step;
+}
+
+static int least(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+static int rounded_up(int count, int multiple)
+{
+    return bn_cpu_blocks(count, multiple) * multiple;
+}
+
+/* Where share `index` of `count` things begins when they are dealt out evenly. */
+static int share_start(int count, int shares, int index)
+{
+    return (int)((int64_t)count * index / shares);
+}
+
+/* Cuts A into strips that fit the second-level cache, as many for each thread as for the others;
+ * and B too where A alone has not enough of them. */
+static void cut(plan *p)
+{
+    int threads = bn_pool_threads(p->cpu->pool);
+    int words = p->a.word_count;
+    int chunks = p->a.quantized ? 1 : bn_cpu_blocks(words, CHUNK_WORDS);
+    int multiple = p->kernel->step_multiple;
+    p->chunk_words = rounded_up(bn_cpu_blocks(words, chunks), multiple);
+    int passes = bn_cpu_blocks(p->chunk_words, SUM_WORDS);
+    p->sum_words = rounded_up(bn_cpu_blocks(p->chunk_words, passes), multiple);
+    int fitting = STRIP_WORDS / (p->chunk_words * p->a.block);
+    int step = least(fitting > 1 ? fitting : 1, STRIP_PANELS);
+    int wanted = threads > 1 ? PARTS_A_THREAD * threads : 1;
+    p->a_blocks = least(p->a.count, rounded_up(bn_cpu_blocks(p->a.count, step), threads));
+    p->b_blocks = least(p->b.count, bn_cpu_blocks(wanted, p->a_blocks));
+    p->strip_panels = bn_cpu_blocks(p->a.count, p->a_blocks);
 }
 
 static bool place(plan *p)
 {
     const bn_product_job *job = p->job;
-    size_t a_words = panel_words(&p->a) + 16;
-    size_t b_words = job->b_packed ? 0 : panel_words(&p->b);
-    uint32_t *panels =
-        bn_cpu_scratch(p->cpu, BN_CPU_SLOT_PANELS, (a_words + b_words) * sizeof *panels);
-    size_t lines = line_words(job->a.lines) + line_words(job->b.lines);
-    uint32_t *line_memory = bn_cpu_scratch(p->cpu, BN_CPU_SLOT_LINES, 4 * lines * sizeof *panels);
-    if (!panels || !line_memory) return false;
-    p->a.words = panels;
-    line_memory = place_lines(&p->a, job->a.lines, line_memory);
-    if (job->b_packed) return true;
-    p->b.words = panels + a_words / 16 * 16;
-    (void)place_lines(&p->b, job->b.lines, line_memory);
-    p->b.sum = NULL;
-    return true;
+    bn_cpu *cpu = p->cpu;
+    if (!job->b_packed) {
+        size_t bytes = panel_words(&p->b) * sizeof *p->memory;
+        p->b.words = bn_cpu_scratch(cpu, BN_CPU_SLOT_PANELS, bytes);
+        bytes = LINE_ARRAYS * line_words(job->b.lines) * sizeof *p->memory;
+        uint32_t *lines = bn_cpu_scratch(cpu, BN_CPU_SLOT_LINES, bytes);
+        if (!p->b.words || !lines) return false;
+        place_lines(&p->b, job->b.lines, lines);
+        p->b.sum = NULL;
+    }
+    int strip_lines = p->strip_panels * p->a.block;
+    int tile_panels = p->chunk_words < p->a.word_count ? bn_cpu_blocks(p->b.count, p->b_blocks) : 1;
+    size_t strip_words = (size_t)strip_lines * (size_t)p->chunk_words;
+    p->line_at = line_words((int)strip_words);
+    p->tiles_at = p->line_at + LINE_ARRAYS * line_words(strip_lines);
+    p->stride = p->tiles_at + (size_t)strip_lines * (size_t)p->b.block * (size_t)tile_panels;
+    p->stride = line_words((int)p->stride) + LINE_BYTES;
+    size_t bytes = p->stride * sizeof *p->memory * (size_t)bn_pool_threads(cpu->pool);
+    p->memory = bn_cpu_scratch(cpu, BN_CPU_SLOT_TILES, bytes);
+    return p->memory != NULL;
 }
 
 static void measure_part(void *context, int part, int thread)
 {
     const plan *p = context;
     (void)thread;
-    if (part < p->a_parts) {
-        bn_pack_unit_part(p->cpu->isa->rows, &p->a, &p->job->a, p->job->length, part);
-    } else {
-        bn_pack_unit_part(p->cpu->isa->rows, &p->b, &p->job->b, p->job->length, part - p->a_parts);
-    }
+    bn_pack_unit_part(p->cpu->isa->rows, &p->b, &p->job->b, p->job->length, part);
 }
 
 static void pack_part(void *context, int part, int thread)
 {
     const plan *p = context;
     (void)thread;
-    if (part < p->a_parts) {
-        bn_pack_part(p->cpu->isa->rows, &p->a, &p->job->a, p->job->format, p->job->length, part);
-    } else {
-        bn_pack_part(p->cpu->isa->rows, &p->b, &p->job->b, p->job->format, p->job->length,
-                     part - p->a_parts);
-    }
+    bn_pack_part(p->cpu->isa->rows, &p->b, &p->job->b, p->job->format, p->job->length, part);
 }
 
-static void pack(plan *p)
+static void pack_b(plan *p)
+{
+    const bn_operand *b = &p->job->b;
+    if (p->job->b_packed) return;
+    if (p->b.quantized && b->across) {
+        bn_pool_run(p->cpu->pool, bn_pack_unit_parts(b), measure_part, p);
+    }
+    bn_pool_run(p->cpu->pool, bn_pack_parts(&p->b, b), pack_part, p);
+}
+
+/* What a part is at: panels of A and B, and words of their sum. */
+typedef struct strip {
+    bn_panels a; /* its panels of A, words first ... end - 1 */
+    int a_start;
+    int b_start, b_end;
+    int first, end;
+    uint32_t *tiles;
+} strip;
+
+static size_t dtype_bytes(bn_dtype dtype)
+{
+    return dtype == BN_F32 ? 4 : dtype == BN_I8 ? 1 : 2;
+}
+
+/* The strip's lines and words of A, packed into the thread's memory. */
+static void pack_strip(const plan *p, const strip *s)
 {
     const bn_product_job *job = p->job;
-    p->a_parts = p->a.quantized && job->a.across ? bn_pack_unit_parts(&job->a) : 0;
-    int b_parts = p->b.quantized && job->b.across ? bn_pack_unit_parts(&job->b) : 0;
-    bn_pool_run(p->cpu->pool, p->a_parts + b_parts, measure_part, p);
-    p->a_parts = bn_pack_parts(&p->a);
-    b_parts = job->b_packed ? 0 : bn_pack_parts(&p->b);
-    bn_pool_run(p->cpu->pool, p->a_parts + b_parts, pack_part, p);
+    bn_operand a = job->a;
+    int elements = bn_word_elements(s->a.word);
+    int k = s->first * elements;
+    int length = least(job->length, s->end * elements) - k;
+    int line = s->a_start * s->a.block;
+    size_t at =
+        a.across ? (size_t)k * a.stride + (size_t)line : (size_t)line * a.stride + (size_t)k;
+    a.data = (const char *)a.data + at * dtype_bytes(a.dtype);
+    a.lines = least(job->a.lines - line, s->a.count * s->a.block);
+    if (a.k_scale) a.k_scale += k;
+    const bn_rows *rows = p->cpu->isa->rows;
+    int parts = s->a.quantized && a.across ? bn_pack_unit_parts(&a) : 0;
+    for (int i = 0; i < parts; i++) bn_pack_unit_part(rows, &s->a, &a, length, i);
+    parts = bn_pack_parts(&s->a, &a);
+    for (int i = 0; i < parts; i++) bn_pack_part(rows, &s->a, &a, job->format, length, i);
 }
 
 /* What is common to all tiles of the job. */
@@ -140,91 +210,119 @@ static bn_tile tile_of(const plan *p)
                      .stride = job->result.stride};
 }
 
-/* One register block: panel a of A and b of B, and where its sums are gathered. */
+/* One register block: panel a of the strip and b of B, and where its sums are gathered. */
 typedef struct spot {
     int a, b;
     uint32_t *sums;
 } spot;
 
-/* Adds words first ... first + count - 1 to the sums. */
-static void add_words(const plan *p, spot s, int first, int count)
+/* Words of B's panel b from `first` on. */
+static const uint32_t *b_words(const plan *p, int b, int first)
 {
-    size_t a_at = (size_t)s.a * (size_t)p->a.word_count + (size_t)first;
-    size_t b_at = (size_t)s.b * (size_t)p->b.word_count + (size_t)first;
-    if (p->b.two_bit) b_at /= 4;
-    p->kernel->run(count, p->a.words + a_at * (size_t)p->a.block,
-                   p->b.words + b_at * (size_t)p->b.block, s.sums, first > 0);
+    size_t at = (size_t)b * (size_t)p->b.word_count + (size_t)first;
+    return p->b.words + (p->b.two_bit ? at / 4 : at) * (size_t)p->b.block;
 }
 
-static int least(int a, int b)
+/* Adds words first ... first + count - 1 of the strip to the sums. */
+static void add_words(const plan *p, const strip *s, spot at, int first, int count)
 {
-    return a < b ? a : b;
+    size_t a_at = (size_t)at.a * (size_t)s->a.word_count + (size_t)(first - s->first);
+    p->kernel->run(count, s->a.words + a_at * (size_t)s->a.block, b_words(p, at.b, first), at.sums,
+                   first > 0);
+}
+
+static void fetch(const void *memory, size_t bytes)
+{
+    const char *at = memory;
+    for (size_t i = 0; i < bytes; i += LINE_BYTES) __builtin_prefetch(at + i, 0, 2);
+}
+
+/* The lines of C that a tile will go to, and of what is added to it. */
+static void fetch_target(const plan *p, const strip *s, spot at)
+{
+    const bn_result *r = &p->job->result;
+    int m = (s->a_start + at.a) * s->a.block;
+    int n = at.b * p->b.block;
+    int rows = least(p->job->a.lines - m, s->a.block);
+    size_t bytes = (size_t)least(p->job->b.lines - n, p->b.block) * sizeof *r->c;
+    for (int i = 0; i < rows; i++) {
+        size_t start = (size_t)(m + i) * r->stride + (size_t)n;
+        fetch(r->c + start, bytes);
+        if (r->residual && r->residual != r->c) fetch(r->residual + start, bytes);
+    }
 }
 
 /* The finished sums into C. */
-static void write_tile(const plan *p, spot s)
+static void write_tile(const plan *p, const strip *s, spot at)
 {
     const bn_product_job *job = p->job;
-    int m = s.a * p->a.block;
-    int n = s.b * p->b.block;
+    int row = at.a * s->a.block;
+    int m = s->a_start * s->a.block + row;
+    int n = at.b * p->b.block;
     bn_tile t = tile_of(p);
-    t.tile = s.sums;
-    t.rows = least(job->a.lines - m, p->a.block);
+    t.tile = at.sums;
+    t.rows = least(job->a.lines - m, s->a.block);
     t.lanes = least(job->b.lines - n, p->b.block);
-    size_t at = (size_t)m * t.stride + (size_t)n;
-    t.c = job->result.c + at;
+    size_t start = (size_t)m * t.stride + (size_t)n;
+    t.c = job->result.c + start;
     t.accumulate = job->result.accumulate;
-    t.residual = job->result.residual ? job->result.residual + at : NULL;
+    t.residual = job->result.residual ? job->result.residual + start : NULL;
     t.row_scale = job->result.row_scale ? job->result.row_scale + m : NULL;
-    if (p->a.quantized) t.row_scale = p->a.unit + m;
+    t.row_sum = job->a.line_sum ? job->a.line_sum + m : NULL;
+    if (s->a.quantized) {
+        t.row_scale = s->a.unit + row;
+        t.row_sum = s->a.sum + row;
+    }
     t.lane_scale = p->b.quantized ? p->b.unit + n : NULL;
-    const int32_t *row_sum = p->a.quantized ? p->a.sum : job->a.line_sum;
-    t.row_sum = row_sum ? row_sum + m : NULL;
     p->cpu->isa->rows->finish_tile(&t);
+}
+
+/* Words first ... first + count - 1 of one panel of B by all panels of the strip. While they are
+ * multiplied, the words after them are on their way. */
+static void multiply_panel(const plan *p, const strip *s, int b, int first, int count)
+{
+    size_t tile_words = (size_t)s->a.block * (size_t)p->b.block;
+    bool kept = p->chunk_words < p->a.word_count;
+    uint32_t *tiles =
+        kept ? s->tiles + (size_t)((b - s->b_start) * s->a.count) * tile_words : s->tiles;
+    bool last = first + count == p->a.word_count;
+    bool onward = first + count < s->end;
+    const uint32_t *next = onward ? b_words(p, b, first + count) : b_words(p, b + 1, s->first);
+    size_t bytes = (size_t)count * (size_t)p->b.block * sizeof *next / (p->b.two_bit ? 4 : 1);
+    size_t piece = (bytes / (size_t)s->a.count + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
+    bool fetching = onward || b + 1 < s->b_end;
+    for (int a = 0; a < s->a.count; a++) {
+        spot at = {a, b, tiles + (size_t)a * tile_words};
+        if (fetching) fetch((const char *)next + (size_t)a * piece, piece);
+        if (last) fetch_target(p, s, at);
+        add_words(p, s, at, first, count);
+        if (last) write_tile(p, s, at);
+    }
 }
 
 static void block_part(void *context, int part, int thread)
 {
     const plan *p = context;
-    size_t tile_words = (size_t)p->a.block * (size_t)p->b.block;
-    uint32_t *tiles = p->tiles + (size_t)thread * p->tile_stride;
-    int a_start = part % p->a_blocks * p->a_step;
-    int b_start = part / p->a_blocks * p->b_step;
-    int a_count = least(p->a_step, p->a.count - a_start);
-    int b_count = least(p->b_step, p->b.count - b_start);
-    for (int first = 0; first < p->a.word_count; first += p->sum_words) {
-        int count = least(p->sum_words, p->a.word_count - first);
-        bool last = first + count == p->a.word_count;
-        for (int i = 0; i < a_count * b_count; i++) {
-            spot s = {.a = a_start + i % a_count, .b = b_start + i / a_count};
-            s.sums = tiles + (size_t)i * tile_words;
-            add_words(p, s, first, count);
-            if (last) write_tile(p, s);
+    int a_block = part / p->b_blocks;
+    int b_block = part % p->b_blocks;
+    uint32_t *memory = p->memory + (size_t)thread * p->stride;
+    strip s = {.a = p->a, .tiles = memory + p->tiles_at};
+    s.a_start = share_start(p->a.count, p->a_blocks, a_block);
+    s.b_start = share_start(p->b.count, p->b_blocks, b_block);
+    s.b_end = share_start(p->b.count, p->b_blocks, b_block + 1);
+    s.a.count = share_start(p->a.count, p->a_blocks, a_block + 1) - s.a_start;
+    s.a.words = memory;
+    place_lines(&s.a, p->strip_panels * p->a.block, memory + p->line_at);
+    for (s.first = 0; s.first < p->a.word_count; s.first = s.end) {
+        s.end = least(s.first + p->chunk_words, p->a.word_count);
+        s.a.word_count = s.end - s.first;
+        pack_strip(p, &s);
+        for (int b = s.b_start; b < s.b_end; b++) {
+            for (int w = s.first; w < s.end; w += p->sum_words) {
+                multiply_panel(p, &s, b, w, least(p->sum_words, s.end - w));
+            }
         }
     }
-}
-
-/* Cuts the sum into even passes, and C into blocks: as large as the caches allow, but enough of
- * them to keep every thread busy to the end. */
-static void cut(plan *p)
-{
-    int passes = bn_cpu_blocks(p->a.word_count, SUM_WORDS);
-    p->sum_words = bn_cpu_blocks(p->a.word_count, passes * p->kernel->step_multiple) *
-                   p->kernel->step_multiple;
-    p->a_step = least(A_PANELS, p->a.count);
-    p->b_step = least(B_PANELS, p->b.count);
-    int wanted = PARTS_A_THREAD * bn_pool_threads(p->cpu->pool);
-    while (p->a_step * p->b_step > 1 &&
-           bn_cpu_blocks(p->a.count, p->a_step) * bn_cpu_blocks(p->b.count, p->b_step) < wanted) {
-        int *step = p->b_step > 1 ? &p->b_step : &p->a_step;
-        *step = (*step + 1) / 2;
-    }
-    p->a_blocks = bn_cpu_blocks(p->a.count, p->a_step);
-    p->b_blocks = bn_cpu_blocks(p->b.count, p->b_step);
-    p->a_step = bn_cpu_blocks(p->a.count, p->a_blocks);
-    p->b_step = bn_cpu_blocks(p->b.count, p->b_blocks);
-    p->a_blocks = bn_cpu_blocks(p->a.count, p->a_step);
-    p->b_blocks = bn_cpu_blocks(p->b.count, p->b_step);
 }
 
 static plan plan_of(bn_cpu *cpu, const bn_product_job *job)
@@ -250,7 +348,7 @@ void bn_product_pack(bn_cpu *cpu, const bn_product_job *job, void *memory, bn_pa
     plan p = plan_of(cpu, job);
     assert(!p.b.quantized && !job->b_packed);
     p.b.words = memory;
-    bn_pool_run(cpu->pool, bn_pack_parts(&p.b), pack_part, &p);
+    bn_pool_run(cpu->pool, bn_pack_parts(&p.b, &job->b), pack_part, &p);
     *out = p.b;
 }
 
@@ -259,12 +357,8 @@ void bn_product_run(bn_cpu *cpu, const bn_product_job *job)
     plan p = plan_of(cpu, job);
     assert(!p.a.quantized || !job->result.row_scale);
     assert(job->format != BN_I8 || p.a.quantized || job->a.line_sum);
-    if (!place(&p)) return;
-    pack(&p);
     cut(&p);
-    p.tile_stride = (size_t)p.a_step * (size_t)p.b_step * (size_t)p.a.block * (size_t)p.b.block;
-    p.tiles = bn_cpu_scratch(cpu, BN_CPU_SLOT_TILES,
-                             p.tile_stride * sizeof *p.tiles * (size_t)bn_pool_threads(cpu->pool));
-    if (!p.tiles) return;
+    if (!place(&p)) return;
+    pack_b(&p);
     bn_pool_run(cpu->pool, p.a_blocks * p.b_blocks, block_part, &p);
 }

@@ -335,11 +335,30 @@ static void transpose(uint32_t *to, int to_block, const uint32_t *from, size_t f
     }
 }
 
-static void interleave2(uint32_t *restrict to, const uint16_t *restrict from, size_t from_stride,
-                        int lanes)
+static void pair_f32(uint32_t *restrict to, const float *restrict a, const float *restrict b,
+                     float a_factor, float b_factor, size_t count)
 {
-    const uint16_t *second = from + from_stride;
-    for (int l = 0; l < lanes; l++) to[l] = (uint32_t)from[l] | (uint32_t)second[l] << 16;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t low = bn_bf16_from_float(a[i] * a_factor);
+        uint32_t high = bn_bf16_from_float(b[i] * b_factor);
+        to[i] = low | high << 16;
+    }
+}
+
+static void pair_bf16(uint32_t *restrict to, const uint16_t *restrict a, const uint16_t *restrict b,
+                      size_t count)
+{
+    for (size_t i = 0; i < count; i++) to[i] = (uint32_t)a[i] | (uint32_t)b[i] << 16;
+}
+
+/* A code has at most seven significant bits: the upper half of its float is exact. */
+static void pair_i8(uint32_t *restrict to, const int8_t *restrict a, const int8_t *restrict b,
+                    size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint32_t low = bn_float_bits((float)a[i]) >> 16;
+        to[i] = low | (bn_float_bits((float)b[i]) & 0xFFFF0000U);
+    }
 }
 
 static void interleave4(uint32_t *restrict to, const uint8_t *restrict from, size_t from_stride,
@@ -351,6 +370,27 @@ static void interleave4(uint32_t *restrict to, const uint8_t *restrict from, siz
     for (int l = 0; l < lanes; l++) {
         to[l] =
             (uint32_t)from[l] | (uint32_t)b[l] << 8 | (uint32_t)c[l] << 16 | (uint32_t)d[l] << 24;
+    }
+}
+
+/* The blocks that the register blocks have, so that their copies are a few loads and stores. */
+static void deal(uint32_t *restrict to, const uint32_t *restrict from, int block,
+                 size_t from_stride, int words)
+{
+    for (int w = 0; w < words; w++, to += block, from += from_stride) {
+        switch (block) {
+        case 32:
+            memcpy(to, from, 32 * sizeof *to);
+            break;
+        case 16:
+            memcpy(to, from, 16 * sizeof *to);
+            break;
+        case 12:
+            memcpy(to, from, 12 * sizeof *to);
+            break;
+        default:
+            memcpy(to, from, (size_t)block * sizeof *to);
+        }
     }
 }
 
@@ -480,8 +520,11 @@ const bn_rows BN_ROWS_NAME = {
     .softmax_backward = softmax_backward,
     .rotate = rotate,
     .transpose = transpose,
-    .interleave2 = interleave2,
+    .pair_f32 = pair_f32,
+    .pair_bf16 = pair_bf16,
+    .pair_i8 = pair_i8,
     .interleave4 = interleave4,
+    .deal = deal,
     .squeeze = squeeze,
     .shift_codes = shift_codes,
     .finish_tile = finish_tile,

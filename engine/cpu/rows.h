@@ -88,9 +88,15 @@ typedef struct bn_rows {
     /* to[w * to_block + l] = from[l * from_stride + w], 32-bit words, missing lines zero. */
     void (*transpose)(uint32_t *to, int to_block, const uint32_t *from, size_t from_stride,
                       int lines, int words);
-    /* Word `lane` of `to` holds element `lane` of `count` = 2 or 4 rows that follow each other. */
-    void (*interleave2)(uint32_t *to, const uint16_t *from, size_t from_stride, int lanes);
+    /* Word i of `to` holds element i of a and of b as bf16, a's in the low half. */
+    void (*pair_f32)(uint32_t *to, const float *a, const float *b, float a_factor, float b_factor,
+                     size_t count);
+    void (*pair_bf16)(uint32_t *to, const uint16_t *a, const uint16_t *b, size_t count);
+    void (*pair_i8)(uint32_t *to, const int8_t *a, const int8_t *b, size_t count);
+    /* Word `lane` of `to` holds element `lane` of four rows that follow each other. */
     void (*interleave4)(uint32_t *to, const uint8_t *from, size_t from_stride, int lanes);
+    /* `words` times `block` words, from_stride apart, one behind the other. */
+    void (*deal)(uint32_t *to, const uint32_t *from, int block, size_t from_stride, int words);
     /* Four steps of `block` words of bytes 0 ... 3 into one: byte i of step s to bits 2s of byte i.
      */
     void (*squeeze)(uint32_t *to, const uint32_t *from, int block, int quads);
