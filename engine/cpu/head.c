@@ -7,7 +7,7 @@
 #include "engine/cpu/quantize.h"
 
 /* What a strip's f32 logits and a chunk's gradients may take. */
-enum { STRIP_BYTES = 24 << 20, CHUNK_BYTES = 64 << 20 };
+enum { STRIP_BYTES = 96 << 20, CHUNK_BYTES = 64 << 20 };
 enum { COLUMNS_A_PART = 64, ROWS_A_PART = 4 };
 
 typedef struct embedding {
@@ -210,7 +210,9 @@ static bool prepare(head_pass *p)
     bool backward = p->args->dx.data != NULL;
     int block = p->cpu->isa->kernels[BN_PRODUCT_KIND_F32].mr;
     int fitting = (int)(STRIP_BYTES / (row * sizeof(float))) / block * block;
-    p->strip = least(fitting > block ? fitting : block, p->args->x.rows);
+    int strips_wanted = bn_cpu_blocks(p->args->x.rows, fitting > block ? fitting : block);
+    int even = bn_cpu_blocks(p->args->x.rows, strips_wanted * block) * block;
+    p->strip = least(even, p->args->x.rows);
     int strips = (int)(CHUNK_BYTES / (row * dlogit_bytes(p))) / p->strip;
     p->chunk = backward ? least((strips > 1 ? strips : 1) * p->strip, p->args->x.rows) : p->strip;
     bn_product_job along = {.format = p->format, .length = head->cols};
