@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "engine/base/half.h"
+#include "engine/cpu/stream.h"
 
 /* A pass converts CHUNK_WORDS words of a line, or GROUP_WORDS words of GROUP_LINES lines, at a
  * time: enough for the vector loops, little enough for the first-level cache. */
@@ -206,10 +207,32 @@ static bool is_plain(const packer *p)
            (uintptr_t)p->operand->data % sizeof(uint32_t) == 0;
 }
 
+/* Some words of some lines that lie along memory. */
+typedef struct span {
+    int line, lines, first, count;
+} span;
+
+/* Converts a span and turns it over. */
+static void turn_chunk(const packer *p, span s, uint32_t *to)
+{
+    _Alignas(CACHE_LINE) uint32_t turned[CHUNK_WORDS * BN_KERNEL_NR_MAX];
+    uint32_t tile[BN_KERNEL_NR_MAX][CHUNK_WORDS];
+    const bn_panels *out = p->panels;
+    const uint32_t *from = tile[0];
+    size_t stride = CHUNK_WORDS;
+    if (is_plain(p)) {
+        from = element(p->operand, s.line, s.first * bn_word_elements(out->word));
+        stride = p->operand->stride * dtype_bytes(p->operand->dtype) / sizeof *from;
+    } else {
+        for (int l = 0; l < s.lines; l++) chunk_of_line(p, s.line + l, s.first, tile[l]);
+    }
+    p->rows->transpose(out->shared ? turned : to, out->block, from, stride, s.lines, s.count);
+    if (out->shared) bn_stream_words(to, turned, (size_t)s.count * (size_t)out->block);
+}
+
 /* Lines lie along memory: convert a chunk of every line, then turn it over. */
 static void pack_along(const packer *p, int panel)
 {
-    uint32_t tile[BN_KERNEL_NR_MAX][CHUNK_WORDS];
     const bn_panels *out = p->panels;
     uint32_t *words = out->words + (size_t)panel * (size_t)out->block * (size_t)out->word_count;
     int start = panel * out->block;
@@ -218,22 +241,14 @@ static void pack_along(const packer *p, int panel)
     int used = bn_cpu_blocks(p->length, bn_word_elements(out->word));
     size_t padding = (size_t)(out->word_count - used) * (size_t)out->block;
     memset(words + (size_t)used * (size_t)out->block, 0, padding * sizeof *words);
-    if (is_plain(p)) {
-        size_t per_word = sizeof(uint32_t) / dtype_bytes(p->operand->dtype);
-        p->rows->transpose(words, out->block, element(p->operand, start, 0),
-                           p->operand->stride / per_word, lines, used);
-        return;
-    }
     for (int l = 0; l < lines && out->quantized; l++) {
         line_unit(p, start + l);
         if (out->sum) out->sum[start + l] = 0;
     }
     for (int first = 0; first < used; first += CHUNK_WORDS) {
-        int count = used - first;
-        if (count > CHUNK_WORDS) count = CHUNK_WORDS;
-        for (int l = 0; l < lines; l++) chunk_of_line(p, start + l, first, tile[l]);
-        p->rows->transpose(words + (size_t)first * (size_t)out->block, out->block, tile[0],
-                           CHUNK_WORDS, lines, count);
+        int count = used - first < CHUNK_WORDS ? used - first : CHUNK_WORDS;
+        turn_chunk(p, (span){start, lines, first, count},
+                   words + (size_t)first * (size_t)out->block);
     }
 }
 
@@ -246,6 +261,15 @@ typedef struct group {
     _Alignas(64) uint32_t word[GROUP_WORDS][GROUP_LINES];
 } group;
 
+/* Rows lie a stride apart, which no hardware follows across pages. */
+static void fetch_ahead(const bn_operand *operand, int length, int start, int k, int lines)
+{
+    if (k + AHEAD_ROWS >= length) return;
+    const char *row = element(operand, start, k + AHEAD_ROWS);
+    size_t bytes = (size_t)lines * dtype_bytes(operand->dtype);
+    for (size_t at = 0; at < bytes; at += CACHE_LINE) __builtin_prefetch(row + at);
+}
+
 static float factor_of(const packer *p, int k)
 {
     return p->operand->k_scale && k < p->length ? p->operand->k_scale[k] : 1.0F;
@@ -256,14 +280,8 @@ static const void *row_of(const packer *p, const group *g, int k)
 {
     static const float zeros[GROUP_LINES];
     if (k >= p->length) return zeros;
-    const char *row = element(p->operand, g->start, k);
-    /* Rows lie a stride apart, which no hardware follows across pages. */
-    size_t ahead = AHEAD_ROWS * p->operand->stride * dtype_bytes(p->operand->dtype);
-    size_t bytes = (size_t)g->lines * dtype_bytes(p->operand->dtype);
-    if (k + AHEAD_ROWS < p->length) {
-        for (size_t at = 0; at < bytes; at += CACHE_LINE) __builtin_prefetch(row + ahead + at);
-    }
-    return row;
+    fetch_ahead(p->operand, p->length, g->start, k, g->lines);
+    return element(p->operand, g->start, k);
 }
 
 static void gather_codes(const packer *p, group *g, int k, int8_t *to)
@@ -328,6 +346,24 @@ static void gather_word(const packer *p, group *g, int w, uint32_t *to)
     }
 }
 
+/* `count` words of one panel's lines, out of a group. The blocks that kernels have are named, so
+ * that their copies are a few loads and stores. */
+static void deal(const packer *p, uint32_t *to, const uint32_t *from, int count)
+{
+    int block = p->panels->block;
+    for (int w = 0; w < count; w++, to += block, from += GROUP_LINES) {
+        if (p->panels->shared) {
+            bn_stream_words(to, from, (size_t)block);
+        } else if (block == 32) {
+            memcpy(to, from, 32 * sizeof *to);
+        } else if (block == 12) {
+            memcpy(to, from, 12 * sizeof *to);
+        } else {
+            memcpy(to, from, (size_t)block * sizeof *to);
+        }
+    }
+}
+
 /* Which panels and words a part packs. */
 typedef struct stretch {
     int panel, panels;
@@ -352,8 +388,7 @@ static void pack_across(const packer *p, stretch s)
         for (int w = 0; w < count; w++) gather_word(p, &g, first + w, g.word[w]);
         for (int i = 0; i < s.panels; i++) {
             size_t at = (size_t)(s.panel + i) * (size_t)out->word_count + (size_t)first;
-            p->rows->deal(out->words + at * block, g.word[0] + (size_t)i * block, out->block,
-                          GROUP_LINES, count);
+            deal(p, out->words + at * block, g.word[0] + (size_t)i * block, count);
         }
     }
     if (!out->quantized || !out->sum) return;
@@ -393,9 +428,10 @@ void bn_pack_part(const bn_rows *rows, const bn_panels *panels, const bn_operand
         s.first = part % d.word_parts * d.words;
         s.end = s.first + d.words < panels->word_count ? s.first + d.words : panels->word_count;
         pack_across(&p, s);
-        return;
+    } else {
+        for (int i = 0; i < s.panels; i++) pack_along(&p, s.panel + i);
     }
-    for (int i = 0; i < s.panels; i++) pack_along(&p, s.panel + i);
+    if (panels->shared) bn_stream_end();
 }
 
 int bn_pack_unit_parts(const bn_operand *operand)
@@ -414,6 +450,7 @@ void bn_pack_unit_part(const bn_rows *rows, const bn_panels *panels, const bn_op
     memset(most, 0, (size_t)lines * sizeof *most);
     if (panels->sum) memset(panels->sum + start, 0, (size_t)lines * sizeof *panels->sum);
     for (int k = 0; k < length; k++) {
+        fetch_ahead(operand, length, start, k, lines);
         float factor = operand->k_scale ? operand->k_scale[k] : 1.0F;
         const float *x =
             as_floats(rows, operand->dtype, element(operand, start, k), wide, (size_t)lines);

@@ -13,6 +13,7 @@ typedef struct bn_panels {
     int word_count;
     bn_word word;
     bool two_bit;   /* I8 in 2 bits: words as the U2 kernel reads them, a quarter of word_count */
+    bool shared;    /* by all threads: stored past the caches (stream.h) */
     int offset;     /* I8, the unsigned operand: added to each code */
     bool quantized; /* I8 from floats: line l is code * unit[l] */
     uint32_t *most; /* [lines] quantized across: max |a| of each line, as bits */

@@ -8,7 +8,7 @@
  * caches: SUM_WORDS of one panel of B in the first level while the strip's panels of A stream past,
  * the strip's own panels in the second, B in the third or behind it. Each thread packs its strips
  * for itself, since what another processor has written is far away; B is packed once for all. */
-enum { SUM_WORDS = 256, STRIP_PANELS = 16, STRIP_WORDS = 112 << 10, CHUNK_WORDS = 1152 };
+enum { SUM_WORDS = 128, STRIP_PANELS = 16, STRIP_WORDS = 112 << 10, CHUNK_WORDS = 1152 };
 enum { PARTS_A_THREAD = 2, LINE_BYTES = 64 };
 
 /* Adding 128 makes every code of -127 ... 127 unsigned. */
@@ -237,18 +237,18 @@ static void fetch(const void *memory, size_t bytes)
     for (size_t i = 0; i < bytes; i += LINE_BYTES) __builtin_prefetch(at + i, 0, 2);
 }
 
-/* The lines of C that a tile will go to, and of what is added to it. */
+/* What a tile will be added to. Lines of C that are only written come by themselves. */
 static void fetch_target(const plan *p, const strip *s, spot at)
 {
     const bn_result *r = &p->job->result;
+    if (!r->accumulate && !r->residual) return;
     int m = (s->a_start + at.a) * s->a.block;
     int n = at.b * p->b.block;
     int rows = least(p->job->a.lines - m, s->a.block);
     size_t bytes = (size_t)least(p->job->b.lines - n, p->b.block) * sizeof *r->c;
     for (int i = 0; i < rows; i++) {
         size_t start = (size_t)(m + i) * r->stride + (size_t)n;
-        fetch(r->c + start, bytes);
-        if (r->residual && r->residual != r->c) fetch(r->residual + start, bytes);
+        fetch((r->residual ? r->residual : r->c) + start, bytes);
     }
 }
 
@@ -332,6 +332,7 @@ static plan plan_of(bn_cpu *cpu, const bn_product_job *job)
     p.a = panels_of(&job->a, kernel, kernel->mr, job->length);
     p.b = panels_of(&job->b, kernel, kernel->nr, job->length);
     if (job->format == BN_I8) p.b.offset = CODE_OFFSET;
+    p.b.shared = bn_pool_threads(cpu->pool) > 1;
     if (job->b_packed) p.b = *job->b_packed;
     return p;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "engine/base/half.h"
+#include "engine/cpu/turn.h"
 
 static double sum_squares(const float *x, size_t count)
 {
@@ -280,33 +281,6 @@ static void rotate(float *x, const float *cosine, const float *sine, float direc
     }
 }
 
-/* Four words of four lines, turned over in registers. */
-typedef uint32_t quad __attribute__((vector_size(16)));
-
-static inline void turn_quad(uint32_t *to, size_t to_step, const uint32_t *from, size_t from_step)
-{
-    quad a;
-    quad b;
-    quad c;
-    quad d;
-    memcpy(&a, from, sizeof a);
-    memcpy(&b, from + from_step, sizeof b);
-    memcpy(&c, from + 2 * from_step, sizeof c);
-    memcpy(&d, from + 3 * from_step, sizeof d);
-    quad ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5);
-    quad ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
-    quad cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5);
-    quad cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-    a = __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5);
-    b = __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7);
-    c = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
-    d = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
-    memcpy(to, &a, sizeof a);
-    memcpy(to + to_step, &b, sizeof b);
-    memcpy(to + 2 * to_step, &c, sizeof c);
-    memcpy(to + 3 * to_step, &d, sizeof d);
-}
-
 static void turn_line(uint32_t *to, size_t to_step, const uint32_t *from, int words)
 {
     for (int w = 0; w < words; w++) to[(size_t)w * to_step] = from[w];
@@ -320,8 +294,8 @@ static void transpose(uint32_t *to, int to_block, const uint32_t *from, size_t f
     int l = 0;
     for (int w = 0; w + 4 <= words; w += 4) {
         for (l = 0; l < quads; l += 4) {
-            turn_quad(to + (size_t)w * block + (size_t)l, block,
-                      from + (size_t)l * from_stride + (size_t)w, from_stride);
+            bn_turn_quad(to + (size_t)w * block + (size_t)l, block,
+                         from + (size_t)l * from_stride + (size_t)w, from_stride);
         }
     }
     int turned = words / 4 * 4;
@@ -370,27 +344,6 @@ static void interleave4(uint32_t *restrict to, const uint8_t *restrict from, siz
     for (int l = 0; l < lanes; l++) {
         to[l] =
             (uint32_t)from[l] | (uint32_t)b[l] << 8 | (uint32_t)c[l] << 16 | (uint32_t)d[l] << 24;
-    }
-}
-
-/* The blocks that the register blocks have, so that their copies are a few loads and stores. */
-static void deal(uint32_t *restrict to, const uint32_t *restrict from, int block,
-                 size_t from_stride, int words)
-{
-    for (int w = 0; w < words; w++, to += block, from += from_stride) {
-        switch (block) {
-        case 32:
-            memcpy(to, from, 32 * sizeof *to);
-            break;
-        case 16:
-            memcpy(to, from, 16 * sizeof *to);
-            break;
-        case 12:
-            memcpy(to, from, 12 * sizeof *to);
-            break;
-        default:
-            memcpy(to, from, (size_t)block * sizeof *to);
-        }
     }
 }
 
@@ -524,7 +477,6 @@ const bn_rows BN_ROWS_NAME = {
     .pair_bf16 = pair_bf16,
     .pair_i8 = pair_i8,
     .interleave4 = interleave4,
-    .deal = deal,
     .squeeze = squeeze,
     .shift_codes = shift_codes,
     .finish_tile = finish_tile,

@@ -95,8 +95,6 @@ typedef struct bn_rows {
     void (*pair_i8)(uint32_t *to, const int8_t *a, const int8_t *b, size_t count);
     /* Word `lane` of `to` holds element `lane` of four rows that follow each other. */
     void (*interleave4)(uint32_t *to, const uint8_t *from, size_t from_stride, int lanes);
-    /* `words` times `block` words, from_stride apart, one behind the other. */
-    void (*deal)(uint32_t *to, const uint32_t *from, int block, size_t from_stride, int words);
     /* Four steps of `block` words of bytes 0 ... 3 into one: byte i of step s to bits 2s of byte i.
      */
     void (*squeeze)(uint32_t *to, const uint32_t *from, int block, int quads);
