@@ -97,7 +97,7 @@ static void multiply_packed(bn_cpu *cpu, const bn_linear_step *step, bn_act act)
     p.scratch =
         bn_cpu_scratch(cpu, BN_CPU_SLOT_TILES, p.stride * (size_t)bn_pool_threads(cpu->pool));
     if (!p.a.words || !p.scratch) return;
-    bn_pool_run(cpu->pool, bn_pack_parts(&p.a), pack_part, &p);
+    bn_pool_run(cpu->pool, bn_pack_parts(&p.a, &p.x), pack_part, &p);
     bn_pool_run(cpu->pool, panels, packed_part, &p);
 }
 
