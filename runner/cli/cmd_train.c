@@ -169,13 +169,14 @@ int bn_cmd_train(int argc, char **argv)
     if (stat(o.what, &info) == 0 && S_ISDIR(info.st_mode)) return train_folder(&o, &with);
     if (configure(&o, &config, &err) != BN_OK) return bn_command_fail(&err);
     if (o.dry) return print_plan(&config, o.json);
-    if (with.self.rank > 0) return bn_train_ranks_follow(&with.self, bn_command_home(o.home));
     if (with.gpus.count > 0 && bn_config_set(&config, "train.device", "cuda", &err) != BN_OK) {
         return bn_command_fail(&err);
     }
     if (bn_data_check(&config, (int)config.model.context, &err) != BN_OK) {
         return bn_command_fail(&err);
     }
+    /* Only now: what every rank can see to be wrong ends them all at once. */
+    if (with.self.rank > 0) return bn_train_ranks_follow(&with.self, bn_command_home(o.home));
     base_name(o.what, name);
     bn_train_run run = {.home = bn_command_home(o.home),
                         .name = name,
