@@ -1,7 +1,6 @@
 // @ts-check
 // What a run's curve is drawn against: steps, tokens, wall time, energy. Pure.
 
-import * as format from "./format.js";
 import { valueAt } from "./series.js";
 
 /** @typedef {import("./data.js").Series} Series */
@@ -14,12 +13,12 @@ export const AXES = [["step", "step"], ["tokens", "tokens"], ["time", "time"], [
 /** The metric that counts along an axis; null: every record has it anyway. @type {Record<AxisName, string | null>} */
 export const COUNTERS = { step: null, tokens: "tokens", time: null, energy: "energy_j" };
 
-/** @type {Record<AxisName, {label: string, format?: (value: number) => string, time: boolean}>} */
+/** @type {Record<AxisName, {label: string, unit: string}>} */
 export const AXIS_LOOK = {
-  step: { label: "optimizer steps", time: false },
-  tokens: { label: "tokens", time: false },
-  time: { label: "wall time since the first record", format: (v) => (v === 0 ? "0" : format.duration(v)), time: true },
-  energy: { label: "energy [J]", time: false },
+  step: { label: "optimizer steps", unit: "" },
+  tokens: { label: "tokens", unit: "" },
+  time: { label: "wall time since the first record", unit: "s" },
+  energy: { label: "energy", unit: "J" },
 };
 
 /** Axes that these runs can be drawn against. @param {Iterable<string>} metrics names measured */

@@ -6,21 +6,23 @@ import uPlot from "uplot";
 import { h } from "./dom.js";
 import { resolved } from "./colors.js";
 import { columnPicks, extent, lowerBound, nearest } from "./series.js";
-import { padded, ticksOf, timeTicks, makeScale } from "./scale.js";
+import { padded, ticksOf, makeScale } from "./scale.js";
 import * as format from "./format.js";
 
 /**
  * @typedef {{id: string, label: string, color: string, dash: number[], width: number, alpha: number,
- *   x: Float64Array, y: Float64Array, low?: Float64Array, high?: Float64Array, quiet?: boolean,
- *   note?: (i: number) => string}} Curve  quiet: behind the others, not named in the tooltip
- * @typedef {{label: string, x: {label: string, log: boolean, time: boolean, format?: (v: number) => string},
- *   y: {label: string, log: boolean, format?: (v: number) => string}, trim?: boolean, curves: Curve[],
+ *   x: Float64Array, y: Float64Array, low?: Float64Array, high?: Float64Array, quiet?: boolean, stopped?: boolean,
+ *   note?: (i: number) => string}} Curve  quiet: behind the others, not named in the tooltip; stopped: a cross where it ends
+ * @typedef {{label: string, x: {label: string, log: boolean, unit?: string},
+ *   y: {label: string, log: boolean, unit?: string}, trim?: boolean, curves: Curve[],
  *   rules: {y: number, label: string}[], zoom: [number, number] | null,
  *   zoomed: (range: [number, number] | null) => void}} Picture
- * An axis without a format says its ticks alike; trim: the steep start may leave the frame.
+ * unit: what an axis is counted in, as format.ticks knows it; trim: the steep start may leave the frame.
  */
 
 const TIP_ROWS = 12;
+/** With more curves than this each is a thin line. */
+const MANY = 12;
 
 /** Least and largest y that is drawn between two x. @param {Picture} picture @param {number} left @param {number} right */
 function yExtent(picture, left, right) {
@@ -102,6 +104,27 @@ function drawCurve(pen, curve, frame) {
   pen.stroke();
 }
 
+/** The last point that is a number. @param {Curve} curve */
+export function endOf(curve) {
+  let i = curve.y.length - 1;
+  while (i >= 0 && !Number.isFinite(curve.y[i])) i--;
+  return i;
+}
+
+/** @param {CanvasRenderingContext2D} pen @param {Curve} curve @param {any} frame @param {number} size */
+function drawCross(pen, curve, frame, size) {
+  const i = endOf(curve);
+  if (i < 0) return;
+  const [x, y] = [frame.px(curve.x[i]), frame.py(curve.y[i])];
+  pen.setLineDash([]);
+  pen.beginPath();
+  pen.moveTo(x - size, y - size);
+  pen.lineTo(x + size, y + size);
+  pen.moveTo(x - size, y + size);
+  pen.lineTo(x + size, y - size);
+  pen.stroke();
+}
+
 /** @param {CanvasRenderingContext2D} pen @param {Curve} curve @param {any} frame */
 function drawBand(pen, curve, frame) {
   const low = /** @type {Float64Array} */ (curve.low);
@@ -179,12 +202,12 @@ export class CurveChart {
     const soft = resolved("--ink-soft");
     const grid = { stroke: resolved("--grid"), width: 1 };
     const font = "12px system-ui, sans-serif";
-    const splits = (/** @type {boolean} */ log, /** @type {boolean} */ time) =>
-      (/** @type {any} */ u, /** @type {number} */ axis, /** @type {number} */ low, /** @type {number} */ high) => {
-        const room = axis === 0 ? u.bbox.width / devicePixelRatio / 84 : u.bbox.height / devicePixelRatio / 44;
-        if (time && !log) return timeTicks(low, high, Math.max(2, room));
-        return ticksOf(makeScale([low, high], [0, 1], log), Math.max(2, room));
-      };
+    const sides = [picture.x, picture.y];
+    const splits = (/** @type {any} */ u, /** @type {number} */ side, /** @type {number} */ low, /** @type {number} */ high) => {
+      const room = side === 0 ? u.bbox.width / devicePixelRatio / 84 : u.bbox.height / devicePixelRatio / 44;
+      return ticksOf({ domain: [low, high], ...sides[side] }, Math.max(2, room));
+    };
+    const values = (/** @type {any} */ _u, /** @type {number[]} */ at, /** @type {number} */ side) => at.map(format.ticks(at, sides[side].log, sides[side].unit));
     this.plot = new uPlot({
       width: Math.max(this.host.clientWidth, 120),
       height: this.height,
@@ -197,14 +220,12 @@ export class CurveChart {
       },
       axes: [
         { stroke: soft, grid, ticks: { show: false }, font, label: picture.x.label, labelFont: font, labelSize: 18, size: 28, gap: 4,
-          splits: splits(picture.x.log, picture.x.time),
-          filter: (/** @type {any} */ _u, /** @type {number[]} */ at) => at,
-          values: (/** @type {any} */ _u, /** @type {number[]} */ at) => at.map(picture.x.format ?? format.ticks(at, picture.x.log)) },
+          splits, values,
+          filter: (/** @type {any} */ _u, /** @type {number[]} */ at) => at },
         { stroke: soft, grid, ticks: { show: false }, font, label: picture.y.label, labelFont: font, labelSize: 20, gap: 4,
           size: (/** @type {any} */ _u, /** @type {string[] | null} */ values) => 14 + Math.max(24, ...(values ?? []).map((v) => v.length * 6.8)),
-          splits: splits(picture.y.log, false),
-          filter: (/** @type {any} */ _u, /** @type {number[]} */ at) => at,
-          values: (/** @type {any} */ _u, /** @type {number[]} */ at) => at.map(picture.y.format ?? format.ticks(at, picture.y.log)) },
+          splits, values,
+          filter: (/** @type {any} */ _u, /** @type {number[]} */ at) => at },
       ],
       series: [{}, { show: true, stroke: "transparent", paths: () => null, points: { show: false } }],
       hooks: {
@@ -273,8 +294,10 @@ export class CurveChart {
     pen.beginPath();
     pen.rect(box.left, box.top, box.width, box.height);
     pen.clip();
-    pen.lineJoin = this.picture.curves.length > 12 ? "bevel" : "round";
-    pen.lineCap = "round";
+    // Lines of one pixel are drawn ten times as fast as wider ones, whose outlines have to be filled.
+    const many = this.picture.curves.length > MANY;
+    pen.lineJoin = many ? "bevel" : "round";
+    pen.lineCap = many ? "butt" : "round";
     for (const curve of this.picture.curves) {
       if (!curve.low) continue;
       pen.fillStyle = resolved(curve.color);
@@ -287,9 +310,10 @@ export class CurveChart {
       const strong = curve.id === this.strong;
       pen.strokeStyle = resolved(curve.color);
       pen.globalAlpha = this.strong && !strong ? curve.alpha * 0.3 : curve.alpha;
-      pen.lineWidth = (strong ? curve.width + 1 : curve.width) * ratio;
+      pen.lineWidth = strong ? (curve.width + 1) * ratio : many ? 1 : curve.width * ratio;
       pen.setLineDash(curve.dash.map((d) => d * ratio));
       drawCurve(pen, curve, dense);
+      if (curve.stopped) drawCross(pen, curve, frame, 3 * ratio);
     }
     pen.restore();
   }
@@ -339,7 +363,7 @@ export class CurveChart {
     const first = rows[0];
     const shown = rows.slice(0, TIP_ROWS).sort((a, b) => b.curve.y[b.i] - a.curve.y[a.i]);
     this.tip.replaceChildren(
-      h("div.tip-head", {}, this.picture.x.label.replace(/ since.*/, "") + " " + (this.picture.x.format ?? format.number)(first.curve.x[first.i])),
+      h("div.tip-head", {}, this.picture.x.label.replace(/ since.*/, "") + " " + format.quantity(first.curve.x[first.i], this.picture.x.unit ?? "")),
       ...shown.map(({ curve, i }) => h(curve === first.curve ? "div.tip-row.tip-near" : "div.tip-row", {},
         h("span.swatch", { style: { background: `var(${curve.color})` } }), h("span.tip-name", {}, curve.label),
         h("span.tip-value", {}, format.exact(curve.y[i]) + (curve.note ? " " + curve.note(i) : "")))),

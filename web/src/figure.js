@@ -1,21 +1,25 @@
 // @ts-check
 // A chart's frame: title, what can be done with it, the picture, the exact value under the pointer.
 
-import { button, h, replace } from "./dom.js";
-import { CurveChart, xRange } from "./curves.js";
+import { button, h, replace, s } from "./dom.js";
+import { CurveChart, endOf, xRange } from "./curves.js";
 import { lookOf } from "./colors.js";
-import { draw, pointAt } from "./plot.js";
+import { draw, markPath, pointAt } from "./plot.js";
 import * as exporting from "./export.js";
 
 /**
- * @typedef {{title: string, note?: string, wide?: boolean, whole?: boolean, height?: number, controls?: Node[], variants?: string[],
- *   table: () => string[][] | Promise<string[][]>}} Frame  table: the exact data, head first
+ * @typedef {{label: string, color: string, mark?: string, dash?: number[], shape?: "line" | "mark" | "box"}} Key
+ * @typedef {{title: string, note?: any, wide?: boolean, whole?: boolean, height?: number, tools?: Node[], controls?: Node[], keys?: Key[],
+ *   soon?: Key[], bare?: boolean, table: () => string[][] | Promise<string[][]>}} Frame
+ * soon: what the legend will say of the curves, so that it takes its room before they come.
+ * table: the exact data, head first. tools: beside the title; controls: in a row of their own; keys: what colours and marks stand
+ * for; bare: somebody else says what they stand for.
  */
 
 export const HEIGHT = 300;
 
-/** @param {Frame} frame @param {() => import("./plot.js").Chart} picture */
-function exports(frame, picture) {
+/** What saves a chart. @param {Pick<Frame, "title" | "table">} frame @param {() => import("./plot.js").Chart} picture */
+export function saveMenu(frame, picture) {
   const name = frame.title;
   const menu = h("details.menu", {},
     h("summary.button", { "aria-label": `Save: ${name}` }, "save"),
@@ -29,12 +33,27 @@ function exports(frame, picture) {
   return menu;
 }
 
-/** @param {Frame} frame @param {Node} body @param {() => import("./plot.js").Chart} picture */
+/** @param {Frame} frame @param {(Node | null)[]} body @param {() => import("./plot.js").Chart} picture */
 function framed(frame, body, picture) {
   return h(frame.whole ? "figure.chart.whole" : frame.wide ? "figure.chart.wide" : "figure.chart", {},
-    h("figcaption.chart-head", {}, h("h3", {}, frame.title), h("div.chart-tools", {}, ...(frame.controls ?? []), exports(frame, picture))),
+    h("figcaption.chart-head", {}, h("h3", {}, frame.title), h("div.chart-tools", {}, ...(frame.tools ?? []), saveMenu(frame, picture))),
+    frame.controls?.length ? h("div.chart-controls", {}, frame.controls) : null,
     body, frame.note ? h("p.chart-note", {}, frame.note) : null);
 }
+
+/** What a colour, a pattern or a mark stands for. @param {Key} key @param {Record<string, any>} [props] */
+export function keyItem({ label, color, mark, dash, shape = "line" }, props = {}) {
+  const paint = color.startsWith("--") ? `var(${color})` : color;
+  const sign = shape === "mark" ? s("svg.key-mark", { width: 14, height: 14, viewBox: "-7 -7 14 14", "aria-hidden": "true" }, s("path", { d: markPath(mark ?? "circle", 4.5), fill: paint }))
+    : h("span.swatch", { class: shape === "box" ? "swatch box" : dash?.length ? "swatch dashed" : "swatch", style: { color: paint } });
+  return h("span.legend-item", props, sign, label);
+}
+
+/** @param {string} variant @param {Key["shape"]} [shape] @returns {Key} */
+export const variantKey = (variant, shape) => ({ label: variant, shape, ...lookOf(variant) });
+
+/** @param {Key[] | undefined} keys */
+const legendOf = (keys) => keys?.length ? h("div.legend", {}, keys.map((key) => keyItem(key))) : null;
 
 /**
  * A chart as SVG that follows its width.
@@ -76,7 +95,7 @@ export function plotFigure(frame, make) {
     const mark = drawn && pointAt(chart, drawn, event.clientX - box.left, event.clientY - box.top);
     if (mark?.type === "point") mark.open?.();
   });
-  return framed(frame, body, () => chart);
+  return framed(frame, [legendOf(frame.keys), body], () => chart);
 }
 
 /** @typedef {{canvas: HTMLElement, chart: CurveChart | null}} Kept */
@@ -111,45 +130,43 @@ function takeOver(title) {
 export function curveFigure(frame) {
   const height = frame.height ?? HEIGHT;
   const wait = h("p.waiting", {}, "Reading …");
-  const legend = h("div.legend", {});
+  const legend = h("div.legend", {}, (frame.keys ?? frame.soon ?? []).map((key) => keyItem(key)));
   const kept = takeOver(frame.title);
   const { canvas } = kept;
   wait.hidden = kept.chart !== null;
   const body = h("div.chart-body", { style: { height: `${height}px` }, role: "img", "aria-label": frame.title }, canvas, wait);
   const reset = button("whole range", () => kept.chart?.zoomTo(null), { hidden: true });
   const set = (/** @type {import("./curves.js").Picture} */ picture) => {
-    wait.hidden = picture.curves.length > 0;
-    wait.textContent = "Nothing measured to draw here.";
+    const drawable = picture.curves.some((curve) => endOf(curve) >= 0);
+    wait.hidden = drawable;
+    wait.textContent = picture.curves.length ? "No value is a number: every one is NaN or infinite." : "Nothing measured to draw here.";
     body.setAttribute("aria-label", picture.label);
     const inner = { ...picture, zoomed: (/** @type {[number, number] | null} */ range) => {
       reset.hidden = range === null;
       picture.zoomed(range);
     } };
     reset.hidden = picture.zoom === null;
-    if (frame.variants) replace(legend, frame.variants.map((variant) => legendItem(variant, lookOf(variant))));
-    else fillLegend(legend, picture, (id) => kept.chart?.emphasize(id));
-    if (!picture.curves.length) {
+    if (frame.keys) replace(legend, frame.keys.map((key) => keyItem(key)));
+    else if (!frame.bare) fillLegend(legend, picture, (id) => kept.chart?.emphasize(id));
+    if (!drawable) {
       kept.chart?.destroy();
       kept.chart = null;
       replace(canvas);
     } else if (kept.chart) kept.chart.update(inner);
     else kept.chart = new CurveChart(canvas, inner, height);
   };
-  const element = framed({ ...frame, controls: [reset, ...(frame.controls ?? [])] }, h("div", {}, legend, body),
+  const element = framed({ ...frame, tools: [reset, ...(frame.tools ?? [])] }, [frame.bare ? null : legend, body],
     () => asPlot(frame.title, /** @type {CurveChart} */ (kept.chart)));
   return { element, set, say: (text) => { wait.hidden = false; wait.textContent = text; }, chart: () => kept.chart };
 }
 
-const LEGEND_MAX = 16;
-
-/** @param {string} label @param {{color: string, dash: number[]}} look @param {Record<string, any>} [props] */
-const legendItem = (label, look, props = {}) => h("span.legend-item", props,
-  h("span.swatch", { class: look.dash.length ? "swatch dashed" : "swatch", style: { color: `var(${look.color})` } }), label);
+/** So many curves are named in a legend. */
+export const LEGEND_MAX = 16;
 
 /** @param {HTMLElement} legend @param {import("./curves.js").Picture} picture @param {(id: string) => void} point */
 function fillLegend(legend, picture, point) {
   const named = picture.curves.filter((curve) => !curve.quiet);
-  replace(legend, named.slice(0, LEGEND_MAX).map((curve) => legendItem(curve.label, curve,
+  replace(legend, named.slice(0, LEGEND_MAX).map((curve) => keyItem({ label: curve.label, color: curve.color, dash: curve.dash },
     { onpointerenter: () => point(curve.id), onpointerleave: () => point("") })),
   named.length > LEGEND_MAX ? h("span.legend-item", {}, `and ${named.length - LEGEND_MAX} more`) : null);
 }
@@ -167,10 +184,12 @@ function asPlot(title, shown) {
   for (const rule of picture.rules) marks.push({ type: "rule", y: rule.y, label: rule.label });
   for (const c of picture.curves) {
     marks.push({ type: "line", x: c.x, y: c.y, color: color(c.color), dash: c.dash, width: c.width, alpha: c.alpha });
+    const end = c.stopped ? endOf(c) : -1;
+    if (end >= 0) marks.push({ type: "point", x: c.x[end], y: c.y[end], color: color(c.color), mark: "cross", size: 3 });
   }
   const y = shown.yObject();
-  return { label: title, marks, x: { label: picture.x.label, domain: [left, right], log: picture.x.log, time: picture.x.time, format: picture.x.format },
-    y: { label: picture.y.label, domain: [y.min, y.max], log: picture.y.log, format: picture.y.format } };
+  return { label: title, marks, x: { label: picture.x.label, domain: [left, right], log: picture.x.log, unit: picture.x.unit },
+    y: { label: picture.y.label, domain: [y.min, y.max], log: picture.y.log, unit: picture.y.unit } };
 }
 
 /** Runs something when an element comes into view, once. @param {Element} element @param {() => void} act */

@@ -69,7 +69,7 @@ export function rate(value) {
   return withMinus(String(Number(n.toPrecision(3))));
 }
 
-const STEPS = ["", "k", "M", "G", "T", "P"];
+const PREFIXES = ["f", "p", "n", "\u00b5", "m", "", "k", "M", "G", "T", "P"];
 
 /** 1 066 240 -> 1.07 M. @param {unknown} value @param {number} [digits] */
 export function short(value, digits = 3) {
@@ -78,27 +78,59 @@ export function short(value, digits = 3) {
   let n = /** @type {number} */ (value);
   if (Math.abs(n) < 1000) return number(n, digits);
   let step = 0;
-  while (Math.abs(n) >= 999.5 && step < STEPS.length - 1) {
+  while (Math.abs(n) >= 999.5 && step < 5) {
     n /= 1000;
     step++;
   }
   const whole = Math.abs(n) >= 100 ? 3 : Math.abs(n) >= 10 ? 2 : 1;
-  return withMinus(Number(n.toPrecision(Math.max(digits, whole))).toFixed(Math.max(0, digits - whole))) + NARROW + STEPS[step];
+  return withMinus(Number(n.toPrecision(Math.max(digits, whole))).toFixed(Math.max(0, digits - whole))) + NARROW + PREFIXES[step + 5];
+}
+
+/** The power of a thousand that a value is best said in. @param {number} size positive */
+const thousands = (size) => Math.min(5, Math.max(-5, Math.floor(Math.log10(size * 1.0005) / 3)));
+
+/** 2.08e-8, "J" -> 20.8 nJ. @param {unknown} value @param {string} unit @param {number} [digits] */
+export function si(value, unit, digits = 3) {
+  const special = odd(value);
+  if (special !== null) return special;
+  const n = /** @type {number} */ (value);
+  if (n === 0) return "0" + NARROW + unit;
+  const step = thousands(Math.abs(n));
+  return number(Number((n / 1000 ** step).toPrecision(Math.max(digits, 3))), digits) + NARROW + PREFIXES[step + 5] + unit;
+}
+
+/** Units that take the prefixes of the SI. @param {string} unit */
+const prefixed = (unit) => /^J|^FLOP|^W$/.test(unit);
+
+/** A value with its unit. @param {unknown} value @param {string} unit @param {number} [digits] */
+export function quantity(value, unit, digits = 4) {
+  if (unit === "bytes") return bytes(value);
+  if (unit === "s") return duration(value);
+  if (prefixed(unit)) return si(value, unit, digits);
+  const text = number(value, digits);
+  return unit && typeof value === "number" && Number.isFinite(value) ? text + NARROW + unit : text;
 }
 
 /**
  * How the ticks of an axis are said: all with the same decimals and the same thousands.
- * @param {number[]} ticks @param {boolean} [log] @returns {(value: number) => string}
+ * @param {number[]} ticks @param {boolean} [log] @param {string} [unit] what they are counted in
+ * @returns {(value: number) => string}
  */
-export function ticks(ticks, log = false) {
+export function ticks(ticks, log = false, unit = "") {
+  const zero = (/** @type {(v: number) => string} */ say) => (/** @type {number} */ v) => (v === 0 ? "0" : say(v));
+  if (unit === "bytes") return zero(bytes);
+  if (unit === "s") return zero(duration);
   const largest = Math.max(...ticks.map(Math.abs), 0);
-  if (log) return (v) => (Math.abs(v) >= 1000 ? short(v, 2).replace(/\.0/, "") : v !== 0 && Math.abs(v) < 1e-3 ? rate(v) : withMinus(String(Number(v.toPrecision(3)))));
-  const step = largest >= 1e4 ? Math.min(STEPS.length - 1, Math.floor(Math.log10(largest) / 3)) : 0;
-  const unit = 1000 ** step;
-  const gap = ticks.length > 1 ? Math.abs(ticks[1] - ticks[0]) / unit : 1;
-  if (largest !== 0 && largest / unit < 1e-3) return rate;
+  if (log && prefixed(unit)) return zero((v) => si(v, unit));
+  const least = Math.min(...ticks.map(Math.abs));
+  if (log && !(least > 0 && largest < least * 10 && ticks.length > 1 && largest < 1e3)) return (v) => (Math.abs(v) >= 1000 ? short(v, 2).replace(/\.0/, "") : v !== 0 && Math.abs(v) < 1e-3 ? rate(v) : withMinus(String(Number(v.toPrecision(3)))));
+  if (largest === 0) return () => "0";
+  const step = prefixed(unit) ? thousands(largest) : largest >= 1e4 ? Math.min(5, Math.floor(Math.log10(largest) / 3)) : 0;
+  const gap = ticks.length > 1 ? Math.min(...ticks.slice(1).map((v, i) => Math.abs(v - ticks[i]))) / 1000 ** step : 1;
+  if (largest / 1000 ** step < 1e-3) return zero((v) => rate(v));
   const decimals = Math.max(0, Math.min(9, -Math.floor(Math.log10(gap) + 1e-9)));
-  return (v) => (v === 0 ? "0" : withMinus((v / unit).toFixed(decimals)) + (step ? NARROW + STEPS[step] : ""));
+  const word = prefixed(unit) ? PREFIXES[step + 5] + unit.replace(/\/.*/, "") : PREFIXES[step + 5];
+  return zero((v) => withMinus((v / 1000 ** step).toFixed(decimals)) + (word ? NARROW + word : ""));
 }
 
 const BYTE_STEPS = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -121,7 +153,7 @@ export function duration(value) {
   const special = odd(value);
   if (special !== null) return special === "NaN" ? NOTHING : special;
   const s = /** @type {number} */ (value);
-  if (s < 1) return number(s * 1000, 2) + NARROW + "ms";
+  if (s < 1) return si(s, "s", 2);
   if (s < 60) return number(s, s < 10 ? 2 : 3) + NARROW + "s";
   const two = (/** @type {number} */ a, /** @type {string} */ big, /** @type {number} */ b, /** @type {string} */ small) =>
     a + NARROW + big + (b ? " " + b + NARROW + small : "");
@@ -147,35 +179,42 @@ export function times(value) {
   return number(n, n >= 100 ? 3 : n >= 10 ? 3 : n >= 1 ? 3 : 2) + "\u00d7";
 }
 
-/** What a metric is counted in, by its name. @param {string} name */
-export function unitOf(name) {
-  if (/(^|[/_])bpb$/.test(name)) return "bits/byte";
-  if (/(^|[/_])(loss|entropy_floor|entropy)$/.test(name)) return "nats";
-  if (/_bytes$/.test(name)) return "bytes";
-  if (/tokens_per_s$/.test(name)) return "tokens/s";
-  if (/_per_s$/.test(name)) return "1/s";
-  if (/_ms$/.test(name)) return "ms";
-  if (/_s$/.test(name)) return "s";
-  if (/energy_j$|_j$/.test(name)) return "J";
-  if (/(^|\/)tokens$/.test(name)) return "tokens";
-  return "";
+/** What metrics are counted in, by their names; the first that fits. @type {[RegExp, string][]} */
+const UNITS = [[/(^|[/_])bpb$/, "bits/byte"], [/(^|[/_])(loss|entropy_floor|entropy)$/, "nats"], [/_bytes$/, "bytes"],
+  [/tokens_per_s$/, "tokens/s"], [/j_per_token$/, "J/token"], [/_per_s$/, "1/s"], [/_ms$/, "ms"], [/flops$/, "FLOP/s"], [/percent$/, "%"],
+  [/_s$/, "s"], [/_j$/, "J"], [/_w$/, "W"], [/(^|\/)tokens$/, "tokens"]];
+
+/** @param {string} name of a metric @returns {string} "" when it has no unit */
+export const unitOf = (name) => UNITS.find(([fits]) => fits.test(name))?.[1] ?? "";
+
+/** The unit that must stand beside a metric's value: those that `metric` says are left out. @param {string} name */
+export function unitBeside(name) {
+  const unit = unitOf(name);
+  return unit === "bytes" || unit === "s" || unit === "tokens" || prefixed(unit) ? "" : unit;
+}
+
+/** A metric's name on an axis, with its unit. @param {string} name */
+export function axisName(name) {
+  const unit = unitOf(name);
+  const said = unit === "" || unit === "bytes" || unit === "s" || name.endsWith(unit);
+  return said ? name : `${name} [${unit}]`;
 }
 
 /** A metric's value by what its name says of its unit. @param {string} name @param {unknown} value */
 export function metric(name, value) {
   if (typeof value !== "number") return odd(value) || NOTHING;
-  if (/_bytes$/.test(name)) return bytes(value);
-  if (/(^|\/)(tokens|params|ternary_params)$/.test(name)) return short(value);
-  if (/tokens_per_s$/.test(name)) return short(value);
+  const unit = unitOf(name);
+  if (unit === "bytes" || unit === "s" || prefixed(unit)) return quantity(value, unit, 3);
+  if (/(^|\/)(tokens|params|ternary_params)$/.test(name) || unit === "tokens/s") return short(value);
   if (/(^|[/_.])lr$/.test(name)) return rate(value);
   if (/loss$|bpb$/.test(name)) return fixed(value, 4);
   return number(value, 4);
 }
 
-/** A knob's value. @param {string} name @param {unknown} value */
-export function knob(name, value) {
-  if (typeof value === "number") return /(^|[._])lr\d?$|weight_decay|eps$/.test(name) ? rate(value)
-    : Number.isInteger(value) ? number(value) : exact(value);
+/** A knob's value. @param {string} name @param {unknown} value @param {number} [digits] */
+export function knob(name, value, digits = 6) {
+  if (typeof value === "number") return /(^|[._])lr\d?$|eps$/.test(name) ? rate(value)
+    : Number.isInteger(value) ? number(value) : Math.abs(value) < 1e-3 ? rate(value) : withMinus(String(Number(value.toPrecision(digits))));
   if (typeof value === "boolean") return value ? "yes" : "no";
   return value === null || value === undefined ? NOTHING : String(value);
 }

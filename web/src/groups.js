@@ -78,7 +78,7 @@ export function arranged(runs, wish, value) {
     const told = summary(group.runs, wish.sort, value, true);
     return "mean" in told ? told.mean : told.word;
   };
-  return sorted(groups, keyOf, wish.descending).flatMap((group) => [
+  return sorted(groups, keyOf, wish.descending).flatMap((group) => group.runs.length === 1 ? [/** @type {Row} */ ({ kind: "run", run: group.runs[0], depth: 0 })] : [
     /** @type {Row} */ ({ kind: "group", ...group }),
     ...(wish.open.has(group.key) ? group.runs.map((run) => /** @type {Row} */ ({ kind: "run", run, depth: 1 })) : [])]);
 }

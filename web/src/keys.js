@@ -65,9 +65,15 @@ const ACTS = {
   "?": () => showHelp(),
 };
 
+/** Closes the menus that a click or a key went past. @param {Node | null} inside what keeps its menu open */
+export function closeMenus(inside) {
+  for (const menu of document.querySelectorAll("details.menu[open]")) if (!inside || !menu.contains(inside)) menu.removeAttribute("open");
+}
+
 /** @param {KeyboardEvent} event */
 export function pressed(event) {
   const target = /** @type {HTMLElement} */ (event.target);
+  if (event.key === "Escape") closeMenus(null);
   if (event.key === "Escape" && target.matches("input")) target.blur();
   if (event.ctrlKey || event.metaKey || event.altKey || target.matches("input:not([type=checkbox]), select, textarea")) return;
   if (event.key === "Enter" && target.matches(".table-box, body, main") && keys.app) {

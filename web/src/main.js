@@ -12,7 +12,7 @@ import { runsView } from "./views/runs.js";
 import { runView } from "./views/run.js";
 import { sweepView } from "./views/sweep.js";
 import { paretoView } from "./views/pareto.js";
-import { keys, pressed, showHelp } from "./keys.js";
+import { closeMenus, keys, pressed, showHelp } from "./keys.js";
 
 /** @type {Record<string, (app: import("./app.js").App) => Node>} */
 const SHOW = { compare: compareView, runs: runsView, run: runView, sweep: sweepView, pareto: paretoView };
@@ -77,7 +77,10 @@ const busy = () => Boolean(document.querySelector("details[open], dialog[open]")
   /** @type {Element | null} */ (document.activeElement)?.matches("input:not([type=checkbox]), select") === true;
 
 let held = false;
-addEventListener("pointerdown", () => { held = true; });
+addEventListener("pointerdown", (event) => {
+  held = true;
+  closeMenus(/** @type {Node} */ (event.target));
+});
 addEventListener("pointerup", () => { held = false; });
 
 const LIVE_MS = 1000;

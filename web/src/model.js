@@ -10,7 +10,7 @@ import { numbers } from "./series.js";
  *   sweep: number}} Run
  * @typedef {{name: string, unit: string, help: string, identity: boolean, values: any[],
  *   at?: number[]}} Knob
- * @typedef {{name: string, last: Float64Array, min: Float64Array, max: Float64Array,
+ * @typedef {{id: number, name: string, last: Float64Array, min: Float64Array, max: Float64Array,
  *   measured: Uint8Array}} Metric
  * @typedef {{setting: string, rate: number, mean: number, sd: number, runs: number[], losses: number[]}} Group
  * @typedef {{a: string, b: string, count: number, mean: number, interval: string, low: any, high: any, p: any,
@@ -20,11 +20,15 @@ import { numbers } from "./series.js";
  *   exponent_low: any, exponent_high: any}} Law  loss = floor + scale * size^-exponent
  * @typedef {{a: string, b: string, size: number, ratio: any, ratio_low: any, ratio_high: any, meeting: string,
  *   meets_at: any}} Worth  a at `size` parameters is as good as b at ratio times as many
- * @typedef {{variant: string, edge: boolean, best: Group, rates: Group[], metrics: {name: string, mean: number}[]}} Side
+ * @typedef {{knob: string, at: number, at_low: any, at_high: any, value: number, value_low: any, value_high: any}} Valley
+ * @typedef {{variant: string, edge: boolean, best: Group, rates: Group[], valley: Valley | null, metrics: {name: string, mean: number}[]}} Side
+ * @typedef {{knob: string, share: number, low: number, high: number, levels?: number, spearman?: any}} Effect
+ * @typedef {{runs: number, top: number, effects: Effect[], importance: Effect[],
+ *   anova: {effects: {knobs: string, share: number, p: any}[], residual_share: number} | null}} Insight
  * @typedef {{where: {name: string, value: any}[], sides: Side[], pairs?: Pair[]}} Cell
  * @typedef {{name: string, method: string, metric: string, state: string, hash: string, spec: string,
  *   maximize: boolean, created_s: number, planned: number, varied: string[], comparison: Cell[], overall: Pair[],
- *   laws: Law[], worth: Worth[],
+ *   laws: Law[], worth: Worth[], insight: Insight | null, id: number,
  *   runs: Run[], i: number}} Sweep
  */
 
@@ -126,7 +130,7 @@ function rows(columns) {
 function metricOf(told) {
   const measured = Uint8Array.from(told.last.v, (/** @type {unknown} */ v) => (v === null ? 0 : 1));
   const column = (/** @type {any} */ c) => numbers(c.v, c.float === true);
-  return { name: told.name, last: column(told.last), min: column(told.min), max: column(told.max), measured };
+  return { id: told.id, name: told.name, last: column(told.last), min: column(told.min), max: column(told.max), measured };
 }
 
 /** How a cell is called: "model.width 64"; "" when the sweep has but one. @param {Cell} cell */

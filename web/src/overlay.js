@@ -4,14 +4,20 @@
 
 import * as format from "./format.js";
 import { AXIS_LOOK, COUNTERS, curveOf, startOf } from "./axes.js";
-import { loadRange, loadRun } from "./data.js";
-import { curveFigure, whenSeen } from "./figure.js";
+import { loadCurves, loadRange, loadRun } from "./data.js";
+import { curveFigure, LEGEND_MAX, whenSeen } from "./figure.js";
 import { levelFor, spliced } from "./levels.js";
-import { lowerBound } from "./series.js";
+import { groupMean, lowerBound } from "./series.js";
 
 /** @typedef {import("./data.js").Series} Series */
 /** @typedef {import("./data.js").Part} Part */
-/** @typedef {{key: string, label: string, color: string, dash: number[], width?: number}} Line */
+/** @typedef {{key: string, label: string, color: string, dash: number[], width?: number, stopped?: boolean}} Line */
+
+/** With more lines than this the whole range is drawn from one file of each sweep. */
+const COARSE_MIN = 24;
+
+/** Places at which the mean of many runs is taken. */
+const BAND_POINTS = 400;
 
 /** With more lines than this patterns tell nothing apart any more, and cost most of the drawing. */
 const DASHED_MAX = 24;
@@ -43,17 +49,45 @@ async function refined(part, wish, zoom, chunk) {
   return curveOf(all, metric, axis, start);
 }
 
+/** Lines of one colour as one curve with its band. @param {{line: Line, curve: import("./axes.js").RunCurve | null}[]} found @returns {import("./curves.js").Curve[]} */
+function bandsOf(found) {
+  const colors = [...new Set(found.map(({ line }) => line.color))];
+  return colors.flatMap((color) => {
+    const members = found.filter(({ line, curve }) => line.color === color && curve);
+    if (!members.length) return [];
+    const { label, dash } = members[0].line;
+    const mean = groupMean(members.map(({ curve }) => /** @type {import("./axes.js").RunCurve} */ (curve)), { range: true, points: BAND_POINTS });
+    return [{ id: color, label: `${label}, mean of ${members.length}`, color, dash, width: 2.2, alpha: 1, x: mean.x, y: mean.y, low: mean.low, high: mean.high, note: (i) => `(n = ${mean.count[i]})` }];
+  });
+}
+
+/**
+ * The curves of many runs from the files of their sweeps; a run that they lack is left out.
+ * @param {import("./app.js").App} app @param {{metric: string, axis: string, lines: Line[]}} wish
+ */
+async function coarse({ model }, { metric, axis, lines }) {
+  const counter = COUNTERS[/** @type {import("./axes.js").AxisName} */ (axis)];
+  const names = [metric, ...(counter && counter !== metric ? [counter] : [])];
+  const runs = lines.map((line) => /** @type {import("./model.js").Run} */ (model.byKey.get(line.key)));
+  const files = new Map(await Promise.all([...new Set(runs.map((run) => run.sweep))].map(async (i) => /** @type {[number, any[]]} */ ([i,
+    await Promise.all(names.map((name) => loadCurves(model.sweeps[i].id, model.metrics.get(name)?.id ?? -1)))]))));
+  return lines.map((line, i) => {
+    const found = (files.get(runs[i].sweep) ?? []).flatMap((file) => file.get(line.key)?.series ?? []);
+    const all = new Map(found.map((series) => [series.name, series]));
+    return { line, curve: curveOf(all, metric, /** @type {any} */ (axis), startOf(all)) };
+  });
+}
+
 /**
  * @param {import("./app.js").App} app
  * @param {{title: string, metric: string, axis: string, logX?: boolean, logY?: boolean, lines: Line[], zoom: [number, number] | null,
  *   zoomed?: (range: [number, number] | null) => void, controls?: Node[], wide?: boolean, height?: number, note?: string,
- *   shape?: (curves: import("./curves.js").Curve[]) => import("./curves.js").Curve[], rules?: {y: number, label: string}[], plain?: string[]}} wish
- * plain: the variants, when colours stand for them and a legend of every run would say too much
+ *   shape?: (curves: import("./curves.js").Curve[]) => import("./curves.js").Curve[], bands?: boolean, rules?: {y: number, label: string}[], keys?: import("./figure.js").Key[], bare?: boolean}} wish
+ * bands: lines of one colour together, their mean and from least to largest
+ * keys, bare: as a frame has them; without, every line is named
  */
 export function overlay(app, wish) {
   const { metric, axis } = wish;
-  const unit = format.unitOf(metric);
-  const bytes = unit === "bytes";
   /** @type {import("./curves.js").Curve[]} */
   let curves = [];
   let turn = 0;
@@ -67,24 +101,28 @@ export function overlay(app, wish) {
     }
     return rows;
   };
-  const figure = curveFigure({ title: wish.title, wide: wish.wide, height: wish.height, note: wish.note, controls: wish.controls, table, variants: wish.plain });
+  const figure = curveFigure({ title: wish.title, wide: wish.wide, height: wish.height, note: wish.note, controls: wish.controls, table, keys: wish.keys, bare: wish.bare,
+    soon: wish.bands ? [] : wish.lines.slice(0, LEGEND_MAX).map(({ label, color, dash }) => ({ label, color, dash })) });
   const show = (/** @type {[number, number] | null} */ zoom) => figure.set({
     label: `${metric} against ${axis} of ${wish.lines.length} runs`,
     x: { ...AXIS_LOOK[/** @type {import("./axes.js").AxisName} */ (axis)], log: Boolean(wish.logX) },
-    y: { label: metric + (unit && !bytes ? ` [${unit}]` : ""), log: Boolean(wish.logY), format: bytes ? format.bytes : undefined }, trim: /loss$|bpb$|ppl$/.test(metric),
+    y: { label: format.axisName(metric), log: Boolean(wish.logY), unit: format.unitOf(metric) }, trim: /loss$|bpb$|ppl$/.test(metric),
     curves: wish.shape ? wish.shape(curves) : curves, rules: wish.rules ?? [], zoom,
     zoomed: (range) => {
       wish.zoomed?.(range);
-      void fill(range);
+      // What is there already is on screen first; then it gets finer.
+      requestAnimationFrame(() => setTimeout(() => void fill(range)));
     },
   });
   const fill = async (/** @type {[number, number] | null} */ zoom) => {
     const mine = ++turn;
     try {
-      const found = await Promise.all(wish.lines.map(async (line) => ({ line, curve: await refined(await loadRun(line.key), wish, zoom, app.model.chunk) })));
+      const many = wish.lines.length > COARSE_MIN && wish.lines.some((line) => Boolean(app.model.byKey.get(line.key)?.records));
+      const found = many && (wish.bands || (!zoom && wish.axis !== "time")) ? await coarse(app, wish)
+        : await Promise.all(wish.lines.map(async (line) => ({ line, curve: await refined(await loadRun(line.key), wish, zoom, app.model.chunk) })));
       if (mine !== turn) return; // another zoom came meanwhile
-      curves = found.flatMap(({ line, curve }) => curve ? [{ id: line.key, label: line.label, color: line.color, dash: wish.lines.length > DASHED_MAX ? [] : line.dash,
-        width: line.width ?? (wish.lines.length > 12 ? 1.1 : 1.8), alpha: wish.lines.length > 30 ? 0.6 : 1, x: curve.x, y: curve.y }] : []);
+      curves = wish.bands ? bandsOf(found) : found.flatMap(({ line, curve }) => curve ? [{ id: line.key, label: line.label, color: line.color, dash: wish.lines.length > DASHED_MAX ? [] : line.dash,
+        width: line.width ?? (wish.lines.length > 12 ? 1.1 : 1.8), alpha: wish.lines.length > 30 ? 0.6 : 1, stopped: line.stopped, x: curve.x, y: curve.y }] : []);
       show(zoom);
     } catch (problem) {
       figure.say(problem instanceof Error ? problem.message : String(problem));

@@ -3,11 +3,11 @@
 // A chart is data, {x, y, marks}; `draw` makes the picture of it at a size.
 
 import { s } from "./dom.js";
-import { makeScale, ticksOf, timeTicks } from "./scale.js";
+import { makeScale, ticksOf } from "./scale.js";
 import * as format from "./format.js";
 
 /**
- * @typedef {{label: string, domain: [number, number], log?: boolean, time?: boolean,
+ * @typedef {{label: string, domain: [number, number], log?: boolean, unit?: string,
  *   format?: (value: number) => string, ticks?: {at: number, text: string}[]}} Axis
  * @typedef {{type: "line", x: ArrayLike<number>, y: ArrayLike<number>, color: string, dash?: number[],
  *     width?: number, alpha?: number}
@@ -17,7 +17,7 @@ import * as format from "./format.js";
  *   | {type: "error", x: number, y: number, low: number, high: number, color: string, across?: boolean}
  *   | {type: "bar", from: number, to: number, y: number, size: number, color: string, alpha?: number, tip?: string[], text?: string}
  *   | {type: "cell", x0: number, x1: number, y0: number, y1: number, alpha: number, color: string}
- *   | {type: "rule", y?: number, x?: number, label: string, color?: string, dash?: number[]}
+ *   | {type: "rule", y?: number, x?: number, label: string, color?: string, dash?: number[], row?: number}
  *   | {type: "zone", low: number, high: number, label: string, color: string}
  *   | {type: "text", x: number, y: number, text: string, color?: string, anchor?: string, dx?: number, dy?: number}} Mark
  * @typedef {{x: Axis, y: Axis, marks: Mark[], label: string, left?: number}} Chart
@@ -59,10 +59,15 @@ export function linePath(xs, ys, px, py) {
 /** @param {Axis} axis @param {number} count */
 function axisTicks(axis, count) {
   if (axis.ticks) return axis.ticks;
-  const scale = makeScale(axis.domain, [0, 1], axis.log);
-  const at = axis.time && !axis.log ? timeTicks(axis.domain[0], axis.domain[1], count) : ticksOf(scale, count);
-  const say = axis.format ?? format.ticks(at, axis.log);
+  const at = ticksOf(axis, count);
+  const say = axis.format ?? format.ticks(at, axis.log, axis.unit);
   return at.map((tick) => ({ at: tick, text: say(tick) }));
+}
+
+/** The words of an upright rule, on the side that has room, each row lower. @param {number} at @param {{label: string, row?: number}} mark @param {number} right */
+function besideRule(at, mark, right) {
+  const fits = at + 8 + mark.label.length * 6.6 < right;
+  return { x: fits ? at + 5 : at - 5, y: MARGIN.top + 12 + (mark.row ?? 0) * 16, "text-anchor": fits ? "start" : "end" };
 }
 
 /** @param {Mark} mark @param {any} px @param {any} py @param {number} width @param {number} left */
@@ -92,7 +97,8 @@ function drawMark(mark, px, py, width, left) {
       const half = Math.abs(py(mark.y) - py(mark.y + mark.size / 2));
       return s("g", {}, s("rect", { x: Math.min(from, to), y: py(mark.y) - half, width: Math.max(0.75, Math.abs(to - from)), height: 2 * half, fill: mark.color,
         "fill-opacity": mark.alpha ?? 0.9, stroke: "var(--surface)", "stroke-width": 1 }),
-      mark.text ? s("text", { x: Math.max(from, to) + 6, y: py(mark.y) + 4, class: "note", fill: "var(--ink)" }, mark.text) : null);
+      mark.text ? s("text", { x: Math.min(Math.max(from, to) + 6, left + width + MARGIN.right - mark.text.length * 6.8), y: py(mark.y) + 4, class: "note", fill: "var(--ink)",
+        "paint-order": "stroke", stroke: "var(--surface)", "stroke-width": 3 }, mark.text) : null);
     }
     case "cell":
       return s("rect", { x: px(mark.x0), y: py(mark.y1), width: Math.max(0.5, px(mark.x1) - px(mark.x0) + 0.4), height: Math.max(0.5, py(mark.y0) - py(mark.y1) + 0.4),
@@ -105,7 +111,7 @@ function drawMark(mark, px, py, width, left) {
       const bottom = py(py.domain[0]);
       return s("g", {}, s("path", { d: upright ? `M${at.toFixed(1)} ${MARGIN.top}V${bottom}` : `M${left} ${at.toFixed(1)}H${left + width}`, stroke: color,
         "stroke-width": 1.25, "stroke-dasharray": (mark.dash ?? [5, 4]).join(" ") }),
-      mark.label ? s("text", { x: upright ? at + 5 : left + width - 4, y: upright ? MARGIN.top + 12 : at - 5, fill: color, "text-anchor": upright ? "start" : "end", class: "note" }, mark.label) : null);
+      mark.label ? s("text", { ...(upright ? besideRule(at, mark, left + width) : { x: left + width - 4, y: at - 5, "text-anchor": "end" }), fill: color, class: "note" }, mark.label) : null);
     }
     case "zone": {
       const top = py(mark.high);

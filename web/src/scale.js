@@ -72,9 +72,28 @@ export function logTicks(low, high, count) {
   return ticks.length >= 2 ? ticks : linearTicks(low, high, count);
 }
 
-/** @param {Scale} scale @param {number} count */
-export const ticksOf = (scale, count) =>
-  scale.log ? logTicks(scale.domain[0], scale.domain[1], count) : linearTicks(scale.domain[0], scale.domain[1], count);
+/** Ticks that are round in KiB, MiB, GiB. @param {number} low @param {number} high @param {number} count @param {boolean} log */
+export function byteTicks(low, high, count, log) {
+  if (!log || high / low < 4) {
+    const unit = 1024 ** Math.max(0, Math.floor(Math.log2(Math.max(Math.abs(low), Math.abs(high), 1)) / 10));
+    return linearTicks(low / unit, high / unit, count).map((tick) => tick * unit);
+  }
+  const all = [];
+  for (let unit = 1; unit < high; unit *= 1024) for (const part of [1, 2, 5, 10, 20, 50, 100, 200, 500]) all.push(part * unit);
+  const inside = all.filter((tick) => tick >= low * 0.999 && tick <= high * 1.001);
+  const every = Math.ceil(inside.length / Math.max(2, count));
+  return inside.filter((_, i) => i % every === 0);
+}
+
+/**
+ * Where the ticks of an axis go; what is counted in seconds or bytes has its own round numbers.
+ * @param {{domain: [number, number], log?: boolean, unit?: string}} axis @param {number} count
+ */
+export function ticksOf({ domain: [low, high], log = false, unit }, count) {
+  if (unit === "bytes") return byteTicks(low, high, count, log);
+  if (log) return logTicks(low, high, count);
+  return unit === "s" ? timeTicks(low, high, count) : linearTicks(low, high, count);
+}
 
 /** Seconds on an axis: steps of 1, 2, 5, 10, 15, 30 of a unit that people count in. @param {number} low @param {number} high @param {number} count */
 export function timeTicks(low, high, count) {

@@ -111,11 +111,13 @@ export const BAND_RUNS = 5;
  * not ended there count, linear between their points: a run's end never moves the mean silently,
  * `count` tells.
  * @param {Curve[]} curves
+ * @param {{range?: boolean, points?: number}} [wish] range: the band is from least to largest; points: so many x at most
  */
-export function groupMean(curves) {
+export function groupMean(curves, { range = false, points = Infinity } = {}) {
   const all = new Set();
   for (const curve of curves) for (const x of curve.x) all.add(x);
-  const x = Float64Array.from(all).sort();
+  const every = Math.ceil(all.size / points) || 1;
+  const x = Float64Array.from(all).sort().filter((_, i) => i % every === 0 || i === all.size - 1);
   const mean = new Float64Array(x.length);
   const low = new Float64Array(x.length);
   const high = new Float64Array(x.length);
@@ -132,8 +134,8 @@ export function groupMean(curves) {
     }
     const band = meanBand(values);
     mean[i] = band.mean;
-    low[i] = band.low;
-    high[i] = band.high;
+    low[i] = range ? Math.min(...values) : band.low;
+    high[i] = range ? Math.max(...values) : band.high;
     count[i] = values.length;
   }
   return { x, y: mean, low, high, count };

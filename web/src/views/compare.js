@@ -9,7 +9,7 @@ import { sentence, weightBytes, twins } from "../verdict.js";
 import { twinCurves } from "./twins.js";
 import { uCurve } from "./ucurve.js";
 import { pairedFigure } from "./paired.js";
-import { energyFigures, memoryFigure, speedFigure } from "./cost.js";
+import { costFigures } from "./cost.js";
 import { scalingFigures } from "./scaling.js";
 
 /** @typedef {import("../app.js").App} App */
@@ -54,7 +54,7 @@ const COLUMNS = [
   { head: "training memory", unit: "", of: (side) => firstOf(side, ["mem/engine_bytes", "mem/device_bytes", "mem/peak_rss_bytes"]), show: format.bytes },
   { head: "deployed weights", unit: "", of: weightBytes, show: format.bytes },
   { head: "parameters", unit: "", of: (side) => sideMetric(side, "model/params"), show: (v) => format.short(v) },
-  { head: "energy", unit: "", of: (side) => sideMetric(side, "energy_j"), show: (v) => format.short(v) + "\u202fJ" },
+  { head: "energy", unit: "", of: (side) => sideMetric(side, "energy_j"), show: (v) => format.si(v, "J") },
 ];
 
 /** @param {Side} side @param {string[]} names */
@@ -127,9 +127,10 @@ function section(app, sweep) {
     return h("section.sweep", {}, head, h("p.verdict", {}, sweep.runs.length ? "No run has finished yet." : "No run has begun yet."),
       h("div.charts", {}, twinCurves(app, sweep, null)));
   }
-  return h("section.sweep", {}, head, verdict(cell, sweep), overall(sweep), edges(cell), sidesTable(cell, sweep),
+  return h("section.sweep", {}, head,
+    h("div.sweep-top", {}, h("div.sweep-said", {}, verdict(cell, sweep), overall(sweep), edges(cell)), sidesTable(cell, sweep)),
     h("div.charts", {}, twinCurves(app, sweep, cell), uCurve(app, sweep, cell), pairedFigure(app, sweep),
-      memoryFigure(cell), speedFigure(cell), energyFigures(cell), scalingFigures(app, sweep)));
+      costFigures(cell), scalingFigures(app, sweep)));
 }
 
 /** @param {App} app */

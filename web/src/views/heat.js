@@ -37,7 +37,7 @@ export function heatOf(all, names) {
 export function heatFigure(app, run) {
   const names = [...app.model.metrics.values()].filter((metric) => metric.measured[run.i] && /\/hist_\d+$/.test(metric.name)).map((metric) => metric.name).sort();
   if (names.length < 2) return null;
-  const place = h("div", { style: { "min-height": "300px" } });
+  const place = h("div.two", { style: { "min-height": "300px" } });
   whenSeen(place, async () => {
     const columns = heatOf(await loadAll(run.key, app.model.chunk), names);
     if (!columns.length) return;

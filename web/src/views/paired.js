@@ -43,7 +43,7 @@ export function pairedFigure(app, sweep) {
   return plotFigure({
     title: "Differences of the twins", height: Math.max(220, 70 + rows.length * 34),
     note: `A small mark is a pair of runs with the same seed, the large one their mean, the bar its 95 % interval (${methods.join("; ")}).` + (reference ? ` Grey: ${EXPECTED.label}, for orientation.` : ""),
-    controls: /loss$/.test(sweep.metric) ? [button(reference ? "hide published" : "show published", () => app.set({ noref: reference ? "1" : "" }))] : [],
+    tools: /loss$/.test(sweep.metric) ? [button(reference ? "hide published" : "show published", () => app.set({ noref: reference ? "1" : "" }))] : [],
     table: () => [["side", "baseline", "seed", "difference"], ...rows.flatMap(({ label, pair }) => (pair.differences ?? []).map((d) => [label, pair.b, d.seed, String(d.value)]))],
   }, make);
 }

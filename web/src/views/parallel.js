@@ -5,10 +5,12 @@
 import { button, h, replace, s } from "../dom.js";
 import * as format from "../format.js";
 import { lookOf } from "../colors.js";
+import { saveMenu } from "../figure.js";
 import { makeScale, padded } from "../scale.js";
 
 /** @typedef {import("../app.js").App} App @typedef {import("../model.js").Run} Run */
 
+const TITLE = "From knobs to result";
 const HEIGHT = 320;
 const TOP = 40;
 const BOTTOM = HEIGHT - 26;
@@ -54,6 +56,12 @@ export function parallelFigure(app, sweep) {
     const at = axis.places.at(axis.of(run));
     return !brush || (at >= brush[0] - 1e-9 && at <= brush[1] + 1e-9);
   }));
+  /** The same as a chart that can be saved. @returns {import("../plot.js").Chart} */
+  const picture = () => ({ label: TITLE, x: { label: "", domain: [-0.15, axes.length - 0.75], ticks: axes.map((axis, i) => ({ at: i, text: axis.words })) },
+    y: { label: "", domain: [0, 1], ticks: [] },
+    marks: [...kept().map((run) => /** @type {import("../plot.js").Mark} */ ({ type: "line", x: axes.map((_, i) => i), y: axes.map((axis) => axis.places.at(axis.of(run))), color: `var(${lookOf(run.variant).color})`, width: 1.2, alpha: 0.5 })),
+      ...axes.flatMap((axis, i) => [/** @type {import("../plot.js").Mark} */ ({ type: "rule", x: i, label: "", dash: [] }), ...axis.places.ticks.map((tick) => /** @type {import("../plot.js").Mark} */ ({ type: "text", x: i, y: tick.at, text: tick.text, dx: 6, dy: 4 }))])] });
+  const save = saveMenu({ title: TITLE, table: () => [["run", ...axes.map((axis) => axis.name)], ...kept().map((run) => [run.name, ...axes.map((axis) => String(axis.of(run)))])] }, picture);
   const clear = button("clear", () => { brushes.clear(); paint(); }, { hidden: true });
   const draw = button("draw these", () => app.go({ view: "runs", subject: "", options: new Map([["sel", kept().slice(0, 200).map((run) => run.key).join(",")]]) }), { hidden: true });
   const paint = () => {
@@ -100,6 +108,6 @@ export function parallelFigure(app, sweep) {
     return area;
   }
   new ResizeObserver(paint).observe(body);
-  return h("figure.chart.wide", {}, h("figcaption.chart-head", {}, h("h3", {}, "From knobs to result"), h("div.chart-tools", {}, told, draw, clear)), body,
+  return h("figure.chart.wide.stretch", {}, h("figcaption.chart-head", {}, h("h3", {}, TITLE), h("div.chart-tools", {}, told, draw, clear, save)), body,
     h("p.chart-note", {}, "Drag along an axis to keep the runs that pass there, click it to let go."));
 }

@@ -4,25 +4,26 @@
 import { choice, h, select } from "../dom.js";
 import * as format from "../format.js";
 import { inOrder, lookOf } from "../colors.js";
-import { plotFigure } from "../figure.js";
+import { keyItem, plotFigure, variantKey } from "../figure.js";
 import { front, stairs } from "../fronts.js";
 import { padded } from "../scale.js";
-import { variantName } from "./compare.js";
 
 /** @typedef {import("../app.js").App} App @typedef {import("../model.js").Run} Run */
 
-/** @typedef {{name: string, words: string, large: boolean, log: boolean, say?: (v: number) => string}} Goal */
+/** @typedef {{name: string, words: string, large: boolean, log: boolean, unit?: string}} Goal */
 
 /** @param {App} app @param {import("../model.js").Sweep} sweep @returns {Goal[]} */
 function goalsOf(app, sweep) {
   const has = (/** @type {string} */ name) => app.model.metrics.has(name);
   const memory = ["mem/engine_bytes", "mem/device_bytes", "mem/peak_rss_bytes"].find(has);
-  const log = format.ticks([1], true);
   return [{ name: "best:" + sweep.metric, words: sweep.metric, large: sweep.maximize, log: false },
-    ...(memory ? [{ name: memory, words: "training memory [bytes]", large: false, log: true, say: log }] : []),
-    ...(has("model/deployed_bytes") ? [{ name: "model/deployed_bytes", words: "deployed weights [bytes]", large: false, log: true, say: log }] : []),
-    ...(has("tokens_per_s") ? [{ name: "tokens_per_s", words: "tokens/s", large: true, log: true, say: log }] : [])];
+    ...(memory ? [{ name: memory, words: "training memory", large: false, log: true, unit: "bytes" }] : []),
+    ...(has("model/deployed_bytes") ? [{ name: "model/deployed_bytes", words: "deployed weights", large: false, log: true, unit: "bytes" }] : []),
+    ...(has("tokens_per_s") ? [{ name: "tokens_per_s", words: "tokens/s", large: true, log: true }] : [])];
 }
+
+/** Exact, and readable besides. @param {Goal} goal @param {number} value */
+const sayGoal = (goal, value) => `${goal.words} ${format.exact(Number(value.toPrecision(9)))}` + (goal.unit === "bytes" ? ` bytes, ${format.bytes(value)}` : "");
 
 /** @param {App} app @param {Run[]} runs @param {Goal} gx @param {Goal} gy */
 function figure(app, runs, gx, gy) {
@@ -39,17 +40,17 @@ function figure(app, runs, gx, gy) {
   const top = gy.log || gy.large ? sorted[sorted.length - 1] : Math.min(sorted[sorted.length - 1], sorted[0] + 4 * (sorted[Math.floor(sorted.length / 2)] - sorted[0] || 1));
   const make = () => ({
     label: `${gy.words} against ${gx.words}`,
-    x: { label: `${gx.words} (${gx.large ? "more" : "less"} is better)`, log: gx.log, domain: padded(Math.min(...xs), Math.max(...xs), gx.log, 0.06), format: gx.say },
-    y: { label: gy.words, log: gy.log, domain: padded(sorted[0], top, gy.log, 0.06), format: gy.say },
+    x: { label: `${gx.words} (${gx.large ? "more" : "less"} is better)`, log: gx.log, domain: padded(Math.min(...xs), Math.max(...xs), gx.log, 0.06), unit: gx.unit },
+    y: { label: gy.words, log: gy.log, domain: padded(sorted[0], top, gy.log, 0.06), unit: gy.unit },
     marks: [...fronts.filter((f) => f.points.length > 1).map((f) => /** @type {import("../plot.js").Mark} */ ({ type: "line", ...stairs(f.points, gx.large), color: `var(${lookOf(f.variant).color})`, dash: lookOf(f.variant).dash, width: 1.5 })),
       ...points.sort((a, b) => Number(onFront.has(a)) - Number(onFront.has(b))).map((p) => {
         const look = lookOf(p.run.variant);
         return /** @type {import("../plot.js").Mark} */ ({ type: "point", x: p.x, y: p.y, color: `var(${look.color})`, mark: look.mark, size: onFront.has(p) ? 4.5 : 2.6, hollow: !onFront.has(p),
-          tip: [p.run.name, `${gy.words} ${format.exact(Number(p.y.toPrecision(9)))}`, `${gx.words} ${format.exact(Number(p.x.toPrecision(9)))}`], open: () => { location.hash = app.link("run", p.run.key); } });
+          tip: [p.run.name, sayGoal(gy, p.y), sayGoal(gx, p.x)], open: () => { location.hash = app.link("run", p.run.key); } });
       })],
   });
   return plotFigure({ title: `${gy.words} against ${gx.words}`, height: 360,
-    table: () => [["run", "variant", gx.words, gy.words, "on the front"], ...points.map((p) => [p.run.name, p.run.variant, String(p.x), String(p.y), onFront.has(p) ? "yes" : "no"])] }, make);
+    table: () => [["run", "variant", ...[gx, gy].map((goal) => goal.words + (goal.unit ? ` [${goal.unit}]` : "")), "on the front"], ...points.map((p) => [p.run.name, p.run.variant, String(p.x), String(p.y), onFront.has(p) ? "yes" : "no"])] }, make);
 }
 
 /** @param {App} app */
@@ -64,6 +65,7 @@ export function paretoView(app) {
   return h("div.pareto", {}, h("header.view-head", {}, h("h1", {}, "Loss, memory, speed"),
     model.sweeps.length > 6 ? select("Sweep", model.sweeps.map((s) => [s.name, s.name]), sweep.name, (name) => app.go({ ...place, subject: name }))
       : choice("Sweep", [...model.sweeps].reverse().map((s) => /** @type {[string, string]} */ ([s.name, s.name])), sweep.name, (name) => app.go({ ...place, subject: name }))),
-  runs.length ? h("section.chapter", {}, h("p.soft", {}, "Every finished run is a point; filled ones, joined by steps, are not beaten by any run of their variant. ", variants.map((v) => [variantName(v), " \u2002"])),
-    h("div.charts.half", {}, pairs.map(([gx, gy]) => figure(app, runs, gx, gy)))) : h("p.empty", {}, "No run of this sweep has finished yet."));
+  runs.length ? h("section.chapter", {}, h("p.soft", {}, "Every finished run is a point; filled ones, joined by steps, are not beaten by any run of their variant."),
+    h("div.legend", {}, variants.map((v) => keyItem(variantKey(v, "mark")))),
+    h("h2.hidden", {}, "Fronts"), h("div.charts.half", {}, pairs.map(([gx, gy]) => figure(app, runs, gx, gy)))) : h("p.empty", {}, "No run of this sweep has finished yet."));
 }

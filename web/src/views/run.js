@@ -6,10 +6,13 @@ import * as format from "../format.js";
 import { lookOf, nthLook } from "../colors.js";
 import { axesFor } from "../axes.js";
 import { loadRun } from "../data.js";
+import { keyItem } from "../figure.js";
 import { overlay } from "../overlay.js";
 import { differences, twinOf } from "../twin.js";
 import { heatFigure } from "./heat.js";
+import { stateMark } from "./columns.js";
 import { curveControls, curveOptions } from "./controls.js";
+import { reasonOf } from "./rungs.js";
 import { floorOf, lossMetrics } from "./twins.js";
 import { variantName } from "./compare.js";
 
@@ -39,9 +42,9 @@ function head(app, run) {
   };
   const score = app.model.score(run);
   return h("header.run-head", {},
-    h("div.run-title", {}, h("h1", {}, run.name), h(`span.state.state-${/^[a-z]+$/.test(run.state) ? run.state : "other"}`, {}, run.state),
+    h("div.run-title", {}, h("h1", {}, run.name), stateMark(run.state),
       h("span.run-steps", {}, step(-1, "previous"), step(1, "next"))),
-    run.reason ? h("p.reason", {}, run.reason) : null,
+    run.reason ? h("p.reason", {}, reasonOf(run)) : null,
     h("dl.facts", {}, fact("id", run.key), fact("sweep", h("a", { href: app.link("sweep", sweep.name) }, sweep.name)),
       run.variant ? fact("variant", variantName(run.variant)) : null,
       Number.isFinite(score) ? fact("best " + sweep.metric, `${format.exact(Number(score.toPrecision(9)))} ${format.unitOf(sweep.metric)}`) : null,
@@ -82,10 +85,11 @@ function chapters(app, run, twin) {
     const names = [...left].filter((name) => fits.test(name));
     for (const name of names) left.delete(name);
     if (!names.length) return null;
-    return h("section.chapter", {}, h("h2", {}, title), h("div.charts.small", {}, names.map((name) =>
-      overlay(app, { title: name, metric: name, axis: "step", zoom: null, height: 200,
-        lines: linesOf(run, twin).map((line, i) => ({ ...line, label: i ? "its twin" : "this run" })) })),
-    title === "Quantization" ? heatFigure(app, run) : null));
+    const lines = linesOf(run, twin).map((line, i) => ({ ...line, label: i ? "its twin" : "this run" }))
+      .filter((line, i) => !i || names.some((name) => model.metrics.get(name)?.measured[/** @type {Run} */ (twin).i]));
+    return h("section.chapter", {}, h("div.chapter-head", {}, h("h2", {}, title), lines.length > 1 ? h("div.legend", {}, lines.map((line) => keyItem(line))) : null),
+      h("div.charts.small", {}, names.map((name) => overlay(app, { title: name, metric: name, axis: "step", zoom: null, height: 200, bare: true, lines })),
+        title === "Quantization" ? heatFigure(app, run) : null));
   });
 }
 
@@ -97,7 +101,7 @@ function constants(app, run, twin) {
   if (!still.length) return null;
   const say = (/** @type {Run} */ of, /** @type {string} */ name) => {
     const value = model.last(of, name);
-    return [format.metric(name, value), format.unitOf(name) && !/bytes|tokens/.test(format.unitOf(name)) ? h("span.soft", {}, " " + format.unitOf(name)) : null];
+    return [format.metric(name, value), format.unitBeside(name) ? h("span.soft", {}, "\u202f" + format.unitBeside(name)) : null];
   };
   return h("section.chapter", {}, h("h2", {}, "Measured once"),
     h("div.scroll", { tabindex: "0", role: "region", "aria-label": "Measured once" }, h("table.config", {},
@@ -113,7 +117,7 @@ function config(app, run, twin) {
     .sort((a, b) => Number(apart.has(b.name)) - Number(apart.has(a.name)));
   return h("section.chapter", {}, h("h2", {}, "Configuration"),
     h("div.scroll", { tabindex: "0", role: "region", "aria-label": "Configuration" }, h("table.config", {},
-      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "knob"), h("th", { scope: "col" }, "this run"), twin ? h("th", { scope: "col" }, "its twin") : null, h("th", { scope: "col" }, ""))),
+      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "knob"), h("th", { scope: "col" }, "this run"), twin ? h("th", { scope: "col" }, "its twin") : null, h("th", { scope: "col" }, "what it is"))),
       h("tbody", {}, rows.map((knob) => h("tr", { class: apart.has(knob.name) ? "differs" : "" }, h("th", { scope: "row" }, knob.name),
         h("td", {}, format.knob(knob.name, model.knob(run, knob.name)), knob.unit ? h("span.soft", {}, " " + knob.unit) : null),
         twin ? h("td", {}, apart.has(knob.name) ? format.knob(knob.name, model.knob(twin, knob.name)) : h("span.soft", {}, "same")) : null,
@@ -132,6 +136,13 @@ function labels(run) {
   return body;
 }
 
+/** How a thing said of an attempt reads. @param {string} name @param {unknown} value */
+function attemptFact(name, value) {
+  if (name === "start" && typeof value === "string") return value.replace("T", " ").replace(/\.\d+Z?$/, "");
+  if (typeof value === "number") return format.unitOf(name) || /params$/.test(name) ? format.metric(name, value) : format.exact(value);
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
 /** @param {string} line */
 function attemptRow(line) {
   /** @type {any} */
@@ -142,8 +153,13 @@ function attemptRow(line) {
     return h("li", {}, h("code", {}, line));
   }
   const { type, ...rest } = told;
-  return h("li", {}, h("b", {}, String(type)), " ", Object.entries(rest).map(([name, value]) => `${name} ${typeof value === "string" ? value : JSON.stringify(value)}`).join(" \u00b7 "));
+  const facts = Object.entries(rest).filter(([, value]) => value !== "");
+  return h("li", {}, h("b", {}, type === "begin" ? "began" : type === "end" ? "ended" : String(type)),
+    h("dl.told", {}, facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, attemptFact(name, value))))));
 }
+
+/** The end of what a run said. @param {{name: string, bytes: number, tail: string}} log */
+const logTail = (log) => [h("h3", {}, log.name, h("span.soft", {}, ` ${format.bytes(log.bytes)}${log.bytes > log.tail.length + 64 ? ", its end" : ""}`)), h("pre.log", { tabindex: "0", "aria-label": log.name }, log.tail)];
 
 const FILES = ["run.toml", "events.jsonl", "stdout.log", "stderr.log"];
 
@@ -153,7 +169,7 @@ function folder(app, run) {
   const body = h("div", {}, h("p.waiting", {}, "Reading \u2026"));
   loadRun(run.key).then((part) => replace(body,
     part.attempts.length ? h("ol.attempts", {}, part.attempts.map(attemptRow)) : h("p.soft", {}, "Its folder tells of no attempt."),
-    part.log ? h("pre.log", { tabindex: "0" }, part.log) : h("p.soft", {}, "Nothing was said on stderr.")),
+    part.logs.some((log) => log.tail) ? part.logs.filter((log) => log.tail).map(logTail) : h("p.soft", {}, "It said nothing on stdout or stderr.")),
   (problem) => replace(body, h("p", {}, String(problem.message ?? problem))));
   return h("section.chapter", {}, h("h2", {}, "Attempts and log"), body,
     way ? h("p", {}, FILES.map((name) => h("a.file", { href: way + name }, name))) : null);
@@ -165,6 +181,6 @@ export function runView(app) {
   const run = model.byKey.get(place.subject);
   if (!run) return h("div.empty", {}, h("h1", {}, "No such run"), h("p", {}, `This page has no run with the id "${place.subject}".`));
   const twin = twinOf(model, run);
-  return h("div.run", {}, head(app, run), labels(run), run.records ? h("div.charts.one", {}, mainCurve(app, run, twin)) : h("p.empty", {}, "It has measured nothing yet."),
+  return h("div.run", {}, head(app, run), labels(run), run.records ? [h("h2.hidden", {}, "Its curve"), h("div.charts.one", {}, mainCurve(app, run, twin))] : h("p.empty", {}, "It has measured nothing yet."),
     run.records ? chapters(app, run, twin) : null, run.records ? constants(app, run, twin) : null, config(app, run, twin), folder(app, run));
 }

@@ -2,10 +2,10 @@
 // Loss against size: parameters, and bytes of the deployed weights; fitted where there are enough
 // sizes, drawn on where that may still be believed. And the gap itself beside published ones.
 
-import { button } from "../dom.js";
+import { button, h } from "../dom.js";
 import * as format from "../format.js";
 import { inOrder, lookOf } from "../colors.js";
-import { plotFigure } from "../figure.js";
+import { plotFigure, variantKey } from "../figure.js";
 import { fitAt, REACH, SIZES_MIN } from "../fit.js";
 import { padded } from "../scale.js";
 import { cellName, sideMetric } from "../model.js";
@@ -36,22 +36,32 @@ function curve(lines, reach) {
   });
 }
 
+/** A law as people write it: 2.09 + 85.3 N^-0.452. @param {import("../model.js").Law} law */
+const formula = (law) => [law.floor < 1e-6 ? "" : `${format.number(law.floor, 3)} + `, `${format.number(law.scale, 3)}\u2009N`, h("sup", {}, `\u2212${format.number(law.exponent, 3)}`),
+  Number.isFinite(law.exponent_low) ? h("span.soft", {}, ` exponent 95 %: ${format.number(law.exponent_low, 2)} to ${format.number(law.exponent_high, 2)}`) : null];
+
+/** How much of the baseline's size a side is worth. @param {import("../model.js").Worth} w */
+function worthWords(w) {
+  if (!Number.isFinite(w.ratio)) return null;
+  const range = Number.isFinite(w.ratio_low) ? ` (95 %: ${format.number(w.ratio_low, 2)} to ${format.number(w.ratio_high, 2)})` : "";
+  const meets = w.meeting === "ahead" ? `; the laws meet at ${format.short(w.meets_at, 2)}.` : w.meeting === "reached" ? "; the laws have met." : `; the laws do not meet within ${REACH}\u00d7 of what was measured.`;
+  return h("div", {}, `${w.a} at ${format.short(w.size, 2)} does what ${w.b} does at ${format.number(w.ratio, 2)}\u00d7 the size${range}${meets}`);
+}
+
 /** What the laws say, in words. @param {Sweep} sweep @param {any[]} lines @param {string} what */
 function words(sweep, lines, what) {
   const fitted = lines.filter((line) => line.fit);
   if (!fitted.length) return `A law needs ${SIZES_MIN} sizes, and a loss that falls with them.`;
-  const told = fitted.map(({ variant, fit }) => `${variant}: ${format.number(fit.floor < 1e-6 ? 0 : fit.floor, 3)} + ${format.number(fit.scale, 3)}\u00b7N^\u2212${format.number(fit.exponent, 3)}` +
-    (Number.isFinite(fit.exponent_low) ? ` [${format.number(fit.exponent_low, 2)}, ${format.number(fit.exponent_high, 2)}]` : "")).join("; ");
-  const worth = what === "parameters" ? sweep.worth.map((w) => {
-    const range = Number.isFinite(w.ratio_low) ? ` [${format.number(w.ratio_low, 2)}, ${format.number(w.ratio_high, 2)}]` : "";
-    const meets = w.meeting === "ahead" ? ` They meet at ${format.short(w.meets_at, 2)}.` : w.meeting === "reached" ? " They have met." : ` They do not meet within ${REACH}\u00d7 of what was measured.`;
-    return Number.isFinite(w.ratio) ? ` ${w.a} at ${format.short(w.size, 2)} is worth ${w.b} at ${format.number(w.ratio, 2)}\u00d7${range} the size.${meets}` : "";
-  }).join("") : "";
-  return `${told}. Dotted: drawn on, to ${REACH}\u00d7 the largest size.${worth}`;
+  return [fitted.map(({ variant, fit }) => h("div", {}, `${variant}: `, formula(fit))),
+    what === "parameters" ? sweep.worth.map(worthWords) : null, h("div", {}, `Dotted: drawn on, to ${REACH}\u00d7 the largest size.`)];
 }
 
-/** @param {import("../app.js").App} app @param {Sweep} sweep @param {string} what @param {(side: Side) => number} sizeOf @param {(v: number) => string} say */
-function sizeFigure(app, sweep, what, sizeOf, say) {
+/** Where the laws of two sides meet, when that is on the chart. @param {Sweep} sweep @param {string} what @param {number} most @returns {import("../plot.js").Mark[]} */
+const meetings = (sweep, what, most) => (what === "parameters" ? sweep.worth : []).filter((w) => w.meets_at > 0 && w.meets_at <= most)
+  .map((w, row) => ({ type: "rule", row, x: w.meets_at, label: `${w.a} meets ${w.b}`, color: `var(${lookOf(w.a).color})`, dash: [2, 3] }));
+
+/** @param {import("../app.js").App} app @param {Sweep} sweep @param {string} what @param {(side: Side) => number} sizeOf */
+function sizeFigure(app, sweep, what, sizeOf) {
   const lines = pointsOf(sweep, sizeOf).filter((line) => line.points.length > 1)
     .map((line) => ({ ...line, fit: sweep.laws.find((law) => law.variant === line.variant && law.size === what) ?? null }));
   if (!lines.length || sweep.maximize) return null;
@@ -59,16 +69,18 @@ function sizeFigure(app, sweep, what, sizeOf, say) {
   const ys = lines.flatMap((line) => line.points.map((p) => p.loss));
   const fitted = lines.some((line) => line.fit);
   const reach = fitted ? REACH : 1;
+  const bytes = what !== "parameters";
+  const said = bytes ? "deployed weights" : what;
   const lowest = Math.min(...ys, ...lines.filter((line) => line.fit).map((line) => fitAt(/** @type {any} */ (line.fit), Math.max(...xs) * reach)));
   const unit = format.unitOf(sweep.metric);
   const make = () => ({
-    label: `${sweep.metric} against ${what}`,
-    x: { label: what, log: true, domain: padded(Math.min(...xs), Math.max(...xs) * reach, true, 0.04), format: say },
+    label: `${sweep.metric} against ${said}`,
+    x: { label: said, log: true, domain: padded(Math.min(...xs), Math.max(...xs) * reach, true, 0.04), unit: bytes ? "bytes" : undefined },
     y: { label: sweep.metric + (unit ? ` [${unit}]` : ""), log: true, domain: padded(lowest, Math.max(...ys), true) },
-    marks: [.../** @type {any[]} */ (curve(lines, reach)), ...lines.flatMap(({ variant, look, points }) => points.map((p) => /** @type {import("../plot.js").Mark} */ ({ type: "point", x: p.n, y: p.loss,
-      color: `var(${look.color})`, mark: look.mark, size: 5, tip: [`${variant}${p.name ? ", " + p.name : ""}`, `${sweep.metric} ${format.exact(Number(p.loss.toPrecision(9)))}`, `${format.exact(Math.round(p.n))} ${what}`] })))],
+    marks: [...meetings(sweep, what, Math.max(...xs) * reach), .../** @type {any[]} */ (curve(lines, reach)), ...lines.flatMap(({ variant, look, points }) => points.map((p) => /** @type {import("../plot.js").Mark} */ ({ type: "point", x: p.n, y: p.loss,
+      color: `var(${look.color})`, mark: look.mark, size: 5, tip: [`${variant}${p.name ? ", " + p.name : ""}`, `${sweep.metric} ${format.exact(Number(p.loss.toPrecision(9)))}`, bytes ? `${format.bytes(p.n)}, ${format.exact(Math.round(p.n))} bytes` : `${format.exact(Math.round(p.n))} parameters`] })))],
   });
-  return plotFigure({ title: `${sweep.metric} against ${what}`, note: words(sweep, lines, what),
+  return plotFigure({ title: `${sweep.metric} against ${said}`, note: words(sweep, lines, what), keys: lines.map((line) => variantKey(line.variant, "mark")),
     table: () => [["variant", what, sweep.metric], ...lines.flatMap((line) => line.points.map((p) => [line.variant, String(p.n), String(p.loss)]))] }, make);
 }
 
@@ -96,15 +108,15 @@ function gapFigure(app, sweep) {
     marks.push({ type: "point", x: n, y: pair.mean, color, mark: look.mark, size: 5, tip: [`${pair.a} minus ${pair.b}${name ? ", " + name : ""}`, `${format.signed(pair.mean, 4)} nats, n = ${pair.count}`, format.short(n) + " parameters"] });
   }
   return plotFigure({ title: "Gap against size", note: reference ? "Grey, published, for orientation: QuEST between 2 and 1 bit (band), Spectra TriLM (triangles), BitNet b1.58 (diamonds); other data, tokenizers and budgets." : undefined,
-    controls: [button(reference ? "hide published" : "show published", () => app.set({ noref: reference ? "1" : "" }))],
+    keys: inOrder([...new Set(own.map((row) => row.pair.a))]).map((variant) => variantKey(variant, "mark")),
+    tools: [button(reference ? "hide published" : "show published", () => app.set({ noref: reference ? "1" : "" }))],
     table: () => [["side", "baseline", "parameters", "gap", "low", "high", "pairs"], ...own.map(({ pair, n }) => [pair.a, pair.b, String(n), String(pair.mean), String(pair.low), String(pair.high), String(pair.count)])] },
-  () => ({ label: "Gap against parameters", x: { label: "parameters", log: true, domain: padded(Math.min(...xs), Math.max(...xs), true), format: (v) => format.ticks([1], true)(v) },
+  () => ({ label: "Gap against parameters", x: { label: "parameters", log: true, domain: padded(Math.min(...xs), Math.max(...xs), true) },
     y: { label: "gap [nats]", domain: padded(Math.min(...ys), Math.max(...ys), false) }, marks }));
 }
 
 /** @param {import("../app.js").App} app @param {Sweep} sweep */
 export function scalingFigures(app, sweep) {
-  const log = format.ticks([1], true);
-  return [sizeFigure(app, sweep, "parameters", (side) => sideMetric(side, "model/params"), log),
-    sizeFigure(app, sweep, "deployed bytes", weightBytes, log), gapFigure(app, sweep)];
+  return [sizeFigure(app, sweep, "parameters", (side) => sideMetric(side, "model/params")),
+    sizeFigure(app, sweep, "deployed bytes", weightBytes), gapFigure(app, sweep)];
 }

@@ -29,7 +29,7 @@ export function smoothCurves(curves, strength) {
   if (!strength) return curves;
   return curves.flatMap((curve) => {
     if (curve.quiet) return [{ ...curve, alpha: 0.15 }];
-    const raw = { ...curve, id: curve.id + " raw", quiet: true, alpha: 0.2, width: 1, low: undefined, high: undefined };
+    const raw = { ...curve, id: curve.id + " raw", quiet: true, stopped: false, alpha: 0.2, width: 1, low: undefined, high: undefined };
     return [raw, { ...curve, label: `${curve.label}, smoothed ${strength}`, y: smoothed(curve, strength) }];
   });
 }

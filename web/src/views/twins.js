@@ -4,10 +4,10 @@
 
 import { choice, h, select } from "../dom.js";
 import * as format from "../format.js";
-import { AXIS_LOOK, axesFor, curveOf, startOf } from "../axes.js";
-import { loadAll, loadRun } from "../data.js";
+import { AXIS_LOOK, axesFor, COUNTERS, curveOf, startOf } from "../axes.js";
+import { loadAll, loadCurves, loadRun } from "../data.js";
 import { lookOf } from "../colors.js";
-import { curveFigure, whenSeen } from "../figure.js";
+import { curveFigure, LEGEND_MAX, whenSeen } from "../figure.js";
 import { BAND_RUNS, groupMean } from "../series.js";
 import { orderedSides } from "./compare.js";
 import { smoothCurves, smoothingControl, strengthOf } from "./smoothing.js";
@@ -16,13 +16,20 @@ import { smoothCurves, smoothingControl, strengthOf } from "./smoothing.js";
 /** @typedef {import("../model.js").Run} Run */
 
 const RUNS_MAX = 64;
-/** Beyond this many records the mean is of the overview's points. */
-const EXACT_RECORDS = 20000;
+/** Beyond this many records in all the mean is of the overview's points. */
+const EXACT_RECORDS = 60000;
+/** With more runs than this the overviews come from one file. */
+const COARSE_MIN = 16;
+/** Places at which a mean is taken: more than a screen is wide. */
+const MEAN_POINTS = 4000;
 
-/** Metrics that tell how well a model predicts. @param {Iterable<string>} names @param {string} first */
+/** What any of these runs measured, the latent histogram's bins left out. @param {import("../model.js").Model} model @param {Run[]} runs */
+export const measuredBy = (model, runs) => [...model.metrics.values()].filter((metric) => !/\/hist_\d+$/.test(metric.name) && runs.some((run) => metric.measured[run.i])).map((metric) => metric.name);
+
+/** Metrics that tell how well a model predicts, the sweep's own first. @param {string[]} names measured @param {string} first */
 export function lossMetrics(names, first) {
-  const all = [...names].filter((name) => /loss|bpb|ppl/.test(name) && !/floor/.test(name));
-  return [first, "val/loss", "train/loss", ...all].filter((name, i, list) => all.includes(name) && list.indexOf(name) === i);
+  const all = names.filter((name) => /loss|bpb|ppl/.test(name) && !/floor/.test(name));
+  return [first, "val/loss", "train/loss", ...all].filter((name, i, list) => names.includes(name) && list.indexOf(name) === i);
 }
 
 /** The entropy of the data in the metric's unit, where it is known. @param {import("../model.js").Model} model @param {Run[]} runs @param {string} metric */
@@ -47,26 +54,36 @@ function groupsOf(app, sweep, cell) {
   return begun.map((run) => ({ name: run.variant || run.name, runs: [run], label: run.name }));
 }
 
-/** @param {Run} run @param {number} chunk */
-async function measured(run, chunk) {
-  const top = await loadRun(run.key);
-  const all = top.total <= EXACT_RECORDS ? await loadAll(run.key, chunk) : top.series;
-  return { run, all, start: startOf(all) };
+/** How a metric's curves are read: every record while they are few, else overviews, of many runs from one file. @param {App} app @param {import("../model.js").Sweep} sweep @param {Run[]} runs @param {string[]} names */
+async function readerOf({ model }, sweep, runs, names) {
+  const records = runs.reduce((sum, run) => sum + run.records, 0);
+  if (records > EXACT_RECORDS && runs.length > COARSE_MIN) {
+    const files = await Promise.all(names.map((name) => loadCurves(sweep.id, model.metrics.get(name)?.id ?? -1)));
+    return async (/** @type {Run} */ run) => new Map(files.flatMap((file) => file.get(run.key)?.series ?? []).map((series) => [series.name, series]));
+  }
+  return async (/** @type {Run} */ run) => records > EXACT_RECORDS ? (await loadRun(run.key)).series : loadAll(run.key, model.chunk);
 }
 
 /** @param {App} app @param {import("../model.js").Sweep} sweep @param {import("../model.js").Cell | null} cell */
 export function twinCurves(app, sweep, cell) {
   const { model, place } = app;
-  const metrics = lossMetrics(model.metrics.keys(), sweep.metric);
+  const names = measuredBy(model, sweep.runs);
+  const metrics = lossMetrics(names, sweep.metric);
   const metric = metrics.includes(place.options.get("y") ?? "") ? /** @type {string} */ (place.options.get("y")) : metrics[0] ?? sweep.metric;
-  const axes = axesFor(model.metrics.keys());
+  const axes = axesFor(names);
   const axis = axes.find(([name]) => name === place.options.get("x"))?.[0] ?? "step";
   const logX = place.options.has("logx");
   const logY = place.options.has("logy");
   const groups = groupsOf(app, sweep, cell);
-  const unit = format.unitOf(metric);
-  /** @type {string[][]} */
-  let table = [];
+  const table = async () => {
+    const rows = [["run", "variant", axis, "step", metric]];
+    for (const run of groups.flatMap((group) => group.runs)) {
+      const all = await loadAll(run.key, model.chunk);
+      const curve = curveOf(all, metric, /** @type {any} */ (axis), startOf(all));
+      if (curve) for (let i = 0; i < curve.x.length; i++) rows.push([run.name, run.variant, String(curve.x[i]), String(curve.step[i]), String(curve.y[i])]);
+    }
+    return rows;
+  };
   const few = groups.some((group) => group.runs.length > 1);
   const least = Math.min(...groups.map((group) => group.runs.length));
   const figure = curveFigure({
@@ -80,23 +97,26 @@ export function twinCurves(app, sweep, cell) {
         (value) => app.set({ logy: value ? "1" : "", logx: value === "xy" ? "1" : "", z: "" })),
       smoothingControl(app),
     ],
-    table: () => table,
+    table, soon: groups.slice(0, LEGEND_MAX).map(({ name, label }) => ({ ...lookOf(name), label })),
   });
   const fill = async () => {
     try {
-      const sides = await Promise.all(groups.map(async (group) => ({ ...group, data: await Promise.all(group.runs.map((run) => measured(run, model.chunk))) })));
+      const counter = COUNTERS[/** @type {import("../axes.js").AxisName} */ (axis)];
+      const read = await readerOf(app, sweep, groups.flatMap((group) => group.runs), [metric, ...(counter && counter !== metric ? [counter] : [])]);
+      const sides = await Promise.all(groups.map(async (group) => ({ ...group, data: await Promise.all(group.runs.map(async (run) => {
+        const all = await read(run);
+        return { run, all, start: startOf(all) };
+      })) })));
       /** @type {import("../curves.js").Curve[]} */
       const curves = [];
-      table = [["run", "variant", axis, "step", metric]];
       for (const side of sides) {
         const look = lookOf(side.name);
         const seeds = side.data.flatMap(({ run, all, start }) => {
           const curve = curveOf(all, metric, /** @type {any} */ (axis), start);
-          if (curve) for (let i = 0; i < curve.x.length; i++) table.push([run.name, run.variant, String(curve.x[i]), String(curve.step[i]), String(curve.y[i])]);
           return curve ? [{ run, ...curve }] : [];
         });
         if (!seeds.length) continue;
-        const mean = seeds.length > 1 ? groupMean(seeds) : null;
+        const mean = seeds.length > 1 ? groupMean(seeds, { points: MEAN_POINTS }) : null;
         for (const seed of seeds) {
           curves.push({ id: seed.run.key, label: seed.run.name, color: look.color, dash: look.dash, width: mean ? 1 : 2, alpha: mean ? 0.35 : 1, quiet: Boolean(mean), x: seed.x, y: seed.y });
         }
@@ -109,7 +129,7 @@ export function twinCurves(app, sweep, cell) {
       figure.set({
         label: `${metric} against ${axis}, ${groups.map((group) => group.label).join("; ")}`,
         x: { ...AXIS_LOOK[/** @type {import("../axes.js").AxisName} */ (axis)], log: logX },
-        y: { label: metric + (unit ? ` [${unit}]` : ""), log: logY }, trim: true,
+        y: { label: format.axisName(metric), log: logY, unit: format.unitOf(metric) }, trim: true,
         curves: smoothCurves(curves, strengthOf(app)), rules: Number.isFinite(floor) ? [{ y: floor, label: "entropy of the text" }] : [],
         zoom: zoomOf(app), zoomed: (range) => app.quietly({ z: range ? range.map((v) => v.toPrecision(7)).join("..") : "" }),
       });

@@ -3,9 +3,8 @@
 
 import * as format from "../format.js";
 import { lookOf } from "../colors.js";
-import { plotFigure } from "../figure.js";
+import { plotFigure, variantKey } from "../figure.js";
 import { padded } from "../scale.js";
-import { valley } from "../fit.js";
 import { orderedSides } from "./compare.js";
 
 /** @param {import("../app.js").App} app @param {import("../model.js").Sweep} sweep @param {import("../model.js").Cell} cell */
@@ -31,15 +30,12 @@ export function uCurve(app, sweep, cell) {
     marks: sides.flatMap((side) => marksOf(app, side, sweep)),
   });
   return plotFigure({
-    title: `${sweep.metric} against learning rate`, height: 340,
-    note: "A point is a run, a line the mean over seeds; the large mark is the best rate." + (sides.some((side) => valleyOf(side, sweep)) ? " Dotted, with its 95 % interval: the minimum of a parabola in log rate." : "") + (beyond ? ` ${beyond} worse ${beyond === 1 ? "rate is" : "rates are"} off the chart.` : ""),
+    title: `${sweep.metric} against learning rate`, height: 374, keys: sides.map((side) => variantKey(side.variant, "mark")),
+    note: "A point is a run, a line the mean over seeds; the large mark is the best rate." + (sides.some((side) => side.valley) ? " Dotted, with its 95 % interval where there is one: the least of a parabola in log rate." : "") + (beyond ? ` ${beyond} worse ${beyond === 1 ? "rate is" : "rates are"} off the chart.` : ""),
     table: () => [["variant", "optim.lr", "run", sweep.metric], ...sides.flatMap((side) => side.rates.flatMap((rate) =>
       rate.runs.map((run, i) => [side.variant, String(rate.rate), app.model.runs[run].name, String(rate.losses[i])])))],
   }, make);
 }
-
-/** @param {import("../model.js").Side} side @param {import("../model.js").Sweep} sweep */
-const valleyOf = (side, sweep) => sweep.maximize ? null : valley(side.rates.flatMap((rate) => rate.losses.map((loss) => ({ rate: rate.rate, loss }))));
 
 /** @param {import("../app.js").App} app @param {import("../model.js").Side} side @param {import("../model.js").Sweep} sweep @returns {import("../plot.js").Mark[]} */
 function marksOf(app, side, sweep) {
@@ -49,10 +45,10 @@ function marksOf(app, side, sweep) {
     type: /** @type {const} */ ("point"), x: rate.rate, y: rate.losses[i], color, mark: look.mark, size: 3, hollow: true,
     tip: [app.model.runs[run].name, `${sweep.metric} ${format.exact(rate.losses[i])}`, `learning rate ${format.rate(rate.rate)}`],
     open: () => { location.hash = app.link("run", app.model.runs[run].key); } })));
-  const least = valleyOf(side, sweep);
+  const least = side.valley?.knob === "optim.lr" ? side.valley : null;
   /** @type {import("../plot.js").Mark[]} */
-  const fitted = least ? [{ type: "rule", x: least.rate, label: "", color, dash: [2, 4] },
-    ...(Number.isFinite(least.low) ? [{ type: /** @type {const} */ ("error"), x: least.rate, y: least.loss, low: least.low, high: least.high, color, across: true }] : [])] : [];
+  const fitted = least ? [{ type: "rule", x: least.at, label: "", color, dash: [2, 4] },
+    ...(Number.isFinite(least.at_low) && Number.isFinite(least.at_high) ? [{ type: /** @type {const} */ ("error"), x: least.at, y: least.value, low: least.at_low, high: least.at_high, color, across: true }] : [])] : [];
   return [
     ...fitted,
     { type: "line", x: side.rates.map((rate) => rate.rate), y: side.rates.map((rate) => rate.mean), color, dash: look.dash },
