@@ -8,7 +8,7 @@ target_compile_definitions(test_site_curves PRIVATE _GNU_SOURCE) # mkdtemp
 bn_test(serve bn_site bn_store)
 target_compile_definitions(test_serve PRIVATE _GNU_SOURCE) # mkdtemp
 
-add_executable(page_home support/page_home.c)
+add_executable(page_home support/page_home.c support/page_lab.c)
 target_link_libraries(page_home PRIVATE bn_store bn_config m)
 target_compile_definitions(page_home PRIVATE _GNU_SOURCE) # M_PI
 
@@ -19,7 +19,7 @@ set_tests_properties(page_units PROPERTIES TIMEOUT 120)
 # The page in Debian's Chromium. Node looks for modules beside a script, so scripts and modules meet
 # in the build folder.
 set(e2e ${PROJECT_BINARY_DIR}/e2e)
-set(scripts browser.mjs claims.mjs dashboard.mjs live.mjs speed.mjs)
+set(scripts browser.mjs claims.mjs dashboard.mjs live.mjs looks.mjs speed.mjs)
 list(TRANSFORM scripts PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/ OUTPUT_VARIABLE script_files)
 set(manifest ${CMAKE_CURRENT_SOURCE_DIR}/e2e/package.json ${CMAKE_CURRENT_SOURCE_DIR}/e2e/package-lock.json)
 add_custom_command(
@@ -46,9 +46,11 @@ if(CHROMIUM_EXECUTABLE AND SQLITE3_EXECUTABLE)
              ${NODE_EXECUTABLE} ${e2e}/dashboard.mjs $<TARGET_FILE:bnexp> $<TARGET_FILE:page_home> ${e2e}/scratch)
     add_test(NAME page_live COMMAND ${CMAKE_COMMAND} -E env BN_CHROMIUM=${CHROMIUM_EXECUTABLE}
              ${NODE_EXECUTABLE} ${e2e}/live.mjs $<TARGET_FILE:bnexp> $<TARGET_FILE:page_home> ${e2e}/scratch-live)
-    set_tests_properties(page_browser page_live PROPERTIES TIMEOUT 300)
+    add_test(NAME page_looks COMMAND ${CMAKE_COMMAND} -E env BN_CHROMIUM=${CHROMIUM_EXECUTABLE}
+             ${NODE_EXECUTABLE} ${e2e}/looks.mjs $<TARGET_FILE:bnexp> $<TARGET_FILE:page_home> ${e2e}/scratch-looks)
+    set_tests_properties(page_browser page_live page_looks PROPERTIES TIMEOUT 600)
     # A browser takes every core it finds; beside it other tests' time limits mean nothing, nor its own.
-    set_tests_properties(page_browser page_live PROPERTIES RUN_SERIAL ON)
+    set_tests_properties(page_browser page_live page_looks PROPERTIES RUN_SERIAL ON)
 else()
     message(STATUS "the page is not tested in a browser: install chromium and sqlite3")
 endif()

@@ -1,23 +1,22 @@
 // The page from file://, on homes made through the store:
-//     node dashboard.mjs BNEXP PAGE_HOME SCRATCH [PICTURES]
+//     node dashboard.mjs BNEXP PAGE_HOME SCRATCH
 // Every claim is a check of its own; the exit status says whether all held.
 
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
-import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { openBrowser, openPage, settled } from "./browser.mjs";
 import { claims, query } from "./claims.mjs";
 
-const [bnexp, pageHome, scratch, pictures] = process.argv.slice(2);
+const [bnexp, pageHome, scratch] = process.argv.slice(2);
 rmSync(scratch, { recursive: true, force: true });
 mkdirSync(scratch, { recursive: true });
 
 const home = (kind) => join(scratch, kind);
 const address = (kind) => pathToFileURL(join(scratch, kind + "-page", "index.html")).href;
-for (const kind of ["demo", "empty", "one", "nan", "hostile"]) {
-  execFileSync(pageHome, [kind, home(kind)]);
+for (const kind of ["demo", "empty", "one", "nan", "hostile", "pruned", "odd", "big"]) {
+  execFileSync(pageHome, [kind, home(kind), ...(kind === "big" ? ["210", "1", "40"] : [])]);
   execFileSync(bnexp, ["dashboard", "--home", home(kind), "--out", home(kind) + "-page"]);
 }
 
@@ -135,9 +134,6 @@ for (const place of ["", "#runs?sel=x", "#run/zzzzzzzz", "#nonsense/%E0%A4%A"]) 
   await claim(`the address "${place}" opens`, () => at("hostile", place, {}, async () => {}));
 }
 
-const run = query(home("demo"), "SELECT key FROM run WHERE name = 'w128-ternary-lr3e-03-s1' LIMIT 1");
-const VIEWS = [["compare", "#compare/lr"], ["scaling", "#compare/width"], ["sweep", "#sweep/width"], ["runs", "#runs"], ["overlay", `#runs?sel=${run}`], ["run", `#run/${run}`], ["pareto", "#pareto/width"]];
-
 await claim("the sweep's counts are the database's", () => at("demo", "#sweep/lr", {}, async (page) => {
   const counts = query(home("demo"), "SELECT r.state, count(*) FROM run r JOIN sweep s ON s.id = r.sweep_id WHERE s.name = 'lr' GROUP BY r.state").split("\n").map((row) => row.split("|"));
   const words = await text(page, ".progress p");
@@ -195,20 +191,49 @@ await claim("a baseline shows what others differ by", () => at("demo", "#runs?so
   await becomes(async () => await page.locator("td.differs").count() > 0, true, "marked cells");
 }));
 
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+await claim("columns are pinned, moved and hidden, and the address holds it", () => at("demo", "#runs?sort=name", { width: 1000 }, async (page) => {
+  const heads = () => page.locator(".runs-table thead th").allInnerTexts();
+  await page.locator("summary", { hasText: "columns" }).click();
+  await page.getByRole("button", { name: "Keep state in view" }).click();
+  await becomes(() => page.evaluate(() => new URLSearchParams(location.hash.split("?")[1]).get("pin")), "name,state", "pins");
+  await becomes(async () => (await heads()).slice(1, 3).map((words) => words.replace(/[\s\u25b4\u25be]/g, "")), ["name", "state"], "first columns");
+  await page.locator(".table-box").evaluate((box) => { box.scrollLeft = 400; });
+  const [box, head] = [await page.locator(".table-box").boundingBox(), await page.locator(".runs-table th.pinned").nth(1).boundingBox()];
+  equal(head.x > box.x + 200 && head.x < box.x + 300, true, `the pinned column stays, at ${head.x - box.x}`);
+  equal(await page.locator(".columns-body").isVisible(), true, "the menu stays open");
+  await page.getByRole("button", { name: "Move state to the left" }).click();
+  await becomes(async () => (await heads())[1].trim(), "state", "moved");
+  await page.locator(".column-item", { hasText: /^variant/ }).locator("input").uncheck();
+  await becomes(async () => (await heads()).some((words) => words.trim() === "variant"), false, "hidden");
+}));
 
-for (const [width, dark] of [[320, false], [1280, true], [2560, false], ...(pictures ? [[320, true], [1280, false], [2560, true]] : [])]) {
-  for (const [name, place] of VIEWS) {
-    await claim(`${name} fits ${width} px, ${dark ? "dark" : "light"}, and axe finds nothing`, () => at("demo", place, { width, dark, height: 1000 }, async (page) => {
-      equal(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth <= 0), true, "no sideways scrolling");
-      if (pictures) await page.screenshot({ path: join(pictures, `${name}-${width}-${dark ? "dark" : "light"}.png`) });
-      if (width === 2560) return;
-      await page.evaluate(axe);
-      const found = await page.evaluate(() => window.axe.run({ preload: false, runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"] }));
-      equal(found.violations.map((v) => `${v.id}: ${v.nodes.slice(0, 3).map((n) => n.html.slice(0, 120)).join(" | ")}`), [], "violations");
-    }));
-  }
-}
+await claim("more runs than lines can tell apart are drawn as bands, and the page says so", () => at("big", "#runs?sel=*", {}, async (page) => {
+  equal(/More than 200 runs/.test(await text(page, ".chart-note")), true, "said");
+  await becomes(() => page.locator(".runs > .charts .legend-item").allInnerTexts(), ["ternary, mean of 105", "fp16, mean of 105"], "legend");
+}));
+
+await claim("rungs tell who came, who went on and who was cut", () => at("pruned", "#sweep/halving", { height: 2400 }, async (page) => {
+  await becomes(() => page.locator(".chart:has(h3:text('Rungs of asha')) svg[role=img]").getAttribute("aria-label"),
+    "step 40: 27 came \u00b7 18 cut; step 120: 9 came \u00b7 6 cut; step 360: 3 came \u00b7 0 cut", "counts");
+  const cut = Number(query(home("pruned"), "SELECT count(*) FROM run WHERE state = 'pruned'"));
+  equal((await text(page, "summary.h2")).startsWith(`${cut} runs ended early`), true, "counted");
+  equal(/diverged at step 20/.test(await page.locator("section:has(h2:text('What did not go well'))").innerText()), true, "failures apart");
+}));
+
+await claim("sweeps that share no knob stand side by side", () => at("odd", "#runs?cols=name,tree.depth,model.width,best:accuracy,leaf_s", {}, async (page) => {
+  equal(await page.locator(".run-row").count(), 4, "runs");
+  const row = async (name) => (await page.locator(".run-row", { hasText: name }).locator("td").allInnerTexts()).slice(2).map(plain);
+  equal(await row("tree-1"), ["3", "\u2013", "0.9688", "60 \u00b5s"], "another program's run");
+  equal(await row("with-a-note"), ["\u2013", "128", "\u2013", "\u2013"], "ours");
+}));
+
+await claim("a note of a hundred thousand letters is read in a box of its own", () => {
+  const key = query(home("odd"), "SELECT key FROM run WHERE name = 'with-a-note'");
+  return at("odd", `#run/${key}`, {}, async (page) => {
+    await becomes(async () => (await page.locator(".notes").textContent()).length > 100000, true, "whole");
+    equal((await page.locator(".notes").boundingBox()).height <= 260, true, "height");
+  });
+});
 
 await browser.close();
 done();
