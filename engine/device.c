@@ -20,6 +20,11 @@ static int card_of(const char *name)
     return *end || card >= CARDS_MAX ? -1 : (int)card;
 }
 
+bool bn_device_is_card(const char *name)
+{
+    return card_of(name) >= 0;
+}
+
 /* What keeps "auto" from a card is worth a word only where a part of CUDA is there. */
 static bn_status open_best(bn_backend *out, int threads, char note[BN_DEVICE_NOTE_MAX],
                            bn_error *err)

@@ -11,6 +11,9 @@
 BN_MUST_CHECK bn_status bn_device_open(bn_backend *out, const char *name, int threads,
                                        bn_error *err);
 
+/* "cuda" or "cuda:N": a device that is there on some machines. */
+bool bn_device_is_card(const char *name);
+
 enum { BN_DEVICE_NOTE_MAX = 64 };
 
 /* The same, and in `note` why "auto" came to the cpu, when a part of CUDA is there; else "". */

@@ -6,8 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "engine/base/file.h"
-
 /* The folder that the running program lies in. */
 static bn_status program_folder(char out[BN_PATH_MAX], bn_error *err)
 {
@@ -19,7 +17,7 @@ static bn_status program_folder(char out[BN_PATH_MAX], bn_error *err)
     return BN_OK;
 }
 
-static bn_status find(char path[BN_PATH_MAX], const bn_plugin_spec *spec, bn_error *err)
+bn_status bn_plugin_find(char path[BN_PATH_MAX], const bn_plugin_spec *spec, bn_error *err)
 {
     static const char *const places[] = {"", "/../lib/bnexp"};
     char folder[BN_PATH_MAX];
@@ -43,7 +41,7 @@ bn_status bn_plugin_load(bn_plugin *out, const bn_plugin_spec *spec, bn_error *e
 {
     char path[BN_PATH_MAX];
     *out = (bn_plugin){NULL, NULL};
-    if (find(path, spec, err) != BN_OK) return err->status;
+    if (bn_plugin_find(path, spec, err) != BN_OK) return err->status;
     /* Global: Open MPI's own plug-ins look for its symbols among those of the whole process. */
     out->library = dlopen(path, RTLD_NOW | RTLD_GLOBAL);
     if (out->library) out->entry = dlsym(out->library, spec->symbol);

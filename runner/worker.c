@@ -31,10 +31,11 @@ static void listen_for_stop(void)
 /* Ranks share a stderr: all but the first say who they are. */
 static int fail(const bn_ranks *ranks, const bn_error *err)
 {
+    const char *oom = err->status == BN_ENOMEM ? "oom: " : ""; /* read by judge.c */
     if (ranks->rank > 0) {
-        (void)fprintf(stderr, "bnexp: rank %d: %s\n", ranks->rank, err->text);
+        (void)fprintf(stderr, "bnexp: %srank %d: %s\n", oom, ranks->rank, err->text);
     } else {
-        (void)fprintf(stderr, "bnexp: %s\n", err->text);
+        (void)fprintf(stderr, "bnexp: %s%s\n", oom, err->text);
     }
     switch (err->status) {
     case BN_OK:

@@ -41,3 +41,7 @@ target_sources(test_cuda_ops PRIVATE support/ops_lab.c support/every_op.c)
 bn_cuda_test(cuda_attention bn_ops)
 target_sources(test_cuda_attention PRIVATE support/ops_lab.c)
 bn_cuda_test(cuda_model model_lab)
+
+add_test(NAME cuda_runs COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/cuda.sh $<TARGET_FILE:bnexp>
+                                $<TARGET_FILE:bnexp_cuda_host>)
+set_tests_properties(cuda_runs PROPERTIES TIMEOUT 120)

@@ -44,6 +44,7 @@ static results attend(lab *l, shape s, bn_dtype products)
                                 .dv = lab_mat(l, rows, s.kv_heads * s.dim, 1)};
     bn_attention_forward(l->be, &args);
     bn_attention_backward(l->be, &args, &grads);
+    lab_wait(l);
     return (results){.queries = (size_t)rows * (size_t)(s.heads * s.dim),
                      .keys = (size_t)rows * (size_t)(s.kv_heads * s.dim),
                      .out = args.out.data,
@@ -144,6 +145,7 @@ static void test_scores_that_overflow_a_bare_exponential_are_survived(void **sta
                               .kv_heads = 1,
                               .dim = s.dim};
     bn_attention_forward(l.be, &args);
+    lab_wait(&l);
     for (int i = 0; i < s.seq * s.dim; i++) assert_true(fabs((double)args.out.data[i]) < 10);
     for (int i = 0; i < s.seq; i++) assert_true(isfinite(args.lse[i]));
     lab_close(&l);
@@ -190,6 +192,7 @@ static head_results lose(lab *l, int rows, bn_dtype x, bool backward)
     if (backward) args.dx = lab_mat(l, rows, WIDTH, 1);
     if (backward) args.dw = lab_normal(l, VOCABULARY * WIDTH, 1);
     bn_head_loss(l->be, &args);
+    lab_wait(l);
     return (head_results){args.loss, args.dx.data, args.dw};
 }
 

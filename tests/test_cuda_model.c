@@ -9,17 +9,24 @@
 
 enum { STEPS = 20 };
 
+/* Float sums in another order differ in their last bits; a code that is a tie may then fall on the
+ * other side, and what follows goes its own way. The most that was seen: 7e-3, 8e-4, 3e-6. */
+#define LOW_BIT 2e-2
+#define HALF    3e-3
+#define EXACT   1e-4
+
 static const struct {
     const char *name, *knobs;
+    double tolerance; /* of a loss, relative */
 } variants[] = {
-    {"ternary", "quant.variant=ternary;model.layers=2"},
-    {"ternary, backward int8", "quant.variant=ternary;quant.backward=int8"},
-    {"ternary, backward fp32", "quant.variant=ternary;quant.backward=fp32"},
-    {"binary", "quant.variant=binary"},
-    {"int8", "quant.variant=int8"},
-    {"bf16", "quant.variant=bf16"},
-    {"fp16", "quant.variant=fp16"},
-    {"fp32", "quant.variant=fp32"},
+    {"ternary", "quant.variant=ternary;model.layers=2", LOW_BIT},
+    {"ternary, backward int8", "quant.variant=ternary;quant.backward=int8", LOW_BIT},
+    {"ternary, backward fp32", "quant.variant=ternary;quant.backward=fp32", LOW_BIT},
+    {"binary", "quant.variant=binary", LOW_BIT},
+    {"int8", "quant.variant=int8", LOW_BIT},
+    {"bf16", "quant.variant=bf16", HALF},
+    {"fp16", "quant.variant=fp16", HALF},
+    {"fp32", "quant.variant=fp32", EXACT},
 };
 enum { VARIANTS = sizeof variants / sizeof variants[0] };
 
@@ -56,10 +63,6 @@ static void learn_on(const char *device, const char *knobs, double *losses, int 
     model_lab_close(&lab);
 }
 
-/* Float sums in another order differ in their last bits; a code that is a tie may then fall on the
- * other side, and what follows goes its own way: 7e-3 was the most that was seen. */
-#define TOLERANCE 2e-2
-
 static void test_losses_of_twenty_steps_are_those_of_the_cpu(void **state)
 {
     (void)state;
@@ -76,7 +79,7 @@ static void test_losses_of_twenty_steps_are_those_of_the_cpu(void **state)
         }
         print_message("%-24s losses differ by at most %.1e of themselves\n", variants[i].name,
                       most);
-        assert_true(most <= TOLERANCE);
+        assert_true(most <= variants[i].tolerance);
     }
 }
 
@@ -118,6 +121,8 @@ static void test_a_network_that_does_not_fit_says_which_part_asked(void **state)
     (void)state;
     bn_error err = {0};
     bn_model *model = NULL;
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody calls setenv here */
+    if (getenv("BNEXP_CUDA_MANAGED")) skip(); /* such memory may be larger than the card's */
     model_lab lab = model_lab_open_list("cuda", "model.layers=1");
     bn_config config = lab.config;
     config.model.context = 1 << 16;

@@ -153,10 +153,10 @@ static void test_a_tensor_that_does_not_fit_says_how_much_is_missing(void **stat
     bn_error err = {0};
     bn_backend be;
     assert_int_equal(bn_device_open(&be, "cuda", 1, &err), BN_OK);
-    assert_null(bn_backend_alloc(be, (size_t)1 << 40));
+    assert_null(bn_backend_alloc(be, (size_t)1 << 60));
     bn_embed_forward(be, (bn_mat){.rows = 1, .cols = 1}, (bn_mat){.rows = 1, .cols = 1}, NULL);
     assert_int_equal(bn_backend_sync(be, &err), BN_ENOMEM);
-    assert_non_null(strstr(err.text, "1099511627776 bytes"));
+    assert_non_null(strstr(err.text, "1152921504606846976 bytes"));
     assert_non_null(strstr(err.text, "are missing"));
     err = (bn_error){0};
     assert_int_equal(bn_backend_sync(be, &err), BN_OK);
@@ -168,8 +168,8 @@ static void test_a_card_that_does_not_exist_is_refused_by_its_number(void **stat
     (void)state;
     bn_error err = {0};
     bn_backend be;
-    assert_int_equal(bn_device_open(&be, "cuda:7", 1, &err), BN_EINVAL);
-    assert_non_null(strstr(err.text, "no card 7"));
+    assert_int_equal(bn_device_open(&be, "cuda:999", 1, &err), BN_EINVAL);
+    assert_non_null(strstr(err.text, "no card 999"));
 }
 
 int main(void)

@@ -33,13 +33,13 @@ static void *allocate_raw(bn_cuda *cuda, size_t bytes)
 {
     void *memory = nullptr;
     size_t free_bytes = 0, all_bytes = 0;
-    const char *why = bn_runtime_alloc(&cuda->runtime, &memory, bytes ? bytes : 1);
+    (void)bn_runtime_alloc(&cuda->runtime, &memory, bytes ? bytes : 1);
     if (memory) return memory;
     (void)bn_runtime_memory(&cuda->runtime, &free_bytes, &all_bytes);
     size_t missing = bytes > free_bytes ? bytes - free_bytes : 0;
     (void)bn_fail(&cuda->failure, BN_ENOMEM,
-                  "no memory for %zu bytes: %zu of %zu are free, %zu are missing (%s)", bytes,
-                  free_bytes, all_bytes, missing, why ? why : "");
+                  "no memory for %zu bytes: %zu of %zu are free, %zu are missing", bytes,
+                  free_bytes, all_bytes, missing);
     return nullptr;
 }
 

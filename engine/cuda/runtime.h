@@ -26,6 +26,7 @@ typedef struct bn_gpu_facts {
 typedef struct bn_runtime {
     int device;
     void *stream;
+    bool shares; /* memory that the host can reach too: BNEXP_CUDA_MANAGED=1, for tests */
 } bn_runtime;
 
 /* Devices that this process may use. The reason names the driver when that is what is missing. */

@@ -1,5 +1,7 @@
 /* runtime.h with cudart. Included by nvcc alone; the host twin is a file of the tests. */
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 
 #include "engine/cuda/runtime.h"
 
@@ -52,7 +54,8 @@ const char *bn_runtime_open(bn_runtime *out, int device)
     cudaStream_t stream = nullptr;
     const char *why = words(cudaSetDevice(device));
     if (!why) why = words(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
-    *out = {device, stream};
+    const char *managed = getenv("BNEXP_CUDA_MANAGED");
+    *out = {device, stream, managed && strcmp(managed, "1") == 0};
     return why;
 }
 
@@ -64,9 +67,8 @@ void bn_runtime_close(bn_runtime *runtime)
 
 const char *bn_runtime_alloc(bn_runtime *runtime, void **out, size_t bytes)
 {
-    (void)runtime;
     *out = nullptr;
-    return words(cudaMalloc(out, bytes));
+    return words(runtime->shares ? cudaMallocManaged(out, bytes) : cudaMalloc(out, bytes));
 }
 
 void bn_runtime_free(bn_runtime *runtime, void *memory)
@@ -94,9 +96,14 @@ const char *bn_runtime_read(bn_runtime *runtime, void *to, const void *from, siz
     return why ? why : bn_runtime_wait(runtime);
 }
 
+/* Where the host may write next, it must find the zeros there already. */
 const char *bn_runtime_zero(bn_runtime *runtime, void *memory, size_t bytes)
 {
-    return words(cudaMemsetAsync(memory, 0, bytes, stream_of(runtime)));
+    cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
+    const char *why = words(cudaMemsetAsync(memory, 0, bytes, stream_of(runtime)));
+    if (why || !runtime->shares) return why;
+    why = words(cudaStreamIsCapturing(stream_of(runtime), &capture));
+    return why || capture != cudaStreamCaptureStatusNone ? why : bn_runtime_wait(runtime);
 }
 
 const char *bn_runtime_wait(bn_runtime *runtime)

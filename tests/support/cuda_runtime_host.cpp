@@ -4,12 +4,12 @@
 #include "engine/cuda/runtime.h"
 #include "support/cuda_emu.h"
 
-/* Of this device, BN_EMU_MEMORY_MB megabytes (environment; 4096) can be had. */
+/* Of this device, CUDA_EMU_MEMORY_MB megabytes (environment; 4096) can be had. */
 static size_t used_bytes;
 
 static size_t all_bytes()
 {
-    const char *megabytes = getenv("BN_EMU_MEMORY_MB");
+    const char *megabytes = getenv("CUDA_EMU_MEMORY_MB");
     return (megabytes ? strtoul(megabytes, nullptr, 10) : 4096) << 20;
 }
 
@@ -40,7 +40,7 @@ int bn_runtime_version()
 
 const char *bn_runtime_open(bn_runtime *out, int device)
 {
-    *out = {device, nullptr};
+    *out = {device, nullptr, true};
     return nullptr;
 }
 

@@ -35,6 +35,7 @@ every_op_layer_results every_op_layer(lab *l, every_op_shape s, const every_op_n
     bn_norm_forward(l->be, &norm);
     bn_linear_forward(l->be, out, residual.data, norm.out, &weight);
     bn_linear_backward(l->be, norm.out, &weight, &grads);
+    lab_wait(l);
     return (every_op_layer_results){.out_count = (size_t)s.rows * (size_t)s.outs,
                                     .dx_count = (size_t)s.rows * (size_t)s.ins,
                                     .dw_count = (size_t)s.outs * (size_t)s.ins,
@@ -181,4 +182,5 @@ void every_op_rest(lab *l, every_op_results *out, int which)
         run_adamw(l, out);
         break;
     }
+    lab_wait(l);
 }

@@ -19,10 +19,15 @@ lab lab_open(const char *device)
     return l;
 }
 
-void lab_close(lab *l)
+void lab_wait(lab *l)
 {
     bn_error err = {0};
-    assert_int_equal(bn_backend_sync(l->be, &err), BN_OK);
+    if (bn_backend_sync(l->be, &err) != BN_OK) fail_msg("%s", err.text);
+}
+
+void lab_close(lab *l)
+{
+    lab_wait(l);
     for (int i = 0; i < l->count; i++) bn_backend_free(l->be, l->owned[i]);
     bn_backend_close(l->be);
 }

@@ -18,6 +18,9 @@ typedef struct lab {
 lab lab_open(const char *device);
 void lab_close(lab *l);
 
+/* Waits until results may be looked at; asserts that nothing failed. */
+void lab_wait(lab *l);
+
 /* Blocks of the lab's backend, released by lab_close. */
 void *lab_bytes(lab *l, size_t bytes);
 float *lab_floats(lab *l, size_t count); /* zeros */
