@@ -1,5 +1,6 @@
 #include "store/label.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,6 +91,7 @@ static bn_status read_notes(bn_store *store, int64_t run, bn_note **out, size_t 
 {
     size_t room = 0, used = 0, row = 0;
     if (note_room(store, run, out, count, &room, err) != BN_OK) return err->status;
+    assert(*out);
     char *texts = (char *)(*out + *count);
     bn_stmt *stmt =
         bn_db_stmt(store->db, "SELECT at_s, text\nFROM note\nWHERE run_id = ?1\nORDER BY id");

@@ -118,7 +118,7 @@ static double acceleration(const sample *s)
 }
 
 /* The place in the sorted resamples where the 2.5 % or 97.5 % end lies after both corrections. */
-static double bca_end(const double *means, size_t count, double z[2], double p)
+static double bca_end(const double *means, size_t count, const double z[2], double p)
 {
     double z0 = z[0], a = z[1], n = (double)count;
     double q = z0 + bn_gauss_quantile(p);
