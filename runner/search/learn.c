@@ -168,10 +168,13 @@ static bool suggest_gp(task *t)
     bool found = false;
     size_t points = t->data->count < BN_GP_POINTS_MAX ? t->data->count : BN_GP_POINTS_MAX;
     if (!isfinite(worst_of(t->data->trials, t->data->count))) return false; /* only failures */
-    size_t cells = BN_ACQUIRE_PROPOSALS * (size_t)t->learn->axes.count;
-    double *rows = malloc((cells > t->data->count ? cells : t->data->count) * sizeof *rows);
-    if (!rows) t->status = bn_fail(t->err, BN_ENOMEM, "too little memory for candidates");
-    if (t->status == BN_OK) t->status = bn_gp_open(&gp, t->data->axes, (int)points, t->err);
+    size_t cells = BN_ACQUIRE_PROPOSALS * (size_t)t->learn->axes.count + t->data->count;
+    double *rows = malloc((cells + 1) * sizeof *rows);
+    if (!rows) {
+        t->status = bn_fail(t->err, BN_ENOMEM, "too little memory for candidates");
+        return false;
+    }
+    t->status = bn_gp_open(&gp, t->data->axes, (int)points, t->err);
     if (t->status == BN_OK) found = propose_gp(t, &gp, rows);
     bn_gp_close(&gp);
     free(rows);
