@@ -1,5 +1,6 @@
 #include "engine/device_cuda.h"
 
+#include <assert.h>
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,7 @@ bn_status bn_device_cuda_open(bn_backend *out, int card, bn_error *err)
     const bn_cuda_plugin *plugin = NULL;
     *out = (bn_backend){0};
     if (bn_device_cuda_load(&plugin, err) != BN_OK) return err->status;
+    assert(plugin);
     return plugin->open(out, card, err);
 }
 
