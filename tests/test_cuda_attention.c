@@ -82,7 +82,7 @@ static void compare(shape s, bn_dtype products, double tolerance)
     lab_close(&reference);
 }
 
-/* Two planes of bf16 keep 16 bits of fraction. */
+/* Two planes of bf16 keep 16 bits of fraction; 2e-5 was the most that was seen. */
 static void test_f32_attention_agrees_with_the_reference(void **state)
 {
     (void)state;
@@ -92,14 +92,13 @@ static void test_f32_attention_agrees_with_the_reference(void **state)
     }
 }
 
-/* q, k, v, dout and the weights are rounded to 8 bits: errors of 2^-9 a term, of the largest value.
- */
+/* Operands are rounded to 8 bits, errors of 2^-9 a term; 5e-3 of the largest value was the most. */
 static void test_bf16_attention_agrees_within_its_rounding(void **state)
 {
     (void)state;
     for (int i = 0; i < SHAPES; i++) {
         choose_order(i % 2 ? "3" : "0");
-        compare(shapes[i], BN_BF16, 1.5e-2);
+        compare(shapes[i], BN_BF16, 1e-2);
     }
 }
 

@@ -85,7 +85,9 @@ static __device__ __forceinline__ void store_lse(const bn_attention_pack &p, con
 
 /* Keys and values take turns: while one is multiplied the other arrives. Longest walks first. */
 template <int DIM, int PLANES>
-static __global__ void __launch_bounds__(BN_ATTENTION_THREADS)
+static __global__ void __launch_bounds__(BN_ATTENTION_THREADS, PLANES == 2 ? 2
+                                                               : DIM > 64  ? 3
+                                                                           : 4)
     attend(const bn_attention_pack p, float *out, float *lse)
 {
     BN_DYN_SHARED(uint16_t, query);
