@@ -8,7 +8,8 @@
 
 /* A model that can be stepped again and again. */
 typedef struct bn_bench {
-    bn_profile profile;
+    bn_profile profile; /* of devices whose ops return when they are done */
+    bool counts_ops;    /* false: profile says nothing */
     bn_config config;
     bn_model *model;
     bn_optimizer *optimizer;
@@ -20,6 +21,13 @@ typedef struct bn_bench {
 BN_MUST_CHECK bn_status bn_bench_open(bn_bench *bench, bn_backend be, const bn_config *config,
                                       bn_error *err);
 void bn_bench_close(bn_bench *bench);
+
+/* Whether be's work goes on behind the caller's back, and work that is repeated is replayed. */
+bool bn_bench_is_behind(bn_backend be);
+
+/* Steps before the first that counts: memory is touched, scratch grows; on a device that replays
+ * work, it is run, recorded and replayed once. */
+int bn_bench_warm_steps(const bn_bench *bench);
 
 /* Runs one optimizer step; its seconds go to *step_s, those of its ops onto bench->profile. */
 BN_MUST_CHECK bn_status bn_bench_step(bn_bench *bench, double *step_s, bn_error *err);
@@ -37,7 +45,8 @@ typedef struct bn_bench_product {
     bn_weight_format format;
 } bn_bench_product;
 
-/* The fastest of `repeats` runs [s] of the forward product, of dX and dW together. */
+/* The fastest of `repeats` runs [s] of the forward product, of dX and dW together. A run is one
+ * product, or the mean of several where one alone would be hidden by the way to the device. */
 typedef struct bn_bench_times {
     double forward_s, backward_s;
 } bn_bench_times;

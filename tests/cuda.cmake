@@ -45,3 +45,7 @@ bn_cuda_test(cuda_model model_lab)
 add_test(NAME cuda_runs COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/cuda.sh $<TARGET_FILE:bnexp>
                                 $<TARGET_FILE:bnexp_cuda_host>)
 set_tests_properties(cuda_runs PROPERTIES TIMEOUT 120)
+add_test(NAME bench_cuda COMMAND ${CMAKE_COMMAND} -DBNEXP=$<TARGET_FILE:bnexp>
+                                 -P ${CMAKE_CURRENT_SOURCE_DIR}/support/bench_cuda.cmake)
+set_tests_properties(bench_cuda PROPERTIES
+    ENVIRONMENT "BNEXP_CUDA_PLUGIN=$<TARGET_FILE:bnexp_cuda_host>")

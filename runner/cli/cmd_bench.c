@@ -10,6 +10,7 @@
 #include "engine/bench.h"
 #include "engine/device.h"
 #include "runner/cli/bench_infer.h"
+#include "runner/cli/bench_peak.h"
 #include "runner/cli/command.h"
 #include "runner/cli/commands.h"
 #include "runner/cli/knobs.h"
@@ -150,10 +151,10 @@ static bn_status open_lanes(table *t, const bench_options *o, bn_error *err)
     return BN_OK;
 }
 
-/* The first step of each warms up: memory is touched, scratch grows. */
 static bn_status run_rounds(table *t, int rounds, bn_error *err)
 {
-    for (int round = -1; round < rounds; round++) {
+    int warm = t->count > 0 ? bn_bench_warm_steps(&t->lanes[0].bench) : 0;
+    for (int round = -warm; round < rounds; round++) {
         for (int i = 0; i < t->count; i++) {
             double step_s = 0;
             bn_status status = bn_bench_step(&t->lanes[i].bench, &step_s, err);
@@ -203,6 +204,17 @@ static double tokens_per_s(const table *t, int i)
     return (double)bn_bench_tokens_a_step(&t->lanes[i].bench) / median_step_s(t, i);
 }
 
+static void json_ops(bn_json *json, const bn_bench *bench, int rounds)
+{
+    bn_json_key(json, "mean_ms");
+    bn_json_object(json);
+    for (int op = 0; op < BN_PROFILE_OPS; op++) {
+        bn_json_key(json, bn_profile_name((bn_profile_op)op));
+        bn_json_real(json, 1000 * bench->profile.seconds[op] / rounds);
+    }
+    bn_json_end_object(json);
+}
+
 static void json_steps(bn_json *json, const table *t)
 {
     bn_json_key(json, "steps");
@@ -216,13 +228,12 @@ static void json_steps(bn_json *json, const table *t)
         bn_json_real(json, tokens_per_s(t, i));
         bn_json_key(json, "step_ms");
         bn_json_real(json, 1000 * median_step_s(t, i));
-        bn_json_key(json, "mean_ms");
-        bn_json_object(json);
-        for (int op = 0; op < BN_PROFILE_OPS; op++) {
-            bn_json_key(json, bn_profile_name((bn_profile_op)op));
-            bn_json_real(json, 1000 * bench->profile.seconds[op] / t->rounds);
+        if (bench->counts_ops) json_ops(json, bench, t->rounds);
+        double mfu = bn_bench_mfu(t->be, bench, tokens_per_s(t, i));
+        if (mfu > 0) {
+            bn_json_key(json, "mfu");
+            bn_json_real(json, mfu);
         }
-        bn_json_end_object(json);
         bn_json_end_object(json);
     }
     bn_json_end_array(json);
@@ -243,12 +254,14 @@ static void json_steps(bn_json *json, const table *t)
 static void print_steps(const table *t)
 {
     (void)printf("\n%-16s %10s %9s  %s\n", "variant", "tokens/s", "ms/step",
-                 "where the time goes [ms]");
+                 bn_bench_is_behind(t->be) ? "" : "where the time goes [ms]");
     for (int i = 0; i < t->count; i++) {
         const bn_bench *bench = &t->lanes[i].bench;
         (void)printf("%-16s %10.0f %9.1f ", t->lanes[i].who->name, tokens_per_s(t, i),
                      1000 * median_step_s(t, i));
-        for (int op = 0; op < BN_PROFILE_OPS; op++) {
+        double mfu = bn_bench_mfu(t->be, bench, tokens_per_s(t, i));
+        if (mfu > 0) (void)printf(" mfu %.1f %%", 100 * mfu);
+        for (int op = 0; bench->counts_ops && op < BN_PROFILE_OPS; op++) {
             (void)printf(" %s %.1f", bn_profile_name((bn_profile_op)op),
                          1000 * bench->profile.seconds[op] / t->rounds);
         }
@@ -280,6 +293,7 @@ static const int kernel_shapes[][3] = {{2048, 768, 768}, {2048, 768, 2304}, {204
 enum {
     KERNEL_ROWS = sizeof kernel_rows / sizeof kernel_rows[0],
     KERNEL_SHAPES = sizeof kernel_shapes / sizeof kernel_shapes[0],
+    CARD_TIMES = 16, /* as many rows: a card is idle for a moment before every product */
 };
 
 typedef struct kernel_result {
@@ -307,8 +321,8 @@ static bn_status measure_kernel(bn_backend be, const kernel_row *row, const int 
     double operations = 2.0 * shape[0] * shape[1] * shape[2];
     *out = (kernel_result){.forward = operations / times.forward_s,
                            .backward = 2 * operations / times.backward_s,
-                           .forward_peak = bn_bench_peak(be, row->act),
-                           .backward_peak = bn_bench_peak(be, backward_dtype(row))};
+                           .forward_peak = bn_bench_device_peak(be, row->act),
+                           .backward_peak = bn_bench_device_peak(be, backward_dtype(row))};
     return BN_OK;
 }
 
@@ -357,7 +371,8 @@ static bn_status run_kernels(bn_backend be, bn_json *json, bn_error *err)
     }
     for (int i = 0; i < KERNEL_ROWS * KERNEL_SHAPES; i++) {
         const kernel_row *row = &kernel_rows[i / KERNEL_SHAPES];
-        const int *shape = kernel_shapes[i % KERNEL_SHAPES];
+        const int *of = kernel_shapes[i % KERNEL_SHAPES];
+        const int shape[] = {of[0] * (bn_bench_is_behind(be) ? CARD_TIMES : 1), of[1], of[2]};
         kernel_result result;
         bn_status status = measure_kernel(be, row, shape, &result, err);
         if (status != BN_OK) return status;
