@@ -2,12 +2,12 @@
  * so a restarted manager judges as the one before it did.
  *
  *   hyperband  wandb's rule, decision for decision: bands count reports, not steps
- *   asha       asynchronous successive halving, stopping form (Li et al., arXiv:1810.05934): at
- *              step min_iter eta^k a run goes on if it is among the best ceil(n / eta) of the n
- * that had been there by then, itself included median     a run ends when its best so far is worse
- * than the median of what at least five completed runs had at its step (Golovin et al., KDD 2017);
- * not before min_iter threshold  a run ends when its value is worse than `threshold`; not before
- * min_iter
+ *   asha       asynchronous successive halving, stopping form (Li et al., arXiv:1810.05934):
+ *              at step min_iter eta^k a run goes on if it is among the best ceil(n / eta)
+ *              of the n that had been there by then, itself included
+ *   median     ends a run whose best so far is worse than the median of what at least five
+ *              completed runs had at its step (Golovin et al., KDD 2017); not before min_iter
+ *   threshold  ends a run whose value is worse than `threshold`; not before min_iter
  *   ""         none of these
  *
  * Always: a run whose latest value is no finite number has diverged.
