@@ -83,6 +83,7 @@ function ratios(a, b) {
 /** How many runs stand behind it. @param {any} pair @param {Side} a @param {Side} b @returns {Piece[]} */
 function samples(pair, a, b) {
   const n = pair ? pair.count : Math.min(a.best.runs.length, b.best.runs.length);
+  const few = pair && n > 0 && !Number.isFinite(pair.low);
   const what = pair ? (n === 1 ? "pair" : "pairs") : n === 1 ? "run a side" : "runs a side";
-  return [{ text: "; n = " }, { text: String(n), strong: true }, { text: " " + what + "." }];
+  return [{ text: "; n = " }, { text: String(n), strong: true }, { text: ` ${what}${few ? ", too few for an interval" : ""}.` }];
 }

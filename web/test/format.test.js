@@ -51,3 +51,17 @@ test("a knob's value has no digits that nobody gave", () => {
   assert.equal(plain(format.knob("model.context", 2048)), "2 048");
   assert.equal(format.knob("model.tied", true), "yes");
 });
+
+test("small joules keep their digits and take a prefix", () => {
+  assert.equal(plain(format.si(2.08e-8, "J")), "20.8 nJ");
+  assert.equal(plain(format.metric("energy/estimate_j_per_token", 7.103e-9)), "7.10 nJ/token");
+  assert.equal(plain(format.metric("machine/peak_flops", 935152255494)), "935 GFLOP/s");
+  const say = format.ticks([0, 1e-8, 2e-8], false, "J/token");
+  assert.deepEqual([0, 1e-8, 2e-8].map((v) => plain(say(v))), ["0", "10 nJ", "20 nJ"]);
+  assert.equal(plain(format.duration(6e-5)), "60 \u00b5s");
+});
+
+test("ticks within a decade share decimals on a logarithmic axis too", () => {
+  const say = format.ticks([1.8, 2, 2.2], true);
+  assert.deepEqual([1.8, 2].map(say), ["1.8", "2.0"]);
+});

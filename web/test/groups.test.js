@@ -30,3 +30,9 @@ test("an open group shows its runs below it", () => {
   const rows = arranged(runs, { by: ["b"], sort: "a", descending: false, open: new Set([JSON.stringify(["x"])]) }, value);
   assert.deepEqual(rows.map((row) => (row.kind === "group" ? "group" : row.run.s)), ["group", 1, 0, "group"]);
 });
+
+test("a group of one is its run", () => {
+  const alone = [{ a: 1, b: "x" }, { a: 2, b: "y" }, { a: 3, b: "y" }];
+  const rows = arranged(alone, { by: ["b"], sort: "a", descending: false, open: new Set() }, value);
+  assert.deepEqual(rows.map((row) => row.kind), ["run", "group"]);
+});

@@ -1,6 +1,6 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
-import { linearTicks, logTicks, makeScale, padded, timeTicks } from "../src/scale.js";
+import { byteTicks, linearTicks, logTicks, makeScale, padded, timeTicks } from "../src/scale.js";
 
 test("a scale and its inverse agree", () => {
   for (const log of [false, true]) {
@@ -20,4 +20,9 @@ test("a range of one value gets room", () => {
   const [low, high] = padded(3, 3, false);
   assert.ok(low < 3 && high > 3);
   assert.deepEqual(padded(Infinity, -Infinity, false), [0, 1]);
+});
+
+test("bytes have ticks that are round in KiB and MiB", () => {
+  assert.deepEqual(byteTicks(0, 20 * 1024 ** 2, 4, false), [0, 5, 10, 15, 20].map((v) => v * 1024 ** 2));
+  assert.deepEqual(byteTicks(20 * 1024, 2 * 1024 ** 2, 3, true), [20 * 1024, 200 * 1024, 2 * 1024 ** 2]);
 });

@@ -88,3 +88,10 @@ test("a glance keeps both ends and a lone peak", () => {
   assert.equal(kept.length, 20);
   assert.ok(kept.includes(0) && kept.includes(499) && kept.includes(250));
 });
+
+test("a band from least to largest holds every run, at as many places as are asked for", () => {
+  const x = Float64Array.from({ length: 1000 }, (_, i) => i);
+  const mean = groupMean([1, 2, 6].map((y) => ({ x, y: x.map(() => y) })), { range: true, points: 100 });
+  assert.ok(mean.x.length <= 102 && mean.x[mean.x.length - 1] === 999);
+  assert.deepEqual([mean.y[5], mean.low[5], mean.high[5]], [3, 1, 6]);
+});
