@@ -103,8 +103,9 @@ static void describe(const bn_making *make, int64_t run, char shape[BN_SETTING_M
     const bn_run_param *row = rows_of(make->varied, make->varied_count, run);
     for (; row && row < end && row->run == run; row++) {
         const char *name = row->param.name;
-        if ((make->ask->by && strcmp(name, make->ask->by) == 0) || strcmp(name, SEED_KNOB) == 0)
+        if ((make->ask->by && strcmp(name, make->ask->by) == 0) || strcmp(name, SEED_KNOB) == 0) {
             continue;
+        }
         bool tuned = is_tuned(make->ask, name);
         char value[sizeof row->param.value];
         unquote(value, sizeof value, row->param.value);

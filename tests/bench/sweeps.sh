@@ -17,6 +17,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
+[ -f "$bnexp" ] && [ -x "$bnexp" ] || { echo "sweeps.sh: $bnexp: expected the program, as build/release/bnexp" >&2 && exit 2; }
 bnexp=$(realpath "$bnexp")
 work=$(mktemp -d "${TMPDIR:-/tmp}/bnexp-bench-XXXXXX")
 trap 'rm -rf "$work" "${memory:-}"' EXIT
@@ -24,10 +25,10 @@ cd "$work"
 cores=$(nproc)
 peers=200 # trials of Optuna, which would take minutes for as many as ours
 
-seconds() { # of a command, its output thrown away
+seconds() { # of a command, which must succeed: else what it said, and no figure
     local start end
     start=$(date +%s.%N)
-    "$@" >/dev/null 2>&1
+    "$@" >"$work/said" 2>&1 || { echo "sweeps.sh: '$*' failed: $(tail -n 3 "$work/said")" >&2 && return 1; }
     end=$(date +%s.%N)
     echo "$start $end" | awk '{printf "%.3f", $2 - $1}'
 }
@@ -35,7 +36,7 @@ shortest() { # of 20 times a command, in ms: what it takes when nothing is in th
     local i start took best=999999999
     for ((i = 0; i < 20; i++)); do
         start=$(date +%s%N)
-        "$@" >/dev/null
+        "$@" >/dev/null || return 1
         took=$(($(date +%s%N) - start))
         ((took < best)) && best=$took
     done
@@ -111,7 +112,10 @@ over=$(awk -v n="$shorts" -v s="$s" 'BEGIN {printf "%.2f", 100 * (s / int((n + 1
 row "$shorts one-second runs on 16 slots, over the ideal" "$over" % "<= 1"
 s=$(seconds "$bnexp" sweep noop.toml --home noop --jobs "$cores")
 row "the finished sweep of $runs runs again" "$(awk -v s="$s" 'BEGIN {print 1000 * s}')" ms ""
-row "bnexp --version, shortest of 20" "$(shortest "$bnexp" --version)" ms "<= 5"
-row "bnexp ls of $runs runs, shortest of 20" "$(shortest "$bnexp" ls --home noop)" ms "<= 50"
-row "bnexp ls --json of $runs runs, shortest of 20" "$(shortest "$bnexp" ls --json --home noop)" ms ""
+s=$(shortest "$bnexp" --version)
+row "bnexp --version, shortest of 20" "$s" ms "<= 5"
+s=$(shortest "$bnexp" ls --home noop)
+row "bnexp ls of $runs runs, shortest of 20" "$s" ms "<= 50"
+s=$(shortest "$bnexp" ls --json --home noop)
+row "bnexp ls --json of $runs runs, shortest of 20" "$s" ms ""
 [ -z "$json" ] || printf '\n]}\n'
