@@ -6,7 +6,7 @@ import * as format from "../format.js";
 import { inOrder, lookOf } from "../colors.js";
 import { plotFigure, variantKey } from "../figure.js";
 import { bestSoFar, slots } from "../fronts.js";
-import { padded } from "../scale.js";
+import { linearTicks, padded } from "../scale.js";
 import { overlay } from "../overlay.js";
 import { axesFor } from "../axes.js";
 import { stateMark } from "./columns.js";
@@ -73,7 +73,8 @@ function best(app, sweep) {
   const sorted = points.map((p) => p.y).sort((a, b) => a - b);
   const top = sweep.maximize ? sorted[sorted.length - 1] : Math.min(sorted[sorted.length - 1], sorted[0] + 4 * (sorted[Math.floor(sorted.length / 2)] - sorted[0] || 1));
   return plotFigure({ title: `Best ${sweep.metric} so far`, keys: variantsOf(ended).map((variant) => variantKey(variant, "mark")), table: () => [["ended as", "run", sweep.metric, "best so far"], ...points.map((p, i) => [String(p.x), p.run.name, String(p.y), String(line[i].y)])] },
-    () => ({ label: `Best ${sweep.metric} so far`, x: { label: "runs finished", domain: [0.5, points.length + 0.5] },
+    () => ({ label: `Best ${sweep.metric} so far`, x: { label: "runs finished", domain: [0.5, points.length + 0.5],
+        ticks: linearTicks(1, points.length, 8).filter(Number.isInteger).map((at) => ({ at, text: String(at) })) },
       y: { label: format.axisName(sweep.metric), domain: padded(sorted[0], top, false) },
       marks: [...points.map((p) => /** @type {import("../plot.js").Mark} */ ({ type: "point", x: p.x, y: p.y, color: `var(${lookOf(p.run.variant).color})`, mark: lookOf(p.run.variant).mark, size: 3, hollow: true,
         tip: [p.run.name, `${sweep.metric} ${format.exact(Number(p.y.toPrecision(9)))}`], open: () => { location.hash = app.link("run", p.run.key); } })),
