@@ -8,37 +8,16 @@
 #include "support/cmocka_all.h"
 #include "support/every_op.h"
 
-/* Sums of up to 1e3 floats in another order differ by some 1e-6 of the largest. An activation that
- * is a tie may fall on the other side when 1/rms differs in its last bit: one code in 127. */
-static void compare_layers(every_op_shape s, const every_op_number *n)
-{
-    lab cpu = lab_open("cpu:2");
-    lab reference = lab_open("reference");
-    every_op_layer_results a = every_op_layer(&cpu, s, n);
-    every_op_layer_results b = every_op_layer(&reference, s, n);
-    lab_assert_near(a.out, b.out, a.out_count, 2e-5);
-    lab_assert_near(a.dx, b.dx, a.dx_count, 2e-5);
-    lab_assert_near(a.dw, b.dw, a.dw_count, 2e-5);
-    lab_close(&cpu);
-    lab_close(&reference);
-}
-
-static int draw(uint64_t key, uint64_t index, int most)
-{
-    return 1 + (int)bn_rng_below(key, index, (uint64_t)most);
-}
-
 static void test_every_product_agrees_with_the_reference(void **state)
 {
     (void)state;
     for (int i = 0; i < EVERY_OP_NUMBERS; i++) {
         uint64_t key = bn_rng_key(11, every_op_numbers[i].name, 0);
-        compare_layers((every_op_shape){1, 1, 1}, &every_op_numbers[i]);
-        compare_layers((every_op_shape){129, 127, 65}, &every_op_numbers[i]);
+        every_op_layer_agrees("cpu:2", (every_op_shape){1, 1, 1}, &every_op_numbers[i]);
+        every_op_layer_agrees("cpu:2", (every_op_shape){129, 127, 65}, &every_op_numbers[i]);
         for (uint64_t j = 0; j < 4; j++) {
-            every_op_shape s = {draw(key, 3 * j, 60), draw(key, 3 * j + 1, 129),
-                                draw(key, 3 * j + 2, 129)};
-            compare_layers(s, &every_op_numbers[i]);
+            every_op_shape s = every_op_draw_shape(key, j);
+            every_op_layer_agrees("cpu:2", s, &every_op_numbers[i]);
         }
     }
 }
@@ -48,8 +27,8 @@ static void test_long_sums_agree_with_the_reference(void **state)
 {
     (void)state;
     for (int i = 0; i < EVERY_OP_NUMBERS; i++) {
-        compare_layers((every_op_shape){3, 1301, 5}, &every_op_numbers[i]);
-        compare_layers((every_op_shape){1301, 3, 5}, &every_op_numbers[i]);
+        every_op_layer_agrees("cpu:2", (every_op_shape){3, 1301, 5}, &every_op_numbers[i]);
+        every_op_layer_agrees("cpu:2", (every_op_shape){1301, 3, 5}, &every_op_numbers[i]);
     }
 }
 
@@ -77,19 +56,7 @@ static void test_all_other_ops_agree_with_the_reference(void **state)
 {
     (void)state;
     for (int which = 0; which < EVERY_OP_RESTS; which++) {
-        lab cpu = lab_open("cpu:3");
-        lab reference = lab_open("reference");
-        every_op_results a = {0};
-        every_op_results b = {0};
-        every_op_rest(&cpu, &a, which);
-        every_op_rest(&reference, &b, which);
-        for (int i = 0; i < a.used; i++) {
-            /* bf16 gradients of the logits: a last bit of p turns a tie, 2^-9 of one term */
-            lab_assert_near(a.data[i], b.data[i], a.count[i],
-                            which == EVERY_OP_HEAD_BF16 ? 2e-4 : 2e-5);
-        }
-        lab_close(&cpu);
-        lab_close(&reference);
+        every_op_rest_agrees("cpu:3", which);
     }
 }
 

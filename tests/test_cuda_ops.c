@@ -16,39 +16,18 @@ static void choose_order(int seed)
     assert_int_equal(setenv("BN_EMU_SEED", seeds[seed], 1), 0);
 }
 
-/* Codes multiply exactly; other sums differ in the last bits, and an activation that is a tie may
- * fall on the other side when 1/rms does. */
-static void compare_layers(every_op_shape s, const every_op_number *n)
-{
-    lab cuda = lab_open("cuda");
-    lab reference = lab_open("reference");
-    every_op_layer_results a = every_op_layer(&cuda, s, n);
-    every_op_layer_results b = every_op_layer(&reference, s, n);
-    lab_assert_near(a.out, b.out, a.out_count, 2e-5);
-    lab_assert_near(a.dx, b.dx, a.dx_count, 2e-5);
-    lab_assert_near(a.dw, b.dw, a.dw_count, 2e-5);
-    lab_close(&cuda);
-    lab_close(&reference);
-}
-
-static int draw(uint64_t key, uint64_t index, int most)
-{
-    return 1 + (int)bn_rng_below(key, index, (uint64_t)most);
-}
-
 static void test_every_product_agrees_with_the_reference(void **state)
 {
     (void)state;
     for (int i = 0; i < EVERY_OP_NUMBERS; i++) {
         uint64_t key = bn_rng_key(17, every_op_numbers[i].name, 0);
         choose_order(i % SEEDS);
-        compare_layers((every_op_shape){1, 1, 1}, &every_op_numbers[i]);
-        compare_layers((every_op_shape){48, 64, 32}, &every_op_numbers[i]);
-        compare_layers((every_op_shape){129, 127, 65}, &every_op_numbers[i]);
+        every_op_layer_agrees("cuda", (every_op_shape){1, 1, 1}, &every_op_numbers[i]);
+        every_op_layer_agrees("cuda", (every_op_shape){48, 64, 32}, &every_op_numbers[i]);
+        every_op_layer_agrees("cuda", (every_op_shape){129, 127, 65}, &every_op_numbers[i]);
         for (uint64_t j = 0; j < 2; j++) {
-            every_op_shape s = {draw(key, 3 * j, 60), draw(key, 3 * j + 1, 129),
-                                draw(key, 3 * j + 2, 129)};
-            compare_layers(s, &every_op_numbers[i]);
+            every_op_shape s = every_op_draw_shape(key, j);
+            every_op_layer_agrees("cuda", s, &every_op_numbers[i]);
         }
     }
 }
@@ -58,8 +37,8 @@ static void test_long_sums_agree_with_the_reference(void **state)
     (void)state;
     choose_order(2);
     for (int i = 0; i < EVERY_OP_NUMBERS; i++) {
-        compare_layers((every_op_shape){3, 1301, 5}, &every_op_numbers[i]);
-        compare_layers((every_op_shape){1301, 3, 5}, &every_op_numbers[i]);
+        every_op_layer_agrees("cuda", (every_op_shape){3, 1301, 5}, &every_op_numbers[i]);
+        every_op_layer_agrees("cuda", (every_op_shape){1301, 3, 5}, &every_op_numbers[i]);
     }
 }
 
@@ -70,8 +49,10 @@ static void test_products_of_many_tiles_agree_with_the_reference(void **state)
     static const int low_bit[] = {5, 10}; /* ternary/bf16, int8/i8 */
     for (size_t i = 0; i < sizeof low_bit / sizeof low_bit[0]; i++) {
         choose_order(3);
-        compare_layers((every_op_shape){260, 272, 140}, &every_op_numbers[low_bit[i]]);
-        compare_layers((every_op_shape){130, 401, 131}, &every_op_numbers[low_bit[i]]);
+        every_op_layer_agrees("cuda", (every_op_shape){260, 272, 140},
+                              &every_op_numbers[low_bit[i]]);
+        every_op_layer_agrees("cuda", (every_op_shape){130, 401, 131},
+                              &every_op_numbers[low_bit[i]]);
     }
 }
 
@@ -80,7 +61,7 @@ static void test_very_wide_rows_agree_with_the_reference(void **state)
 {
     (void)state;
     choose_order(3);
-    compare_layers((every_op_shape){2, 13001, 3}, &every_op_numbers[6]);
+    every_op_layer_agrees("cuda", (every_op_shape){2, 13001, 3}, &every_op_numbers[6]);
 }
 
 static void test_bits_of_products_do_not_depend_on_the_order_of_threads(void **state)
@@ -109,19 +90,7 @@ static void test_all_other_ops_agree_with_the_reference(void **state)
     (void)state;
     for (int which = 0; which < EVERY_OP_RESTS; which++) {
         choose_order(which % SEEDS);
-        lab cuda = lab_open("cuda");
-        lab reference = lab_open("reference");
-        every_op_results a = {0};
-        every_op_results b = {0};
-        every_op_rest(&cuda, &a, which);
-        every_op_rest(&reference, &b, which);
-        for (int i = 0; i < a.used; i++) {
-            /* bf16 gradients of the logits: a last bit of p turns a tie, 2^-9 of one term */
-            lab_assert_near(a.data[i], b.data[i], a.count[i],
-                            which == EVERY_OP_HEAD_BF16 ? 2e-4 : 2e-5);
-        }
-        lab_close(&cuda);
-        lab_close(&reference);
+        every_op_rest_agrees("cuda", which);
     }
 }
 

@@ -1,5 +1,8 @@
 #include "support/every_op.h"
 
+#include "engine/base/rng.h"
+#include "support/cmocka_all.h"
+
 const every_op_number every_op_numbers[EVERY_OP_NUMBERS] = {
     {"f32", BN_F32, {.kind = BN_WEIGHT_F32}},
     {"bf16", BN_BF16, {.kind = BN_WEIGHT_BF16}},
@@ -183,4 +186,43 @@ void every_op_rest(lab *l, every_op_results *out, int which)
         break;
     }
     lab_wait(l);
+}
+
+every_op_shape every_op_draw_shape(uint64_t key, uint64_t index)
+{
+    return (every_op_shape){.rows = 1 + (int)bn_rng_below(key, 3 * index, 60),
+                            .ins = 1 + (int)bn_rng_below(key, 3 * index + 1, 129),
+                            .outs = 1 + (int)bn_rng_below(key, 3 * index + 2, 129)};
+}
+
+void every_op_layer_agrees(const char *device, every_op_shape s, const every_op_number *n)
+{
+    lab tested = lab_open(device);
+    lab reference = lab_open("reference");
+    every_op_layer_results a = every_op_layer(&tested, s, n);
+    every_op_layer_results b = every_op_layer(&reference, s, n);
+    lab_assert_near(a.out, b.out, a.out_count, 2e-5);
+    lab_assert_near(a.dx, b.dx, a.dx_count, 2e-5);
+    lab_assert_near(a.dw, b.dw, a.dw_count, 2e-5);
+    lab_close(&tested);
+    lab_close(&reference);
+}
+
+void every_op_rest_agrees(const char *device, int which)
+{
+    lab tested = lab_open(device);
+    lab reference = lab_open("reference");
+    every_op_results a = {0};
+    every_op_results b = {0};
+    every_op_rest(&tested, &a, which);
+    every_op_rest(&reference, &b, which);
+    assert_true(a.used > 0);
+    assert_int_equal(a.used, b.used);
+    for (int i = 0; i < a.used; i++) {
+        /* bf16 gradients of the logits: a last bit of p turns a tie, 2^-9 of one term */
+        lab_assert_near(a.data[i], b.data[i], a.count[i],
+                        which == EVERY_OP_HEAD_BF16 ? 2e-4 : 2e-5);
+    }
+    lab_close(&tested);
+    lab_close(&reference);
 }

@@ -25,6 +25,14 @@ typedef struct every_op_layer_results {
 } every_op_layer_results;
 every_op_layer_results every_op_layer(lab *l, every_op_shape s, const every_op_number *n);
 
+/* A shape drawn from three numbers of the key's stream: at most 60 rows, 129 ins and outs. */
+every_op_shape every_op_draw_shape(uint64_t key, uint64_t index);
+
+/* Asserts that a layer of the device agrees with the reference's. Codes multiply exactly; sums of
+ * up to 1e3 floats in another order differ by some 1e-6 of the largest, and an activation that is a
+ * tie may fall on the other side when 1/rms differs in its last bit: one code in 127. */
+void every_op_layer_agrees(const char *device, every_op_shape s, const every_op_number *n);
+
 /* What the other ops make, as lists of floats. */
 enum { EVERY_OP_RESULTS = 16 };
 typedef struct every_op_results {
@@ -44,5 +52,8 @@ enum {
     EVERY_OP_RESTS,
 };
 void every_op_rest(lab *l, every_op_results *out, int which);
+
+/* Asserts that they agree with the reference's. */
+void every_op_rest_agrees(const char *device, int which);
 
 #endif
