@@ -83,9 +83,8 @@ double bn_bench_peak(bn_backend be, bn_dtype format)
 typedef struct product {
     bn_act x;
     bn_weight weight;
-    bn_mat out;
-    bn_linear_grads grads;
-    float *stats;
+    bn_mat out, dx;
+    float *dw, *stats;
 } product;
 
 static float *floats(bn_backend be, int rows, int cols)
@@ -120,9 +119,8 @@ static product take(bn_backend be, const bn_bench_product *shape)
     p.x.scale = bn_backend_alloc(be, (size_t)shape->rows * sizeof *p.x.scale);
     p.x.sum = bn_backend_alloc(be, (size_t)shape->rows * sizeof *p.x.sum);
     p.out = matrix(be, shape->rows, shape->outs);
-    p.grads.dy = p.out;
-    p.grads.dx = matrix(be, shape->rows, shape->ins);
-    p.grads.dw = floats(be, shape->outs, shape->ins);
+    p.dx = matrix(be, shape->rows, shape->ins);
+    p.dw = floats(be, shape->outs, shape->ins);
     p.stats = floats(be, shape->rows, BN_NORM_STATS);
     return p;
 }
@@ -135,8 +133,8 @@ static void give_back(bn_backend be, const product *p)
     bn_backend_free(be, p->x.scale);
     bn_backend_free(be, p->x.sum);
     bn_backend_free(be, p->out.data);
-    bn_backend_free(be, p->grads.dx.data);
-    bn_backend_free(be, p->grads.dw);
+    bn_backend_free(be, p->dx.data);
+    bn_backend_free(be, p->dw);
     bn_backend_free(be, p->stats);
 }
 
@@ -152,16 +150,18 @@ bn_status bn_bench_linear(bn_bench_times *out, bn_backend be, const bn_bench_pro
     *out = (bn_bench_times){-1, -1};
     bn_status status = bn_backend_sync(be, err);
     if (status != BN_OK) goto done;
-    bn_norm_args norm = {.x = p.grads.dx, .out = p.x, .stats = p.stats};
+    bn_norm_args norm = {.x = p.dx, .out = p.x, .stats = p.stats};
     bn_norm_forward(be, &norm); /* no norm at all: it only fills x */
     bn_weight_prepare(be, &p.weight);
+    const bn_linear_out forward = {.weight = &p.weight, .out = p.out};
+    const bn_linear_grad backward = {.weight = &p.weight, .dy = p.out, .dw = p.dw};
     int each = bn_bench_is_behind(be) ? PRODUCTS_BEHIND : 1;
     for (int i = 0; i < repeats && status == BN_OK; i++) {
         double start_s = bn_clock_mono_s();
-        for (int n = 0; n < each; n++) bn_linear_forward(be, p.out, NULL, p.x, &p.weight);
+        for (int n = 0; n < each; n++) bn_linear_forward(be, p.x, &forward, 1);
         status = bn_backend_sync(be, err);
         double middle_s = bn_clock_mono_s();
-        for (int n = 0; n < each; n++) bn_linear_backward(be, p.x, &p.weight, &p.grads);
+        for (int n = 0; n < each; n++) bn_linear_backward(be, p.dx, p.x, &backward, 1);
         if (status == BN_OK) status = bn_backend_sync(be, err);
         out->forward_s = least(out->forward_s, (middle_s - start_s) / each);
         out->backward_s = least(out->backward_s, (bn_clock_mono_s() - middle_s) / each);

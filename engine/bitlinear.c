@@ -94,18 +94,24 @@ size_t bn_dtype_bytes(bn_dtype dtype)
     return 1;
 }
 
-void bn_bitlinear_forward(bn_backend be, bn_mat out, const float *residual, bn_act x,
-                          const bn_linear *layer)
+void bn_bitlinear_forward(bn_backend be, bn_act x, const bn_linear *layers,
+                          const bn_bitlinear_outs *outs)
 {
-    bn_linear_forward(be, out, residual, x, &layer->weight);
+    bn_linear_out each[BN_SITE_LAYERS_MAX];
+    for (int i = 0; i < outs->count; i++) {
+        each[i] = (bn_linear_out){
+            .weight = &layers[i].weight, .out = outs->outs[i], .residual = outs->residual};
+    }
+    bn_linear_forward(be, x, each, outs->count);
 }
 
 void bn_bitlinear_backward(bn_backend be, bn_act x, const bn_linear *layers,
                            const bn_bitlinear_grads *grads)
 {
+    bn_linear_grad each[BN_SITE_LAYERS_MAX];
     for (int i = 0; i < grads->count; i++) {
-        bn_linear_grads one = {
-            .dy = grads->dys[i], .dx = grads->dx, .accumulate = i > 0, .dw = layers[i].grad};
-        bn_linear_backward(be, x, &layers[i].weight, &one);
+        each[i] = (bn_linear_grad){
+            .weight = &layers[i].weight, .dy = grads->dys[i], .dw = layers[i].grad};
     }
+    bn_linear_backward(be, grads->dx, x, each, grads->count);
 }

@@ -33,11 +33,17 @@ bool bn_variant_is_low_bit(int variant); /* ternary, binary, int8: weights have 
 /* Bytes of one element of an activation. */
 size_t bn_dtype_bytes(bn_dtype dtype);
 
-/* out[R, O] = residual + X W^T; residual NULL: none, or out itself. */
-void bn_bitlinear_forward(bn_backend be, bn_mat out, const float *residual, bn_act x,
-                          const bn_linear *layer);
+/* Layers that share an input, at most BN_SITE_LAYERS_MAX: each out = residual + X W^T.
+ *   outs  [count], each [R, O of its layer]    residual  NULL: none; or the out itself */
+typedef struct bn_bitlinear_outs {
+    const bn_mat *outs;
+    int count;
+    const float *residual;
+} bn_bitlinear_outs;
+void bn_bitlinear_forward(bn_backend be, bn_act x, const bn_linear *layers,
+                          const bn_bitlinear_outs *outs);
 
-/* Layers that share an input: dx = sum of their dX, each dW is added to its gradient.
+/* Back through them: dx = sum of their dX, each dW is added to its gradient.
  *   dys  [count], each [R, O of its layer]    dx  [R, I], overwritten */
 typedef struct bn_bitlinear_grads {
     const bn_mat *dys;

@@ -50,15 +50,16 @@ static void attention_half(bn_backend be, const bn_shape *shape, const bn_block 
 {
     bn_norm_args norm = norm_at(block, BN_SITE_ATTN, block->x);
     bn_norm_forward(be, &norm);
-    bn_bitlinear_forward(be, block->q, NULL, norm.out, &block->linear[BN_LINEAR_Q]);
-    bn_bitlinear_forward(be, block->k, NULL, norm.out, &block->linear[BN_LINEAR_K]);
-    bn_bitlinear_forward(be, block->v, NULL, norm.out, &block->linear[BN_LINEAR_V]);
+    const bn_mat qkv[] = {block->q, block->k, block->v};
+    bn_bitlinear_forward(be, norm.out, &block->linear[BN_LINEAR_Q],
+                         &(bn_bitlinear_outs){qkv, 3, NULL});
     rotate(be, shape, block->q, block->k, false);
     bn_attention_args attention = attention_of(shape, block);
     bn_attention_forward(be, &attention);
     bn_norm_args sub = norm_at(block, BN_SITE_ATTN_SUB, block->attended);
     bn_norm_forward(be, &sub);
-    bn_bitlinear_forward(be, block->mid, block->x.data, sub.out, &block->linear[BN_LINEAR_O]);
+    bn_bitlinear_forward(be, sub.out, &block->linear[BN_LINEAR_O],
+                         &(bn_bitlinear_outs){&block->mid, 1, block->x.data});
 }
 
 void bn_block_forward(bn_backend be, const bn_shape *shape, const bn_block *block, bn_mat next)
@@ -66,11 +67,13 @@ void bn_block_forward(bn_backend be, const bn_shape *shape, const bn_block *bloc
     attention_half(be, shape, block);
     bn_norm_args norm = norm_at(block, BN_SITE_FFN, block->mid);
     bn_norm_forward(be, &norm);
-    bn_bitlinear_forward(be, block->gate, NULL, norm.out, &block->linear[BN_LINEAR_GATE]);
-    bn_bitlinear_forward(be, block->up, NULL, norm.out, &block->linear[BN_LINEAR_UP]);
+    const bn_mat gate_up[] = {block->gate, block->up};
+    bn_bitlinear_forward(be, norm.out, &block->linear[BN_LINEAR_GATE],
+                         &(bn_bitlinear_outs){gate_up, 2, NULL});
     bn_glu_args glu = glu_of(shape, block);
     bn_glu_forward(be, &glu);
-    bn_bitlinear_forward(be, next, block->mid.data, glu.out, &block->linear[BN_LINEAR_DOWN]);
+    bn_bitlinear_forward(be, glu.out, &block->linear[BN_LINEAR_DOWN],
+                         &(bn_bitlinear_outs){&next, 1, block->mid.data});
 }
 
 /* Back through one norm site: dy is the gradient of its output, dx is added to. */

@@ -9,11 +9,6 @@ static bool same_shape(bn_mat a, bn_mat b)
     return a.rows == b.rows && a.cols == b.cols;
 }
 
-static bool is_low_bit(bn_weight_kind kind)
-{
-    return kind == BN_WEIGHT_TERNARY || kind == BN_WEIGHT_BINARY || kind == BN_WEIGHT_INT8;
-}
-
 void *bn_backend_alloc(bn_backend be, size_t bytes)
 {
     return be.ops->alloc(be.self, bytes);
@@ -73,7 +68,7 @@ void bn_weight_prepare(bn_backend be, const bn_weight *weight)
 
 void bn_weight_codes(bn_backend be, const bn_weight *weight, int8_t *codes, float *scale)
 {
-    assert(is_low_bit(weight->format.kind));
+    assert(bn_weight_dtype(weight->format.kind) == BN_I8);
     be.ops->weight_codes(be.self, weight, codes, scale);
 }
 
@@ -132,26 +127,37 @@ void bn_glu_backward(bn_backend be, const bn_glu_args *args, const bn_glu_grads 
 static void check_operands(bn_act x, const bn_weight *weight)
 {
     assert(x.cols == weight->cols);
-    assert(x.dtype != BN_I8 || is_low_bit(weight->format.kind));
+    assert(x.dtype != BN_I8 || bn_weight_dtype(weight->format.kind) == BN_I8);
     assert(x.rows <= BN_LENGTH_MAX && x.cols <= BN_LENGTH_MAX && weight->rows <= BN_LENGTH_MAX);
     (void)x, (void)weight;
 }
 
-void bn_linear_forward(bn_backend be, bn_mat out, const float *residual, bn_act x,
-                       const bn_weight *weight)
+static bool same_format(bn_weight_format a, bn_weight_format b)
 {
-    check_operands(x, weight);
-    assert(out.rows == x.rows && out.cols == weight->rows);
-    be.ops->linear_forward(be.self, out, residual, x, weight);
+    return a.kind == b.kind && a.backward == b.backward;
 }
 
-void bn_linear_backward(bn_backend be, bn_act x, const bn_weight *weight,
-                        const bn_linear_grads *grads)
+void bn_linear_forward(bn_backend be, bn_act x, const bn_linear_out *layers, int count)
 {
-    check_operands(x, weight);
-    assert(grads->dy.rows == x.rows && grads->dy.cols == weight->rows);
-    assert(!grads->dx.data || (grads->dx.rows == x.rows && grads->dx.cols == weight->cols));
-    be.ops->linear_backward(be.self, x, weight, grads);
+    assert(count >= 1 && count <= BN_SITE_LAYERS_MAX);
+    for (int i = 0; i < count; i++) {
+        check_operands(x, layers[i].weight);
+        assert(same_format(layers[i].weight->format, layers[0].weight->format));
+        assert(layers[i].out.rows == x.rows && layers[i].out.cols == layers[i].weight->rows);
+    }
+    be.ops->linear_forward(be.self, x, layers, count);
+}
+
+void bn_linear_backward(bn_backend be, bn_mat dx, bn_act x, const bn_linear_grad *layers, int count)
+{
+    assert(count >= 1 && count <= BN_SITE_LAYERS_MAX);
+    assert(!dx.data || (dx.rows == x.rows && dx.cols == x.cols));
+    for (int i = 0; i < count; i++) {
+        check_operands(x, layers[i].weight);
+        assert(same_format(layers[i].weight->format, layers[0].weight->format));
+        assert(layers[i].dy.rows == x.rows && layers[i].dy.cols == layers[i].weight->rows);
+    }
+    be.ops->linear_backward(be.self, dx, x, layers, count);
 }
 
 void bn_rope(bn_backend be, const bn_rope_args *args)

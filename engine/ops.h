@@ -80,6 +80,41 @@ typedef struct bn_weight_format {
     bn_product backward;
 } bn_weight_format;
 
+/* The type of a weight's values in the forward product; I8: it has codes. */
+static inline bn_dtype bn_weight_dtype(bn_weight_kind kind)
+{
+    switch (kind) {
+    case BN_WEIGHT_F32:
+        return BN_F32;
+    case BN_WEIGHT_BF16:
+        return BN_BF16;
+    case BN_WEIGHT_F16:
+        return BN_F16;
+    case BN_WEIGHT_TERNARY:
+    case BN_WEIGHT_BINARY:
+    case BN_WEIGHT_INT8:
+        break;
+    }
+    return BN_I8;
+}
+
+/* The type that both products of the backward pass multiply. */
+static inline bn_dtype bn_weight_backward_dtype(bn_weight_format format)
+{
+    if (bn_weight_dtype(format.kind) != BN_I8) return bn_weight_dtype(format.kind);
+    switch (format.backward) {
+    case BN_PRODUCT_F32:
+        return BN_F32;
+    case BN_PRODUCT_BF16:
+        return BN_BF16;
+    case BN_PRODUCT_F16:
+        return BN_F16;
+    case BN_PRODUCT_I8:
+        break;
+    }
+    return BN_I8;
+}
+
 /* A linear layer's weight [rows = O, cols = I]. `form` is memory of the backend, of
  * bn_weight_form_bytes bytes, that only the backend understands. */
 typedef struct bn_weight {
@@ -130,12 +165,20 @@ typedef struct bn_glu_grads {
     float *dgain;      /* [F] +=, NULL without gain */
 } bn_glu_grads;
 
-typedef struct bn_linear_grads {
-    bn_mat dy;       /* [R, O] */
-    bn_mat dx;       /* [R, I]; data NULL: not wanted */
-    bool accumulate; /* dx += instead of = */
-    float *dw;       /* [O, I] += */
-} bn_linear_grads;
+/* The layers that read one site go together, since they share its activation: at most q, k, v. */
+enum { BN_SITE_LAYERS_MAX = 3 };
+
+typedef struct bn_linear_out {
+    const bn_weight *weight; /* [O, I] */
+    bn_mat out;              /* [R, O] */
+    const float *residual;   /* [R, O], NULL or out's own memory */
+} bn_linear_out;
+
+typedef struct bn_linear_grad {
+    const bn_weight *weight; /* [O, I] */
+    bn_mat dy;               /* [R, O] */
+    float *dw;               /* [O, I] += */
+} bn_linear_grad;
 
 /* Rotary embedding, half-split layout (element i pairs with i + dim/2); row r is position r % seq.
  */
@@ -211,10 +254,9 @@ struct bn_ops {
     void (*norm_backward)(void *self, const bn_norm_args *args, const bn_norm_grads *grads);
     void (*glu_forward)(void *self, const bn_glu_args *args);
     void (*glu_backward)(void *self, const bn_glu_args *args, const bn_glu_grads *grads);
-    void (*linear_forward)(void *self, bn_mat out, const float *residual, bn_act x,
-                           const bn_weight *weight);
-    void (*linear_backward)(void *self, bn_act x, const bn_weight *weight,
-                            const bn_linear_grads *grads);
+    void (*linear_forward)(void *self, bn_act x, const bn_linear_out *layers, int count);
+    void (*linear_backward)(void *self, bn_mat dx, bn_act x, const bn_linear_grad *layers,
+                            int count);
     void (*rope)(void *self, const bn_rope_args *args);
     void (*attention_forward)(void *self, const bn_attention_args *args);
     void (*attention_backward)(void *self, const bn_attention_args *args,
@@ -265,17 +307,17 @@ void bn_norm_backward(bn_backend be, const bn_norm_args *args, const bn_norm_gra
 void bn_glu_forward(bn_backend be, const bn_glu_args *args);
 void bn_glu_backward(bn_backend be, const bn_glu_args *args, const bn_glu_grads *grads);
 
-/* out[r,o] = residual[r,o] + sum_i X[r,i] * W[o,i], X and W in their working forms; residual may be
- * NULL or out's own memory. i8 X with low-bit W: int32 products, one multiplication by
- * scale[r] * s at the end. A float W makes the product in its own format (X is rounded to it), a
- * low-bit W with a float X in X's. BitNet b1.58 (arXiv:2402.17764). */
-void bn_linear_forward(bn_backend be, bn_mat out, const float *residual, bn_act x,
-                       const bn_weight *weight);
+/* Of 1 ... BN_SITE_LAYERS_MAX layers, each: out[r,o] = residual[r,o] + sum_i X[r,i] * W[o,i], X and
+ * W in their working forms. i8 X with low-bit W: int32 products, one multiplication by scale[r] * s
+ * at the end. A float W makes the product in its own format (X is rounded to it), a low-bit W with
+ * a float X in X's. The weights have one format. BitNet b1.58 (arXiv:2402.17764). */
+void bn_linear_forward(bn_backend be, bn_act x, const bn_linear_out *layers, int count);
 
-/* dX[r,i] = sum_o dY[r,o] * W[o,i], dW[o,i] += sum_r dY[r,o] * X[r,i], W and X as the forward pass
- * saw them (straight-through estimator, no clipping mask). */
-void bn_linear_backward(bn_backend be, bn_act x, const bn_weight *weight,
-                        const bn_linear_grads *grads);
+/* dX[r,i] = sum over the layers of sum_o dY[r,o] * W[o,i], unless dx.data is NULL; of each layer
+ * dW[o,i] += sum_r dY[r,o] * X[r,i]. W and X as the forward pass saw them (straight-through
+ * estimator, no clipping mask). The weights have one format. */
+void bn_linear_backward(bn_backend be, bn_mat dx, bn_act x, const bn_linear_grad *layers,
+                        int count);
 
 void bn_rope(bn_backend be, const bn_rope_args *args);
 void bn_attention_forward(bn_backend be, const bn_attention_args *args);

@@ -76,21 +76,20 @@ static void glu_backward(void *self, const bn_glu_args *args, const bn_glu_grads
     add_time(p, BN_PROFILE_GLU, start_s);
 }
 
-static void linear_forward(void *self, bn_mat out, const float *residual, bn_act x,
-                           const bn_weight *weight)
+static void linear_forward(void *self, bn_act x, const bn_linear_out *layers, int count)
 {
     bn_profile *p = self;
     double start_s = bn_clock_mono_s();
-    p->inner.ops->linear_forward(p->inner.self, out, residual, x, weight);
+    p->inner.ops->linear_forward(p->inner.self, x, layers, count);
     add_time(p, BN_PROFILE_LINEAR_FORWARD, start_s);
 }
 
-static void linear_backward(void *self, bn_act x, const bn_weight *weight,
-                            const bn_linear_grads *grads)
+static void linear_backward(void *self, bn_mat dx, bn_act x, const bn_linear_grad *layers,
+                            int count)
 {
     bn_profile *p = self;
     double start_s = bn_clock_mono_s();
-    p->inner.ops->linear_backward(p->inner.self, x, weight, grads);
+    p->inner.ops->linear_backward(p->inner.self, dx, x, layers, count);
     add_time(p, BN_PROFILE_LINEAR_BACKWARD, start_s);
 }
 

@@ -12,7 +12,8 @@ enum { ROWS = 21, INS = 34, OUTS = 13 };
 typedef struct layer {
     bn_act x;
     bn_weight weight;
-    bn_linear_grads grads;
+    bn_mat got_dx;
+    bn_linear_grad grad;
     float dx[ROWS * INS], dw[OUTS * INS];             /* by the formula */
     float dx_bound[ROWS * INS], dw_bound[OUTS * INS]; /* sum of |terms| */
 } layer;
@@ -25,7 +26,7 @@ static void expect_gradients(bn_backend be, layer *l)
     const int8_t *x = l->x.data;
     for (int r = 0; r < ROWS; r++) {
         for (int o = 0; o < OUTS; o++) {
-            double dy = (double)l->grads.dy.data[r * OUTS + o];
+            double dy = (double)l->grad.dy.data[r * OUTS + o];
             for (int i = 0; i < INS; i++) {
                 double to_x = dy * codes[o * INS + i] * (double)scale;
                 double to_w = dy * x[r * INS + i] * (double)l->x.scale[r];
@@ -49,11 +50,12 @@ static layer *make_layer(lab *l, bn_weight_format format)
     bn_norm_forward(l->be, &norm);
     out->x = norm.out;
     out->weight = lab_weight(l, OUTS, INS, format);
-    out->grads = (bn_linear_grads){.dy = lab_mat(l, ROWS, OUTS, 1e-2),
-                                   .dx = lab_mat(l, ROWS, INS, 0),
-                                   .dw = lab_floats(l, (size_t)OUTS * INS)};
+    out->got_dx = lab_mat(l, ROWS, INS, 0);
+    out->grad = (bn_linear_grad){.weight = &out->weight,
+                                 .dy = lab_mat(l, ROWS, OUTS, 1e-2),
+                                 .dw = lab_floats(l, (size_t)OUTS * INS)};
     expect_gradients(l->be, out);
-    bn_linear_backward(l->be, out->x, &out->weight, &out->grads);
+    bn_linear_backward(l->be, out->got_dx, out->x, &out->grad, 1);
     return out;
 }
 
@@ -62,8 +64,8 @@ static void test_gradients_pass_straight_through_the_codes(void **state)
     for (bn_weight_kind kind = BN_WEIGHT_TERNARY; kind <= BN_WEIGHT_INT8; kind++) {
         lab l = lab_open(*state);
         layer *q = make_layer(&l, (bn_weight_format){.kind = kind, .backward = BN_PRODUCT_F32});
-        lab_assert_near(q->grads.dx.data, q->dx, (size_t)ROWS * INS, 1e-5);
-        lab_assert_near(q->grads.dw, q->dw, (size_t)OUTS * INS, 1e-5);
+        lab_assert_near(q->got_dx.data, q->dx, (size_t)ROWS * INS, 1e-5);
+        lab_assert_near(q->grad.dw, q->dw, (size_t)OUTS * INS, 1e-5);
         free(q);
         lab_close(&l);
     }
@@ -83,12 +85,12 @@ static void test_rounded_products_err_by_no_more_than_their_format(void **state)
         layer *q = make_layer(&l, format);
         double worst = 0;
         for (int i = 0; i < ROWS * INS; i++) {
-            double error = fabs((double)q->grads.dx.data[i] - (double)q->dx[i]);
+            double error = fabs((double)q->got_dx.data[i] - (double)q->dx[i]);
             assert_true(error <= 1.01 * formats[f].step * (double)q->dx_bound[i] + 1e-6);
             worst = fmax(worst, error);
         }
         for (int i = 0; i < OUTS * INS; i++) {
-            double error = fabs((double)q->grads.dw[i] - (double)q->dw[i]);
+            double error = fabs((double)q->grad.dw[i] - (double)q->dw[i]);
             assert_true(error <= 1.01 * formats[f].step * (double)q->dw_bound[i] + 1e-6);
         }
         assert_true(worst > 0); /* it does round */
@@ -109,10 +111,10 @@ static void test_int8_products_err_by_half_a_code_a_term(void **state)
     for (int r = 0; r < ROWS; r++) {
         double most = 0;
         for (int o = 0; o < OUTS; o++) {
-            most = fmax(most, fabs((double)q->grads.dy.data[r * OUTS + o]));
+            most = fmax(most, fabs((double)q->grad.dy.data[r * OUTS + o]));
         }
         for (int i = 0; i < INS; i++) {
-            double error = fabs((double)q->grads.dx.data[r * INS + i] - (double)q->dx[r * INS + i]);
+            double error = fabs((double)q->got_dx.data[r * INS + i] - (double)q->dx[r * INS + i]);
             assert_true(error <= 0.501 * most / 127 * (double)scale * OUTS);
         }
     }

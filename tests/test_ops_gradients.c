@@ -134,7 +134,7 @@ static double linear_loss(void *context)
 {
     linear_case *c = context;
     bn_weight_prepare(c->be, &c->weight);
-    bn_linear_forward(c->be, c->out, NULL, c->x, &c->weight);
+    bn_linear_forward(c->be, c->x, &(bn_linear_out){.weight = &c->weight, .out = c->out}, 1);
     return lab_dot(c->out.data, c->weights, (size_t)ROWS * OUTS);
 }
 
@@ -145,13 +145,14 @@ static void test_linear_gradient_is_the_slope(void **state)
     c.x = (bn_act){.data = lab_normal(&l, (size_t)ROWS * COLS, 1), .rows = ROWS, .cols = COLS};
     c.weight = lab_weight(&l, OUTS, COLS, (bn_weight_format){.kind = BN_WEIGHT_F32});
     c.out = lab_mat(&l, ROWS, OUTS, 0);
-    bn_linear_grads grads = {.dy = lab_mat(&l, ROWS, OUTS, 0),
-                             .dx = lab_mat(&l, ROWS, COLS, 0),
-                             .dw = lab_floats(&l, (size_t)OUTS * COLS)};
-    memcpy(grads.dy.data, c.weights, (size_t)ROWS * OUTS * sizeof(float));
-    bn_linear_backward(l.be, c.x, &c.weight, &grads);
-    lab_check_gradient(&l, c.x.data, grads.dx.data, (size_t)ROWS * COLS, linear_loss, &c);
-    lab_check_gradient(&l, c.weight.master, grads.dw, (size_t)OUTS * COLS, linear_loss, &c);
+    bn_mat dx = lab_mat(&l, ROWS, COLS, 0);
+    bn_linear_grad grad = {.weight = &c.weight,
+                           .dy = lab_mat(&l, ROWS, OUTS, 0),
+                           .dw = lab_floats(&l, (size_t)OUTS * COLS)};
+    memcpy(grad.dy.data, c.weights, (size_t)ROWS * OUTS * sizeof(float));
+    bn_linear_backward(l.be, dx, c.x, &grad, 1);
+    lab_check_gradient(&l, c.x.data, dx.data, (size_t)ROWS * COLS, linear_loss, &c);
+    lab_check_gradient(&l, c.weight.master, grad.dw, (size_t)OUTS * COLS, linear_loss, &c);
     lab_close(&l);
 }
 

@@ -176,7 +176,7 @@ static void check_not_finite(const char *device, float poison, bool in_weight, b
         norm.x.data[INS + 3] = poison;
     }
     bn_norm_forward(l.be, &norm);
-    bn_linear_forward(l.be, out, NULL, norm.out, &weight);
+    bn_linear_forward(l.be, norm.out, &(bn_linear_out){.weight = &weight, .out = out}, 1);
     for (int i = 0; i < OUTS; i++) {
         assert_true(!isfinite(out.data[OUTS + i]));
         if (!in_weight) assert_true(isfinite(out.data[i]));

@@ -139,7 +139,7 @@ static bn_operand x_operand(const head_pass *p, int start, int rows, bool across
 static bn_operand head_operand(const bn_weight *head, bool across)
 {
     return (bn_operand){.data = bn_cpu_weight_values(head),
-                        .dtype = bn_cpu_weight_dtype(head->format.kind),
+                        .dtype = bn_weight_dtype(head->format.kind),
                         .stride = (size_t)head->cols,
                         .lines = across ? head->cols : head->rows,
                         .across = across};

@@ -105,7 +105,7 @@ const float *bn_dense_row(const bn_rows *rows, const bn_weight *weight, int r, f
     size_t width = (size_t)weight->cols;
     size_t start = (size_t)r * width;
     const void *values = bn_cpu_weight_values(weight);
-    switch (bn_cpu_weight_dtype(weight->format.kind)) {
+    switch (bn_weight_dtype(weight->format.kind)) {
     case BN_F32:
         return (const float *)values + start;
     case BN_BF16:

@@ -17,23 +17,6 @@ typedef struct form {
     float middle; /* binary: the mean */
 } form;
 
-bn_dtype bn_cpu_weight_dtype(bn_weight_kind kind)
-{
-    switch (kind) {
-    case BN_WEIGHT_F32:
-        return BN_F32;
-    case BN_WEIGHT_BF16:
-        return BN_BF16;
-    case BN_WEIGHT_F16:
-        return BN_F16;
-    case BN_WEIGHT_TERNARY:
-    case BN_WEIGHT_BINARY:
-    case BN_WEIGHT_INT8:
-        break;
-    }
-    return BN_I8;
-}
-
 static size_t value_bytes(bn_weight_kind kind)
 {
     switch (kind) {
@@ -230,7 +213,7 @@ static void reduce(pieces *p, int parts, double *known)
 {
     bn_weight_format format = p->weight->format;
     if (known) p->sum_abs = known;
-    bool wanted = bn_cpu_weight_dtype(format.kind) == BN_I8 && !format.median;
+    bool wanted = bn_weight_dtype(format.kind) == BN_I8 && !format.median;
     if (format.kind == BN_WEIGHT_TERNARY && known) wanted = false;
     if (wanted) bn_pool_run(p->cpu->pool, parts, reduce_part, p);
 }

@@ -4,8 +4,7 @@
 
 #include "engine/cpu/cpu.h"
 
-/* What a weight's form holds: row-major values of this type, times one scale. */
-bn_dtype bn_cpu_weight_dtype(bn_weight_kind kind);
+/* What a weight's form holds: row-major values of its bn_weight_dtype, times one scale. */
 const void *bn_cpu_weight_values(const bn_weight *weight);
 float bn_cpu_weight_scale(const bn_weight *weight);
 

@@ -79,7 +79,6 @@ void bn_cuda_form_make(struct bn_cuda *cuda, const bn_weight *weight,
 
 /* Low-bit kinds: their pieces, to be filled; NULL: no memory, or a float kind. */
 struct bn_cuda_piece *bn_cuda_pieces(struct bn_cuda *cuda, const bn_weight *weight);
-bool bn_cuda_is_low_bit(bn_weight_kind kind);
 
 /* Keeps the first failure; `why` NULL is none. What: "copy 12 bytes", a kernel's name. */
 void bn_cuda_check(struct bn_cuda *cuda, const char *why, const char *what);
@@ -103,10 +102,9 @@ void bn_cuda_norm_forward(void *self, const bn_norm_args *args);
 void bn_cuda_norm_backward(void *self, const bn_norm_args *args, const bn_norm_grads *grads);
 void bn_cuda_glu_forward(void *self, const bn_glu_args *args);
 void bn_cuda_glu_backward(void *self, const bn_glu_args *args, const bn_glu_grads *grads);
-void bn_cuda_linear_forward(void *self, bn_mat out, const float *residual, bn_act x,
-                            const bn_weight *weight);
-void bn_cuda_linear_backward(void *self, bn_act x, const bn_weight *weight,
-                             const bn_linear_grads *grads);
+void bn_cuda_linear_forward(void *self, bn_act x, const bn_linear_out *layers, int count);
+void bn_cuda_linear_backward(void *self, bn_mat dx, bn_act x, const bn_linear_grad *layers,
+                             int count);
 void bn_cuda_rope(void *self, const bn_rope_args *args);
 void bn_cuda_attention_forward(void *self, const bn_attention_args *args);
 void bn_cuda_attention_backward(void *self, const bn_attention_args *args,

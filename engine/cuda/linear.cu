@@ -36,15 +36,15 @@ static const void *values_in(bn_cuda *cuda, const bn_weight *weight, const bn_cu
     return in_format(cuda, BN_CUDA_SLOT_RIGHT, dtype, &codes);
 }
 
-static void forward_codes(bn_cuda *cuda, bn_mat out, const float *residual, bn_act x,
-                          const bn_weight *weight)
+static void forward_codes(bn_cuda *cuda, bn_act x, const bn_linear_out *layer)
 {
-    bn_cuda_form form = bn_cuda_form_of(weight);
+    bn_mat out = layer->out;
+    bn_cuda_form form = bn_cuda_form_of(layer->weight);
     bn_cuda_code_product product = {.a = static_cast<const int8_t *>(x.data),
                                     .b = form.codes,
                                     .length = x.cols,
                                     .end = {.out = out.data,
-                                            .add = residual,
+                                            .add = layer->residual,
                                             .row = x.scale,
                                             .column = nullptr,
                                             .scale = form.scale,
@@ -53,34 +53,40 @@ static void forward_codes(bn_cuda *cuda, bn_mat out, const float *residual, bn_a
     bn_cuda_multiply_codes(cuda, &product);
 }
 
-void bn_cuda_linear_forward(void *self, bn_mat out, const float *residual, bn_act x,
-                            const bn_weight *weight)
+static void forward_floats(bn_cuda *cuda, bn_act x, const bn_linear_out *layer)
 {
-    bn_cuda *cuda = static_cast<bn_cuda *>(self);
-    if (bn_cuda_failed(cuda)) return;
-    if (x.dtype == BN_I8) {
-        forward_codes(cuda, out, residual, x, weight);
-        return;
-    }
+    const bn_weight *weight = layer->weight;
     bn_cuda_form form = bn_cuda_form_of(weight);
     bn_cuda_elements input = elements_of(x);
-    bool codes = bn_cuda_is_low_bit(weight->format.kind);
+    bool codes = bn_weight_dtype(weight->format.kind) == BN_I8;
     bn_dtype dtype = codes ? x.dtype : form.dtype;
     const void *left = in_format(cuda, BN_CUDA_SLOT_LEFT, dtype, &input);
     const void *right = values_in(cuda, weight, &form, dtype);
     if (!left || !right) return;
     bn_gemm product = {.dtype = dtype,
-                       .m = out.rows,
-                       .n = out.cols,
+                       .m = layer->out.rows,
+                       .n = layer->out.cols,
                        .k = x.cols,
                        .a_across = false,
                        .b_across = true,
                        .a = left,
                        .b = right,
-                       .c = out.data,
+                       .c = layer->out.data,
                        .alpha = codes ? form.scale : nullptr,
-                       .add = residual};
+                       .add = layer->residual};
     bn_cuda_gemm(cuda, &product);
+}
+
+void bn_cuda_linear_forward(void *self, bn_act x, const bn_linear_out *layers, int count)
+{
+    bn_cuda *cuda = static_cast<bn_cuda *>(self);
+    for (int i = 0; i < count && !bn_cuda_failed(cuda); i++) {
+        if (x.dtype == BN_I8) {
+            forward_codes(cuda, x, &layers[i]);
+        } else {
+            forward_floats(cuda, x, &layers[i]);
+        }
+    }
 }
 
 /* The operands that dY makes: of dX's product f(dY), of dW's f(dY * t), t the scales of x's codes.
@@ -89,33 +95,43 @@ struct left_operands {
     const void *of_input, *of_weight;
 };
 
+/* What one of a site's layers is given on the way back. */
+struct backward_step {
+    bn_mat dx;
+    bool accumulate; /* dx += instead of = */
+    bn_act x;
+    const bn_weight *weight;
+    bn_mat dy;
+    float *dw;
+};
+
 /* One pass over dY for both. */
-static left_operands round_gradient(bn_cuda *cuda, bn_act x, bn_dtype dtype,
-                                    const bn_linear_grads *grads)
+static left_operands round_gradient(bn_cuda *cuda, bn_dtype dtype, const backward_step &step)
 {
-    bool scaled = x.dtype == BN_I8;
-    bn_cuda_elements dy = {grads->dy.data, BN_F32, grads->dy.rows, grads->dy.cols,
-                           scaled ? x.scale : nullptr};
+    bool scaled = step.x.dtype == BN_I8;
+    bn_cuda_elements dy = {step.dy.data, BN_F32, step.dy.rows, step.dy.cols,
+                           scaled ? step.x.scale : nullptr};
     if (!scaled) {
         const void *both = in_format(cuda, BN_CUDA_SLOT_LEFT, dtype, &dy);
         return {both, both};
     }
     size_t bytes = size_of(dy.rows, dy.cols) * bytes_of(dtype);
-    bool separate = dtype != BN_F32 && grads->dx.data;
+    bool separate = dtype != BN_F32 && step.dx.data;
     void *to = bn_cuda_scratch(cuda, BN_CUDA_SLOT_LEFT, bytes);
     void *plain = separate ? bn_cuda_scratch(cuda, BN_CUDA_SLOT_PLAIN, bytes) : nullptr;
     if (bn_cuda_failed(cuda)) return {nullptr, nullptr};
     bn_cuda_convert(cuda, to, plain, dtype, &dy);
-    return {separate ? plain : grads->dy.data, to};
+    return {separate ? plain : step.dy.data, to};
 }
 
 /* dx = s * f(dy) W,  dw += f(dy * t)^T f(x). */
-static void backward_in_floats(bn_cuda *cuda, bn_act x, const bn_weight *weight,
-                               const bn_linear_grads *grads)
+static void backward_in_floats(bn_cuda *cuda, const backward_step &step)
 {
+    bn_act x = step.x;
+    const bn_weight *weight = step.weight;
     bn_cuda_form form = bn_cuda_form_of(weight);
     bn_cuda_elements input = elements_of(x);
-    left_operands left = round_gradient(cuda, x, form.dtype, grads);
+    left_operands left = round_gradient(cuda, form.dtype, step);
     const void *right = in_format(cuda, BN_CUDA_SLOT_RIGHT, form.dtype, &input);
     if (bn_cuda_failed(cuda)) return;
     bn_gemm for_input = {.dtype = form.dtype,
@@ -126,9 +142,9 @@ static void backward_in_floats(bn_cuda *cuda, bn_act x, const bn_weight *weight,
                          .b_across = false,
                          .a = left.of_input,
                          .b = form.values,
-                         .c = grads->dx.data,
+                         .c = step.dx.data,
                          .alpha = form.codes ? form.scale : nullptr,
-                         .add = grads->accumulate ? grads->dx.data : nullptr};
+                         .add = step.accumulate ? step.dx.data : nullptr};
     bn_gemm for_weight = {.dtype = form.dtype,
                           .m = weight->rows,
                           .n = weight->cols,
@@ -137,10 +153,10 @@ static void backward_in_floats(bn_cuda *cuda, bn_act x, const bn_weight *weight,
                           .b_across = false,
                           .a = left.of_weight,
                           .b = right,
-                          .c = grads->dw,
+                          .c = step.dw,
                           .alpha = nullptr,
-                          .add = grads->dw};
-    if (grads->dx.data) bn_cuda_gemm(cuda, &for_input);
+                          .add = step.dw};
+    if (step.dx.data) bn_cuda_gemm(cuda, &for_input);
     bn_cuda_gemm(cuda, &for_weight);
 }
 
@@ -164,18 +180,19 @@ static bool take(bn_cuda *cuda, coded *c, int m, int n, int k)
 }
 
 /* dx = (unit of dy's row * s) * (dy's codes x W's codes). */
-static void input_in_codes(bn_cuda *cuda, const bn_weight *weight, const bn_linear_grads *grads)
+static void input_in_codes(bn_cuda *cuda, const backward_step &step)
 {
+    const bn_weight *weight = step.weight;
     coded c = {};
     bn_cuda_form form = bn_cuda_form_of(weight);
-    bn_cuda_elements dy = {grads->dy.data, BN_F32, grads->dy.rows, grads->dy.cols, nullptr};
+    bn_cuda_elements dy = {step.dy.data, BN_F32, step.dy.rows, step.dy.cols, nullptr};
     if (!take(cuda, &c, dy.rows, 0, weight->rows)) return;
     bn_cuda_quantize_rows(cuda, c.left, c.left_unit, &dy);
     bn_cuda_code_product product = {.a = c.left,
                                     .b = form.turned,
                                     .length = weight->rows,
-                                    .end = {.out = grads->dx.data,
-                                            .add = grads->accumulate ? grads->dx.data : nullptr,
+                                    .end = {.out = step.dx.data,
+                                            .add = step.accumulate ? step.dx.data : nullptr,
                                             .row = c.left_unit,
                                             .column = nullptr,
                                             .scale = form.scale,
@@ -186,12 +203,13 @@ static void input_in_codes(bn_cuda *cuda, const bn_weight *weight, const bn_line
 
 /* dw += (unit of dy's column * unit of x's) * (dy^T's codes x x's codes); x's own codes have none.
  */
-static void weight_in_codes(bn_cuda *cuda, bn_act x, const bn_weight *weight,
-                            const bn_linear_grads *grads)
+static void weight_in_codes(bn_cuda *cuda, const backward_step &step)
 {
+    bn_act x = step.x;
+    const bn_weight *weight = step.weight;
     coded c = {};
     bool is_code = x.dtype == BN_I8;
-    bn_cuda_elements dy = {grads->dy.data, BN_F32, grads->dy.rows, grads->dy.cols,
+    bn_cuda_elements dy = {step.dy.data, BN_F32, step.dy.rows, step.dy.cols,
                            is_code ? x.scale : nullptr};
     bn_cuda_elements input = elements_of(x);
     if (!take(cuda, &c, weight->rows, weight->cols, x.rows)) return;
@@ -204,8 +222,8 @@ static void weight_in_codes(bn_cuda *cuda, bn_act x, const bn_weight *weight,
     bn_cuda_code_product product = {.a = c.left,
                                     .b = c.right,
                                     .length = x.rows,
-                                    .end = {.out = grads->dw,
-                                            .add = grads->dw,
+                                    .end = {.out = step.dw,
+                                            .add = step.dw,
                                             .row = c.left_unit,
                                             .column = is_code ? nullptr : c.right_unit,
                                             .scale = nullptr,
@@ -214,15 +232,17 @@ static void weight_in_codes(bn_cuda *cuda, bn_act x, const bn_weight *weight,
     bn_cuda_multiply_codes(cuda, &product);
 }
 
-void bn_cuda_linear_backward(void *self, bn_act x, const bn_weight *weight,
-                             const bn_linear_grads *grads)
+void bn_cuda_linear_backward(void *self, bn_mat dx, bn_act x, const bn_linear_grad *layers,
+                             int count)
 {
     bn_cuda *cuda = static_cast<bn_cuda *>(self);
-    if (bn_cuda_failed(cuda)) return;
-    if (bn_cuda_form_of(weight).dtype != BN_I8) {
-        backward_in_floats(cuda, x, weight, grads);
-        return;
+    for (int i = 0; i < count && !bn_cuda_failed(cuda); i++) {
+        backward_step step = {dx, i > 0, x, layers[i].weight, layers[i].dy, layers[i].dw};
+        if (bn_cuda_form_of(step.weight).dtype != BN_I8) {
+            backward_in_floats(cuda, step);
+            continue;
+        }
+        if (dx.data) input_in_codes(cuda, step);
+        weight_in_codes(cuda, step);
     }
-    if (grads->dx.data) input_in_codes(cuda, weight, grads);
-    weight_in_codes(cuda, x, weight, grads);
 }

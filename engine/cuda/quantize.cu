@@ -20,39 +20,6 @@ static size_t count_of(const bn_weight *weight)
     return static_cast<size_t>(weight->rows) * static_cast<size_t>(weight->cols);
 }
 
-bool bn_cuda_is_low_bit(bn_weight_kind kind)
-{
-    return kind == BN_WEIGHT_TERNARY || kind == BN_WEIGHT_BINARY || kind == BN_WEIGHT_INT8;
-}
-
-/* In what the products of floats with this weight are made; BN_I8: codes are multiplied. */
-static bn_dtype dtype_of(bn_weight_format format)
-{
-    switch (format.kind) {
-    case BN_WEIGHT_F32:
-        return BN_F32;
-    case BN_WEIGHT_BF16:
-        return BN_BF16;
-    case BN_WEIGHT_F16:
-        return BN_F16;
-    case BN_WEIGHT_TERNARY:
-    case BN_WEIGHT_BINARY:
-    case BN_WEIGHT_INT8:
-        break;
-    }
-    switch (format.backward) {
-    case BN_PRODUCT_F32:
-        return BN_F32;
-    case BN_PRODUCT_BF16:
-        return BN_BF16;
-    case BN_PRODUCT_F16:
-        return BN_F16;
-    case BN_PRODUCT_I8:
-        break;
-    }
-    return BN_I8;
-}
-
 static size_t bytes_of(bn_dtype dtype)
 {
     return dtype == BN_F32 ? 4 : dtype == BN_I8 ? 1 : 2;
@@ -62,8 +29,8 @@ size_t bn_cuda_weight_form_bytes(void *self, int rows, int cols, bn_weight_forma
 {
     (void)self;
     size_t count = static_cast<size_t>(rows) * static_cast<size_t>(cols);
-    size_t values = rounded(count * bytes_of(dtype_of(format)));
-    if (bn_cuda_is_low_bit(format.kind)) return LINE + rounded(count) + values;
+    size_t values = rounded(count * bytes_of(bn_weight_backward_dtype(format)));
+    if (bn_weight_dtype(format.kind) == BN_I8) return LINE + rounded(count) + values;
     return format.kind == BN_WEIGHT_F32 ? static_cast<size_t>(LINE) : LINE + values;
 }
 
@@ -74,9 +41,9 @@ bn_cuda_form bn_cuda_form_of(const bn_weight *weight)
                          .codes = nullptr,
                          .turned = nullptr,
                          .values = base + LINE,
-                         .dtype = dtype_of(weight->format)};
+                         .dtype = bn_weight_backward_dtype(weight->format)};
     if (weight->format.kind == BN_WEIGHT_F32) form.values = weight->master;
-    if (!bn_cuda_is_low_bit(weight->format.kind)) return form;
+    if (bn_weight_dtype(weight->format.kind) != BN_I8) return form;
     form.codes = reinterpret_cast<int8_t *>(base + LINE);
     form.values = base + LINE + rounded(count_of(weight));
     if (form.dtype != BN_I8) return form;
@@ -87,7 +54,7 @@ bn_cuda_form bn_cuda_form_of(const bn_weight *weight)
 
 bn_cuda_piece *bn_cuda_pieces(bn_cuda *cuda, const bn_weight *weight)
 {
-    if (!bn_cuda_is_low_bit(weight->format.kind)) return nullptr;
+    if (bn_weight_dtype(weight->format.kind) != BN_I8) return nullptr;
     size_t pieces = (count_of(weight) + BN_CUDA_PIECE - 1) / BN_CUDA_PIECE;
     return static_cast<bn_cuda_piece *>(
         bn_cuda_scratch(cuda, BN_CUDA_SLOT_PARTS, pieces * sizeof(bn_cuda_piece)));
@@ -250,7 +217,7 @@ static void make_codes(bn_cuda *cuda, const bn_weight *weight, const bn_cuda_pie
 void bn_cuda_form_make(bn_cuda *cuda, const bn_weight *weight, const bn_cuda_piece *pieces)
 {
     if (bn_cuda_failed(cuda)) return;
-    if (bn_cuda_is_low_bit(weight->format.kind)) {
+    if (bn_weight_dtype(weight->format.kind) == BN_I8) {
         make_codes(cuda, weight, pieces);
         return;
     }

@@ -16,44 +16,6 @@ static size_t size_of(int rows, int cols)
     return (size_t)rows * (size_t)cols;
 }
 
-static bool is_float_kind(bn_weight_kind kind)
-{
-    return kind == BN_WEIGHT_F32 || kind == BN_WEIGHT_BF16 || kind == BN_WEIGHT_F16;
-}
-
-static bn_dtype dtype_of(bn_weight_kind kind)
-{
-    switch (kind) {
-    case BN_WEIGHT_BF16:
-        return BN_BF16;
-    case BN_WEIGHT_F16:
-        return BN_F16;
-    case BN_WEIGHT_F32:
-        break;
-    case BN_WEIGHT_TERNARY:
-    case BN_WEIGHT_BINARY:
-    case BN_WEIGHT_INT8:
-        return BN_I8;
-    }
-    return BN_F32;
-}
-
-static bn_dtype backward_dtype(bn_weight_format format)
-{
-    if (is_float_kind(format.kind)) return dtype_of(format.kind);
-    switch (format.backward) {
-    case BN_PRODUCT_BF16:
-        return BN_BF16;
-    case BN_PRODUCT_F16:
-        return BN_F16;
-    case BN_PRODUCT_I8:
-        return BN_I8;
-    case BN_PRODUCT_F32:
-        break;
-    }
-    return BN_F32;
-}
-
 typedef struct strided {
     const float *at;
     size_t step;
@@ -80,28 +42,31 @@ static void read_act(bn_act x, float *value)
     for (int r = 0; r < x.rows; r++) bn_reference_act_read(x, r, value + size_of(r, x.cols));
 }
 
-void bn_reference_linear_forward(void *self, bn_mat out, const float *residual, bn_act x,
-                                 const bn_weight *weight)
+static void multiply(const bn_linear_out *layer, bn_act x, const float *value)
 {
-    float *value = bn_reference_scratch(self, size_of(x.rows, x.cols));
-    if (!value) return;
+    const bn_weight *weight = layer->weight;
     const bn_reference_form *form = weight->form;
-    read_act(x, value);
-    if (is_float_kind(weight->format.kind)) {
-        bn_dtype dtype = dtype_of(weight->format.kind);
-        for (size_t i = 0; i < size_of(x.rows, x.cols); i++) {
-            value[i] = bn_reference_round(value[i], dtype);
-        }
-    }
     for (int r = 0; r < x.rows; r++) {
         float scale = x.dtype == BN_I8 ? x.scale[r] * form->scale : form->scale;
         for (int o = 0; o < weight->rows; o++) {
             float sum = dot((strided){value + size_of(r, x.cols), 1},
                             (strided){form->value + size_of(o, x.cols), 1}, x.cols);
             size_t at = size_of(r, weight->rows) + (size_t)o;
-            out.data[at] = (residual ? residual[at] : 0.0F) + sum * scale;
+            layer->out.data[at] = (layer->residual ? layer->residual[at] : 0.0F) + sum * scale;
         }
     }
+}
+
+void bn_reference_linear_forward(void *self, bn_act x, const bn_linear_out *layers, int count)
+{
+    float *value = bn_reference_scratch(self, size_of(x.rows, x.cols));
+    if (!value) return;
+    read_act(x, value);
+    bn_dtype dtype = bn_weight_dtype(layers[0].weight->format.kind);
+    for (size_t i = 0; i < size_of(x.rows, x.cols) && dtype != BN_I8; i++) {
+        value[i] = bn_reference_round(value[i], dtype);
+    }
+    for (int i = 0; i < count; i++) multiply(&layers[i], x, value);
 }
 
 /* The sums' own lines through a matrix: element k of line l is at [l * line_step + k * step]. */
@@ -139,34 +104,35 @@ static void round_lines(operand a, lines l, bn_dtype dtype)
     }
 }
 
-static void backward_input(const bn_weight *weight, const bn_linear_grads *grads, operand dy)
+/* dx = or += one layer's share. */
+static void backward_input(bn_mat dx, const bn_linear_grad *layer, operand dy, bool add)
 {
+    const bn_weight *weight = layer->weight;
     const bn_reference_form *form = weight->form;
     int outs = weight->rows;
     int ins = weight->cols;
-    for (size_t k = 0; k < size_of(dy.rows, outs); k++) dy.value[k] = grads->dy.data[k];
+    for (size_t k = 0; k < size_of(dy.rows, outs); k++) dy.value[k] = layer->dy.data[k];
     round_lines(dy, (lines){.count = dy.rows, .length = outs, .line_step = (size_t)outs, .step = 1},
-                backward_dtype(weight->format));
+                bn_weight_backward_dtype(weight->format));
     for (int r = 0; r < dy.rows; r++) {
         for (int i = 0; i < ins; i++) {
             float sum = dot((strided){dy.value + size_of(r, outs), 1},
                             (strided){form->value + i, (size_t)ins}, outs);
-            float *dx = &grads->dx.data[size_of(r, ins) + (size_t)i];
+            float *to = &dx.data[size_of(r, ins) + (size_t)i];
             float value = sum * (dy.unit[r] * form->scale);
-            *dx = grads->accumulate ? *dx + value : value;
+            *to = add ? *to + value : value;
         }
     }
 }
 
-static void backward_weight(bn_act x, const bn_weight *weight, const bn_linear_grads *grads,
-                            operand dy, operand in)
+static void backward_weight(bn_act x, const bn_linear_grad *layer, operand dy, operand in)
 {
-    bn_dtype dtype = backward_dtype(weight->format);
+    bn_dtype dtype = bn_weight_backward_dtype(layer->weight->format);
     for (int r = 0; r < dy.rows; r++) {
         float scale = x.dtype == BN_I8 ? x.scale[r] : 1;
         for (int o = 0; o < dy.cols; o++) {
             size_t k = size_of(r, dy.cols) + (size_t)o;
-            dy.value[k] = grads->dy.data[k] * scale;
+            dy.value[k] = layer->dy.data[k] * scale;
         }
     }
     read_act(x, in.value);
@@ -180,14 +146,14 @@ static void backward_weight(bn_act x, const bn_weight *weight, const bn_linear_g
         for (int i = 0; i < in.cols; i++) {
             float sum = dot((strided){dy.value + o, (size_t)dy.cols},
                             (strided){in.value + i, (size_t)in.cols}, dy.rows);
-            grads->dw[size_of(o, in.cols) + (size_t)i] += sum * (dy.unit[o] * in.unit[i]);
+            layer->dw[size_of(o, in.cols) + (size_t)i] += sum * (dy.unit[o] * in.unit[i]);
         }
     }
 }
 
-void bn_reference_linear_backward(void *self, bn_act x, const bn_weight *weight,
-                                  const bn_linear_grads *grads)
+static void backward(void *self, bn_mat dx, bn_act x, const bn_linear_grad *layer, bool add)
 {
+    const bn_weight *weight = layer->weight;
     int rows = x.rows;
     size_t most_units = (size_t)rows + (size_t)weight->rows;
     size_t dy_count = size_of(rows, weight->rows);
@@ -201,6 +167,12 @@ void bn_reference_linear_backward(void *self, bn_act x, const bn_weight *weight,
                   .unit = units + most_units,
                   .rows = rows,
                   .cols = weight->cols};
-    if (grads->dx.data) backward_input(weight, grads, dy);
-    backward_weight(x, weight, grads, dy, in);
+    if (dx.data) backward_input(dx, layer, dy, add);
+    backward_weight(x, layer, dy, in);
+}
+
+void bn_reference_linear_backward(void *self, bn_mat dx, bn_act x, const bn_linear_grad *layers,
+                                  int count)
+{
+    for (int i = 0; i < count; i++) backward(self, dx, x, &layers[i], i > 0);
 }

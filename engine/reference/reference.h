@@ -46,10 +46,9 @@ void bn_reference_norm_forward(void *self, const bn_norm_args *args);
 void bn_reference_norm_backward(void *self, const bn_norm_args *args, const bn_norm_grads *grads);
 void bn_reference_glu_forward(void *self, const bn_glu_args *args);
 void bn_reference_glu_backward(void *self, const bn_glu_args *args, const bn_glu_grads *grads);
-void bn_reference_linear_forward(void *self, bn_mat out, const float *residual, bn_act x,
-                                 const bn_weight *weight);
-void bn_reference_linear_backward(void *self, bn_act x, const bn_weight *weight,
-                                  const bn_linear_grads *grads);
+void bn_reference_linear_forward(void *self, bn_act x, const bn_linear_out *layers, int count);
+void bn_reference_linear_backward(void *self, bn_mat dx, bn_act x, const bn_linear_grad *layers,
+                                  int count);
 void bn_reference_rope(void *self, const bn_rope_args *args);
 void bn_reference_attention_forward(void *self, const bn_attention_args *args);
 void bn_reference_attention_backward(void *self, const bn_attention_args *args,

@@ -18,12 +18,15 @@ typedef struct every_op_number {
 enum { EVERY_OP_NUMBERS = 15 };
 extern const every_op_number every_op_numbers[EVERY_OP_NUMBERS];
 
-/* What a linear layer makes of operands drawn from the lab's key. */
+/* What the linear layers of a site, one to three of them, make of operands drawn from the lab's
+ * key. */
 typedef struct every_op_layer_results {
-    size_t out_count, dx_count, dw_count;
-    float *out, *dx, *dw;
+    int layers;
+    size_t dx_count, out_count[BN_SITE_LAYERS_MAX], dw_count[BN_SITE_LAYERS_MAX];
+    float *dx, *out[BN_SITE_LAYERS_MAX], *dw[BN_SITE_LAYERS_MAX];
 } every_op_layer_results;
 every_op_layer_results every_op_layer(lab *l, every_op_shape s, const every_op_number *n);
+void every_op_layer_same_bits(const every_op_layer_results *a, const every_op_layer_results *b);
 
 /* A shape drawn from three numbers of the key's stream: at most 60 rows, 129 ins and outs. */
 every_op_shape every_op_draw_shape(uint64_t key, uint64_t index);
