@@ -300,6 +300,24 @@ static void multiply_panel(const plan *p, const strip *s, int b, int first, int 
     }
 }
 
+static void multiply_strip(const plan *p, const strip *s)
+{
+    for (int b = s->b_start; b < s->b_end; b++) {
+        for (int w = s->first; w < s->end; w += p->sum_words) {
+            multiply_panel(p, s, b, w, least(p->sum_words, s->end - w));
+        }
+    }
+}
+
+/* The strip's words of an A that is packed already. */
+static void take_strip(const plan *p, strip *s)
+{
+    const bn_panels *a = p->job->a_packed;
+    size_t at = (size_t)s->a_start * (size_t)a->word_count + (size_t)s->first;
+    s->a.words = a->words + at * (size_t)a->block;
+    s->a.word_count = a->word_count;
+}
+
 static void block_part(void *context, int part, int thread)
 {
     const plan *p = context;
@@ -315,13 +333,13 @@ static void block_part(void *context, int part, int thread)
     place_lines(&s.a, p->strip_panels * p->a.block, memory + p->line_at);
     for (s.first = 0; s.first < p->a.word_count; s.first = s.end) {
         s.end = least(s.first + p->chunk_words, p->a.word_count);
-        s.a.word_count = s.end - s.first;
-        pack_strip(p, &s);
-        for (int b = s.b_start; b < s.b_end; b++) {
-            for (int w = s.first; w < s.end; w += p->sum_words) {
-                multiply_panel(p, &s, b, w, least(p->sum_words, s.end - w));
-            }
+        if (p->job->a_packed) {
+            take_strip(p, &s);
+        } else {
+            s.a.word_count = s.end - s.first;
+            pack_strip(p, &s);
         }
+        multiply_strip(p, &s);
     }
 }
 
@@ -358,8 +376,36 @@ void bn_product_run(bn_cpu *cpu, const bn_product_job *job)
     plan p = plan_of(cpu, job);
     assert(!p.a.quantized || !job->result.row_scale);
     assert(job->format != BN_I8 || p.a.quantized || job->a.line_sum);
+    assert(!job->a_packed || job->format != BN_I8);
     cut(&p);
     if (!place(&p)) return;
     pack_b(&p);
     bn_pool_run(cpu->pool, p.a_blocks * p.b_blocks, block_part, &p);
+}
+
+bn_panels bn_product_a_panels(const bn_cpu *cpu, int lines, bn_dtype format, int length)
+{
+    const bn_kernel *kernel = kernel_of(cpu->isa, format, NULL);
+    bn_operand a = {.dtype = format, .lines = lines};
+    return panels_of(&a, kernel, kernel->mr, length);
+}
+
+size_t bn_product_alone_bytes(const bn_cpu *cpu, int a_lines)
+{
+    const bn_kernel *kernel = &cpu->isa->kernels[BN_PRODUCT_KIND_F32]; /* blocks are all alike */
+    int lines = rounded_up(a_lines, kernel->mr);
+    return (size_t)lines * (size_t)kernel->nr * sizeof(float);
+}
+
+/* One pass after another over all words: sums of a panel of B by all of A wait in between. */
+void bn_product_run_alone(bn_cpu *cpu, const bn_product_job *job, void *memory)
+{
+    plan p = plan_of(cpu, job);
+    assert(job->a_packed && job->b_packed && job->format != BN_I8);
+    p.chunk_words = p.a.word_count;
+    int passes = bn_cpu_blocks(p.chunk_words, SUM_WORDS);
+    p.sum_words = bn_cpu_blocks(p.chunk_words, passes);
+    strip s = {.a = p.a, .b_end = p.b.count, .end = p.chunk_words, .tiles = memory};
+    take_strip(&p, &s);
+    multiply_strip(&p, &s);
 }

@@ -35,11 +35,22 @@ typedef struct bn_product_job {
     bn_dtype format; /* of the multiplication; I8 quantizes operands that are not codes yet */
     int length;      /* of the sum */
     bn_operand a, b;
+    const struct bn_panels *a_packed; /* NULL, or a in bn_product_a_panels' form */
     const struct bn_panels *b_packed; /* NULL, or b as bn_product_pack left it */
     bn_result result;
 } bn_product_job;
 
 void bn_product_run(bn_cpu *cpu, const bn_product_job *job);
+
+/* The same on the calling thread alone, so that a part of a pool's job may use it. Both operands
+ * are packed; either's word_count may exceed what the length takes, which makes the job one of a
+ * range of words. Unfinished sums need bn_product_alone_bytes at memory, 64-byte aligned. */
+size_t bn_product_alone_bytes(const bn_cpu *cpu, int a_lines);
+void bn_product_run_alone(bn_cpu *cpu, const bn_product_job *job, void *memory);
+
+/* The panels that a_packed is to have: their number, size and kind of word, yet without memory.
+ * Lines and elements that fill up the last ones must be zero. Floats only. */
+struct bn_panels bn_product_a_panels(const bn_cpu *cpu, int lines, bn_dtype format, int length);
 
 /* B packed ahead, for jobs that share it: floats, or codes that are not to be quantized.
  * bn_product_pack_bytes are needed at memory, 64-byte aligned. */
