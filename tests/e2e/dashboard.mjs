@@ -15,7 +15,7 @@ mkdirSync(scratch, { recursive: true });
 
 const home = (kind) => join(scratch, kind);
 const address = (kind) => pathToFileURL(join(scratch, kind + "-page", "index.html")).href;
-for (const kind of ["demo", "empty", "one", "nan", "hostile", "pruned", "odd", "big"]) {
+for (const kind of ["demo", "empty", "one", "nan", "hostile", "pruned", "odd", "waiting", "big"]) {
   execFileSync(pageHome, [kind, home(kind), ...(kind === "big" ? ["210", "1", "40"] : [])]);
   execFileSync(bnexp, ["dashboard", "--home", home(kind), "--out", home(kind) + "-page"]);
 }
@@ -52,6 +52,17 @@ await claim("the verdict says the gap that the database holds", () => at("demo",
 await claim("the table of sides shows each side's own best rate", () => at("demo", "#compare/lr", {}, async (page) => {
   equal(await page.locator(".sides tbody tr").count(), 2, "rows");
   equal(plain(await text(page, ".sides tbody tr:nth-child(1) td:nth-of-type(3)")), "3e-3", "rate");
+}));
+
+await claim("a sweep with an answer stands above newer ones that have none, each in a line that says what it lacks", () => at("waiting", "#compare", {}, async (page) => {
+  equal(await page.locator("h2").allInnerTexts(), ["answered", "No answer yet"], "order");
+  const lines = (await page.locator(".waits li").allInnerTexts()).map((line) => plain(line).replace(/(\.) [01] of 2.*/s, "$1"));
+  equal(lines, ["to-come No run has begun yet: 2 to come.", "begun No run has finished yet: 1 running, 1 to come.",
+    "halfway Only ternary has finished runs, fp16 has none yet: 1 running."], "what is missing");
+  equal((await page.locator(".waits").boundingBox()).height < 100, true, "a line each");
+  await page.locator(".waits a", { hasText: "to-come" }).click();
+  await becomes(() => page.locator(".verdict").allInnerTexts(), ["No run has begun yet: 2 to come."], "alone");
+  equal(await page.locator(".chart").count(), 0, "no empty chart");
 }));
 
 await claim("all runs are in the table and the count says so", () => at("demo", "#runs", {}, async (page) => {
@@ -119,7 +130,7 @@ await claim("zooming in reaches every record", () => {
   });
 });
 
-for (const [kind, words] of [["empty", "Nothing here yet"], ["one", "Only ternary has finished runs"], ["nan", "No run has finished yet"]]) {
+for (const [kind, words] of [["empty", "Nothing here yet"], ["one", "Only ternary is in it: there is no twin"], ["nan", "No run has finished."]]) {
   await claim(`a home of the kind "${kind}" says something sensible`, () => at(kind, "", {}, async (page) => {
     equal((await page.locator("main").innerText()).includes(words), true, words);
   }));

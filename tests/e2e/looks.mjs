@@ -18,7 +18,7 @@ if (pictures) mkdirSync(pictures, { recursive: true });
 
 const home = (kind) => join(scratch, kind);
 const address = (kind) => pathToFileURL(join(scratch, kind + "-page", "index.html")).href;
-for (const kind of ["demo", "empty", "nan", "hostile", "pruned", "odd"]) {
+for (const kind of ["demo", "empty", "nan", "hostile", "pruned", "odd", "waiting"]) {
   execFileSync(pageHome, [kind, home(kind)]);
   execFileSync(bnexp, ["dashboard", "--home", home(kind), "--out", home(kind) + "-page"]);
 }
@@ -34,6 +34,7 @@ const VIEWS = [
   ["help", "demo", "#runs", (page) => page.keyboard.press("?")],
   ["rungs", "pruned", "#sweep/halving"], ["why", "pruned", "#sweep/halving", (page) => page.locator("summary.h2").click()],
   ["odd", "odd", "#compare"], ["trees", "odd", "#sweep/trees"], ["note", "odd", `#run/${keyOf("odd", "with-a-note")}`],
+  ["waiting", "waiting", "#compare"], ["begun", "waiting", "#compare/begun"],
   ["empty", "empty", ""], ["empty-runs", "empty", "#runs"], ["empty-sweep", "empty", "#sweep"], ["nan", "nan", ""], ["nan-sweep", "nan", "#sweep/nan"],
   ["nan-run", "nan", `#run/${keyOf("nan", "only-nan")}`], ["nan-pareto", "nan", "#pareto"], ["nowhere", "demo", "#run/zzzzzzzz"],
   ["hostile", "hostile", "#runs"], ["hostile-compare", "hostile", "#compare"], ["hostile-sweep", "hostile", "#sweep"]];

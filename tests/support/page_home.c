@@ -1,7 +1,8 @@
 /* page_home.c - homes for the page's tests, written through the store as a manager would:
  *     page_home KIND DIR [RUNS METRICS RECORDS]
  * KIND: empty, one, nan, hostile, demo (two sweeps that look like real ones), pruned (successive
- * halving, with failures), odd (sweeps that share no knob), big; more: another 20 records for the
+ * halving, with failures), odd (sweeps that share no knob), waiting (sweeps without an answer above
+ * one that has it), big; more: another 20 records for the
  * run that the demo left running. */
 #include <math.h>
 #include <stdio.h>
@@ -120,6 +121,23 @@ static void make_pruned(bn_store *store, const char *home)
     page_run_begin(store, run.id, 1.79537e9 + 2000);
     page_records_append(store, run.id, &bad, 0, 2);
     page_run_end(store, run.id, BN_RUN_FAILED, "diverged at step 20", 1.79537e9 + 2010);
+}
+
+/* One sweep that has its answer, and newer ones that lack a side, an end or a beginning. */
+static void make_waiting(bn_store *store, const char *home)
+{
+    static const char *const names[] = {"answered", "halfway", "begun", "to-come"};
+    for (int i = 0; i < 4; i++) {
+        bn_sweep sweep = page_sweep_add(store, names[i], 2, "");
+        run_plan ternary = {names[i], "ternary", "ternary-s0", 0, 64, RECORDS, 1e-3, 0, false};
+        run_plan fp16 = {names[i], "fp16", "fp16-s0", 1, 64, RECORDS, 1e-3, 0, false};
+        if (i < 2) page_run_make(store, home, sweep.id, &ternary);
+        if (i < 1) page_run_make(store, home, sweep.id, &fp16);
+        if (i != 1 && i != 2) continue;
+        bn_run run = page_run_add(store, sweep.id, &fp16);
+        page_run_begin(store, run.id, 1.79537e9 + 60);
+        page_records_append(store, run.id, &fp16, 0, 20);
+    }
 }
 
 /* A run of another program: knobs and metrics that the built-in engine does not have. */
@@ -284,6 +302,8 @@ int main(int argc, char **argv)
         make_pruned(store, argv[2]);
     } else if (strcmp(kind, "odd") == 0) {
         make_odd(store, argv[2]);
+    } else if (strcmp(kind, "waiting") == 0) {
+        make_waiting(store, argv[2]);
     } else if (strcmp(kind, "more") == 0) {
         make_more(store);
     } else if (strcmp(kind, "big") == 0 && argc == 6) {

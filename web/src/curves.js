@@ -82,15 +82,20 @@ function drawCurve(pen, curve, frame) {
   const to = Math.min(curve.x.length, lowerBound(curve.x, right) + 1);
   const picks = columnPicks(curve, from, to, columns, left, right);
   const count = picks ? picks.length : to - from;
+  const dot = (/** @type {number} */ i) => {
+    const [x, y] = [px(curve.x[i]), py(curve.y[i])];
+    pen.moveTo(x + pen.lineWidth, y);
+    pen.arc(x, y, pen.lineWidth, 0, 2 * Math.PI);
+  };
   pen.beginPath();
   let down = false;
-  let lone = -1;
+  let lone = -1; // a point without neighbours is no line, and is seen all the same
   for (let k = 0; k < count; k++) {
     const i = picks ? picks[k] : from + k;
     const x = px(curve.x[i]);
     const y = py(curve.y[i]);
     if (!Number.isFinite(x) || !Number.isFinite(y)) {
-      if (lone >= 0) pen.lineTo(px(curve.x[lone]) + 0.01, py(curve.y[lone]));
+      if (lone >= 0) dot(lone);
       down = false;
       lone = -1;
       continue;
@@ -100,7 +105,7 @@ function drawCurve(pen, curve, frame) {
     lone = down ? -1 : i;
     down = true;
   }
-  if (lone >= 0) pen.lineTo(px(curve.x[lone]) + 0.01, py(curve.y[lone]));
+  if (lone >= 0) dot(lone);
   pen.stroke();
 }
 

@@ -2,7 +2,7 @@
 // The answer in one sentence. Pure: numbers in, words out; the numbers come from the data files.
 
 import * as format from "./format.js";
-import { FLOATS, LOW_BIT } from "./colors.js";
+import { FLOATS, inOrder, LOW_BIT } from "./colors.js";
 import { sideMetric } from "./model.js";
 
 /** @typedef {import("./model.js").Cell} Cell */
@@ -19,6 +19,28 @@ export function twins(cell) {
   const high = FLOATS.map(by).find((side) => side);
   if (low && high) return [low, high];
   return cell.sides.length >= 2 ? [cell.sides[0], cell.sides[1]] : null;
+}
+
+/** Whether a sweep has two sides of one model to set against each other. @param {import("./model.js").Sweep} sweep */
+export const answers = (sweep) => sweep.comparison.some((cell) => twins(cell) !== null);
+
+/** What a sweep without an answer still lacks, in a sentence. @param {import("./model.js").Sweep} sweep */
+export function missing(sweep) {
+  const { runs } = sweep;
+  const variants = inOrder([...new Set(runs.map((run) => run.variant).filter(Boolean))]);
+  const finished = inOrder([...new Set(sweep.comparison.flatMap((cell) => cell.sides.map((side) => side.variant)))]);
+  const others = variants.filter((variant) => !finished.includes(variant));
+  const rest = Math.max(sweep.planned, runs.length) - runs.length;
+  const count = (/** @type {string} */ state) => runs.filter((run) => run.state === state).length;
+  const ahead = [[count("running"), "running"], [count("pending") + rest, "to come"]].filter(([n]) => n).map(([n, words]) => `${n} ${words}`).join(", ");
+  const so = (/** @type {string} */ words) => `${words}${ahead ? `: ${ahead}` : ""}.`;
+  if (!runs.length) return so("No run has begun yet");
+  if (!variants.length) return "Its runs say no variant: there are no sides to compare.";
+  if (!finished.length && count("finished")) return so(`No run has finished with a number for ${sweep.metric}`);
+  if (!finished.length) return so(`No run has finished${ahead ? " yet" : ""}`);
+  if (finished.length > 1) return so(`${finished.join(" and ")} have finished, but not at the same settings of the model`);
+  if (others.length) return so(`Only ${finished[0]} has finished runs, ${others.join(" and ")} ${others.length > 1 ? "have" : "has"} none${ahead ? " yet" : ""}`);
+  return `Only ${finished[0]} is in it: there is no twin to compare it with${ahead ? ` (${ahead})` : ""}.`;
 }
 
 /** The bytes that a side's weights take where the model is used. @param {Side} side */

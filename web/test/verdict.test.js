@@ -1,6 +1,6 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
-import { sentence } from "../src/verdict.js";
+import { answers, missing, sentence } from "../src/verdict.js";
 
 const side = (variant, mean, n, metrics) => ({ variant, best: { rate: 0.003, mean, sd: 0.01, runs: Array(n).fill(0), losses: [] },
   rates: [], metrics: Object.entries(metrics).map(([name, value]) => ({ name, mean: value })) });
@@ -30,3 +30,23 @@ test("what was not measured is not said", () => {
 });
 
 test("one side alone has no verdict", () => assert.equal(sentence({ where: [], sides: [low] }, sweep), null));
+
+const runs = (...pairs) => pairs.map(([variant, state]) => ({ variant, state }));
+const told = (planned, list, ...cells) => missing({ metric: "val/loss", planned, runs: list,
+  comparison: cells.map((names) => ({ where: [], sides: names.map((variant) => ({ variant })) })) });
+
+test("a sweep without an answer says what it still lacks", () => {
+  assert.equal(told(4, []), "No run has begun yet: 4 to come.");
+  assert.equal(told(2, runs(["ternary", "running"])), "No run has finished yet: 1 running, 1 to come.");
+  assert.equal(told(1, runs(["ternary", "failed"])), "No run has finished.");
+  assert.equal(told(1, runs(["ternary", "finished"])), "No run has finished with a number for val/loss.");
+  assert.equal(told(1, runs(["", "finished"])), "Its runs say no variant: there are no sides to compare.");
+  assert.equal(told(2, runs(["ternary", "finished"], ["fp16", "failed"]), ["ternary"]), "Only ternary has finished runs, fp16 has none.");
+  assert.equal(told(2, runs(["ternary", "finished"]), ["ternary"]), "Only ternary is in it: there is no twin to compare it with (1 to come).");
+  assert.match(told(2, runs(["fp16", "finished"], ["ternary", "finished"]), ["ternary"], ["fp16"]), /^ternary and fp16 have finished, but not at the same/);
+});
+
+test("a sweep answers when one of its models has two sides", () => {
+  assert.equal(answers({ comparison: [{ sides: [low] }, { sides: [low, high] }] }), true);
+  assert.equal(answers({ comparison: [{ sides: [low] }, { sides: [high] }] }), false);
+});

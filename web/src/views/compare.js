@@ -5,7 +5,7 @@ import { h, choice, select } from "../dom.js";
 import * as format from "../format.js";
 import { cellName, sideMetric } from "../model.js";
 import { inOrder, lookOf } from "../colors.js";
-import { sentence, weightBytes, twins } from "../verdict.js";
+import { answers, missing, sentence, weightBytes, twins } from "../verdict.js";
 import { twinCurves } from "./twins.js";
 import { uCurve } from "./ucurve.js";
 import { pairedFigure } from "./paired.js";
@@ -35,15 +35,8 @@ export const variantName = (variant) => {
 };
 
 /** @param {Cell} cell @param {Sweep} sweep */
-function verdict(cell, sweep) {
-  const pieces = sentence(cell, sweep);
-  if (!pieces) {
-    const only = cell.sides[0];
-    return h("p.verdict", {}, only ? `Only ${only.variant} has finished runs: there is nothing to compare yet.` : "No run has finished yet.");
-  }
-  return h("p.verdict", {}, pieces.map((piece) => piece.variant ? h("b.said-variant", {}, piece.text)
-    : piece.strong ? h("b.said-number", {}, piece.text) : piece.text));
-}
+const verdict = (cell, sweep) => h("p.verdict", {}, (sentence(cell, sweep) ?? [{ text: missing(sweep) }]).map((piece) => piece.variant ? h("b.said-variant", {}, piece.text)
+  : piece.strong ? h("b.said-number", {}, piece.text) : piece.text));
 
 /**
  * The columns of the table of sides; those that nobody measured are left out.
@@ -124,14 +117,18 @@ function section(app, sweep) {
     h("span.soft", {}, progress(sweep)),
     cells.length > 1 ? select("Model", cells.map((c) => [cellName(c), cellName(c)]), cellName(cell), (value) => app.set({ cell: value })) : null);
   if (!cell) {
-    return h("section.sweep", {}, head, h("p.verdict", {}, sweep.runs.length ? "No run has finished yet." : "No run has begun yet."),
-      h("div.charts", {}, twinCurves(app, sweep, null)));
+    return h("section.sweep", {}, head, h("p.verdict", {}, missing(sweep)),
+      sweep.runs.some((run) => run.records > 0) ? h("div.charts", {}, twinCurves(app, sweep, null)) : null);
   }
   return h("section.sweep", {}, head,
     h("div.sweep-top", {}, h("div.sweep-said", {}, verdict(cell, sweep), overall(sweep), edges(cell)), sidesTable(cell, sweep)),
     h("div.charts", {}, twinCurves(app, sweep, cell), uCurve(app, sweep, cell), pairedFigure(app, sweep),
       costFigures(cell), scalingFigures(app, sweep)));
 }
+
+/** Sweeps that have no answer yet, a line each. @param {App} app @param {Sweep[]} sweeps */
+const waiting = (app, sweeps) => !sweeps.length ? null : h("section.sweep", {}, h("h2", {}, "No answer yet"),
+  h("ul.waits", {}, sweeps.map((sweep) => h("li", {}, h("a", { href: app.link("compare", sweep.name) }, sweep.name), " ", missing(sweep), " ", h("span.soft", {}, progress(sweep))))));
 
 /** @param {App} app */
 export function compareView(app) {
@@ -141,10 +138,13 @@ export function compareView(app) {
       h("p", {}, "This home holds no sweep. Start one and write the page again:"),
       h("pre", {}, "bnexp sweep sweeps/lr.toml\nbnexp dashboard --out page"));
   }
-  const chosen = place.subject ? model.sweeps.filter((sweep) => sweep.name === place.subject) : [...model.sweeps].reverse();
+  const recent = [...model.sweeps].reverse();
+  // Nothing to answer with anywhere: then the newest sweep is what one came for.
+  const whole = place.subject ? recent.filter((sweep) => sweep.name === place.subject) : recent.some(answers) ? recent.filter(answers) : recent.slice(0, 1);
   return h("div.compare", {}, h("h1.hidden", {}, "Comparison"),
     model.sweeps.length > 1 ? h("nav.pick", { "aria-label": "Sweeps" }, choice("Sweep", [["", "all sweeps"],
-      ...[...model.sweeps].reverse().map((s) => /** @type {[string, string]} */ ([s.name, s.name]))],
+      ...recent.map((s) => /** @type {[string, string]} */ ([s.name, s.name]))],
       place.subject, (value) => app.go({ ...place, subject: value }))) : null,
-    chosen.length ? chosen.map((sweep) => section(app, sweep)) : h("p", {}, `There is no sweep called "${place.subject}".`));
+    whole.length ? whole.map((sweep) => section(app, sweep)) : h("p", {}, `There is no sweep called "${place.subject}".`),
+    place.subject ? null : waiting(app, recent.filter((sweep) => !whole.includes(sweep))));
 }
