@@ -73,6 +73,10 @@ static bn_status parse(int argc, char **argv, bench_options *o, bn_error *err)
         {"--inference", 0, BN_OPTION_FLAG, &o->inference_only, NULL, "prefill and decode only"},
         {"--json", 0, BN_OPTION_FLAG, &o->json, NULL, "as JSON on standard output"},
     };
+    const bn_option_range ranges[] = {
+        {&o->threads, 0, BN_OPTION_THREADS_MAX, false},
+        {&o->rounds, 1, ROUNDS_MAX, false},
+    };
     const bn_options options = {
         .usage = "bnexp bench [options]",
         .about =
@@ -81,14 +85,11 @@ static bn_status parse(int argc, char **argv, bench_options *o, bn_error *err)
             "ternary and the bf16 network read a prompt and write tokens.",
         .table = rows,
         .count = sizeof rows / sizeof rows[0],
+        .ranges = ranges,
+        .range_count = sizeof ranges / sizeof ranges[0],
     };
     bn_option_list arguments;
-    bn_status status = bn_options_parse(&options, argc, argv, &arguments, &o->help, err);
-    if (status == BN_OK && (o->rounds < 1 || o->rounds > ROUNDS_MAX)) {
-        return bn_fail(err, BN_EINVAL, "--rounds: expected 1 ... %d, is %lld", ROUNDS_MAX,
-                       (long long)o->rounds);
-    }
-    return status;
+    return bn_options_parse(&options, argc, argv, &arguments, &o->help, err);
 }
 
 static const contender *find(const char *name, size_t length)

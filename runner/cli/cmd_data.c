@@ -142,6 +142,7 @@ static int info(int argc, char **argv)
         {"--val-fraction", 0, BN_OPTION_REAL, &val_fraction, "X", "held-out share; 0.1"},
         {"--cache", 0, BN_OPTION_TEXT, &cache, "DIR", "where token shards are kept"},
     };
+    const bn_option_range ranges[] = {{&val_fraction, 0.001, 0.5, false}};
     const bn_options options = {
         .usage = "bnexp data info [FILE[:FILE...]] [options]",
         .about =
@@ -152,16 +153,14 @@ static int info(int argc, char **argv)
             "the training part: the bar that training must beat.",
         .table = table,
         .count = sizeof table / sizeof table[0],
+        .ranges = ranges,
+        .range_count = sizeof ranges / sizeof ranges[0],
         .arguments_max = 1,
     };
     if (bn_options_parse(&options, argc, argv, &files, &help, &err) != BN_OK) {
         return bn_command_fail(&err);
     }
     if (help) return BN_EXIT_OK;
-    if (!(val_fraction >= 0.001 && val_fraction <= 0.5)) {
-        (void)bn_fail(&err, BN_EINVAL, "--val-fraction must be 0.001 to 0.5, is %g", val_fraction);
-        return bn_command_fail(&err);
-    }
     const bn_dataset_spec spec = {files.count ? files.items[0] : BN_SYNTH_NAME, tokenizer, cache,
                                   val_fraction};
     bn_data_numbers numbers = {.path = spec.path};
@@ -193,6 +192,10 @@ static int synth(int argc, char **argv)
         {"--bytes", 0, BN_OPTION_INT, &bytes, "N", "at least so many, in whole documents; 4194304"},
         {"--seed", 0, BN_OPTION_INT, &seed, "N", "another seed, another text; 0"},
     };
+    const bn_option_range ranges[] = {
+        {&bytes, BN_SYNTH_BYTES_MIN, BN_SYNTH_BYTES_MAX, false},
+        {&seed, 0, INFINITY, false},
+    };
     const bn_options options = {
         .usage = "bnexp data synth [options]",
         .about = "Writes a deterministic corpus of stories, lessons and sums from a probabilistic\n"
@@ -200,16 +203,14 @@ static int synth(int argc, char **argv)
                  "text) into FILE.json, where training finds it.",
         .table = table,
         .count = sizeof table / sizeof table[0],
+        .ranges = ranges,
+        .range_count = sizeof ranges / sizeof ranges[0],
     };
     if (bn_options_parse(&options, argc, argv, &none, &help, &err) != BN_OK) {
         return bn_command_fail(&err);
     }
     if (help) return BN_EXIT_OK;
     bn_synth_report report;
-    if (seed < 0) {
-        (void)bn_fail(&err, BN_EINVAL, "--seed must be 0 or more, is %lld", (long long)seed);
-        return bn_command_fail(&err);
-    }
     if (bn_synth_write(path, (uint64_t)seed, bytes, &report, &err) != BN_OK) {
         return bn_command_fail(&err);
     }

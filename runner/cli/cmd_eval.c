@@ -35,6 +35,10 @@ static bn_status parse(int argc, char **argv, eval_options *o, bn_error *err)
         {"--json", 0, BN_OPTION_FLAG, &o->json, NULL, "one JSON object"},
         {"--home", 0, BN_OPTION_TEXT, &o->home, "DIR", "where runs are"},
     };
+    const bn_option_range ranges[] = {
+        {&o->tokens, 0, INFINITY, false},
+        {&o->threads, 0, BN_OPTION_THREADS_MAX, false},
+    };
     const bn_options options = {
         .usage = "bnexp eval RUN [options]",
         .about =
@@ -42,21 +46,15 @@ static bn_status parse(int argc, char **argv, eval_options *o, bn_error *err)
             "bnexp generate. RUN is a run's name or id, its folder, or a checkpoint's file.",
         .table = table,
         .count = sizeof table / sizeof table[0],
+        .ranges = ranges,
+        .range_count = sizeof ranges / sizeof ranges[0],
         .arguments_min = 1,
         .arguments_max = 1,
     };
     bn_option_list arguments;
     bn_status status = bn_options_parse(&options, argc, argv, &arguments, &o->help, err);
-    if (status != BN_OK || o->help) return status;
-    o->run = arguments.items[0];
-    if (o->tokens < 0) {
-        return bn_fail(err, BN_EINVAL, "--tokens must be 0 or more, is %lld", (long long)o->tokens);
-    }
-    if (o->threads < 0 || o->threads > 1024) {
-        return bn_fail(err, BN_EINVAL, "--threads must be 0 to 1024, is %lld",
-                       (long long)o->threads);
-    }
-    return BN_OK;
+    if (status == BN_OK && !o->help) o->run = arguments.items[0];
+    return status;
 }
 
 static void print_json(const eval_figures *f)

@@ -1,4 +1,5 @@
 /* cmd_generate.c - bnexp generate RUN: text from a trained network, as it is produced. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,27 +16,6 @@ typedef struct generate_options {
     double temperature, top_p;
     bool best, quiet, help;
 } generate_options;
-
-static bn_status check(const generate_options *o, bn_error *err)
-{
-    if (o->tokens < 1) {
-        return bn_fail(err, BN_EINVAL, "--tokens must be 1 or more, is %lld", (long long)o->tokens);
-    }
-    if (o->seed < 0) {
-        return bn_fail(err, BN_EINVAL, "--seed must be 0 or more, is %lld", (long long)o->seed);
-    }
-    if (!(o->temperature >= 0 && o->temperature <= 100)) {
-        return bn_fail(err, BN_EINVAL, "--temperature must be 0 to 100, is %g", o->temperature);
-    }
-    if (!(o->top_p > 0 && o->top_p <= 1)) {
-        return bn_fail(err, BN_EINVAL, "--top-p must be above 0 and at most 1, is %g", o->top_p);
-    }
-    if (o->threads < 0 || o->threads > 1024) {
-        return bn_fail(err, BN_EINVAL, "--threads must be 0 to 1024, is %lld",
-                       (long long)o->threads);
-    }
-    return BN_OK;
-}
 
 static bn_status parse(int argc, char **argv, generate_options *o, bn_error *err)
 {
@@ -54,20 +34,28 @@ static bn_status parse(int argc, char **argv, generate_options *o, bn_error *err
         {"--quiet", 'q', BN_OPTION_FLAG, &o->quiet, NULL, "no figures on standard error"},
         {"--home", 0, BN_OPTION_TEXT, &o->home, "DIR", "where runs are"},
     };
+    const bn_option_range ranges[] = {
+        {&o->tokens, 1, INFINITY, false},
+        {&o->temperature, 0, 100, false},
+        {&o->top_p, 0, 1, true},
+        {&o->seed, 0, INFINITY, false},
+        {&o->threads, 0, BN_OPTION_THREADS_MAX, false},
+    };
     const bn_options options = {
         .usage = "bnexp generate RUN [options]",
         .about = "Goes on from a prompt with a trained network, its ternary weights packed to 2\n"
                  "bits or less. RUN is a run's name or id, its folder, or a checkpoint's file.",
         .table = table,
         .count = sizeof table / sizeof table[0],
+        .ranges = ranges,
+        .range_count = sizeof ranges / sizeof ranges[0],
         .arguments_min = 1,
         .arguments_max = 1,
     };
     bn_option_list arguments;
     bn_status status = bn_options_parse(&options, argc, argv, &arguments, &o->help, err);
-    if (status != BN_OK || o->help) return status;
-    o->run = arguments.items[0];
-    return check(o, err);
+    if (status == BN_OK && !o->help) o->run = arguments.items[0];
+    return status;
 }
 
 enum { PROMPT_BYTES_MAX = 1 << 20 };

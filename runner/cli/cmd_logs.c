@@ -1,6 +1,7 @@
 /* cmd_logs.c - bnexp logs RUN: what a run wrote to its stdout and stderr. */
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,12 +114,15 @@ int bn_cmd_logs(int argc, char **argv)
         {"--stderr", 0, BN_OPTION_FLAG, &errors, NULL, "stderr.log instead of stdout.log"},
         {"--lines", 'n', BN_OPTION_INT, &lines, "N", "only the last N lines"},
     };
+    const bn_option_range ranges[] = {{&lines, 0, INFINITY, false}};
     const bn_options options = {
         .usage = "bnexp logs RUN [-f] [--stderr] [-n N]",
         .about = "Prints what a run wrote. RUN is its id, the beginning of it, its name, or\n"
                  "SWEEP/NAME.",
         .table = table,
         .count = sizeof table / sizeof table[0],
+        .ranges = ranges,
+        .range_count = sizeof ranges / sizeof ranges[0],
         .arguments_min = 1,
         .arguments_max = 1,
     };

@@ -1,4 +1,5 @@
 /* cmd_ls.c - bnexp ls [sweeps|runs|metrics]: what the home holds. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -444,7 +445,7 @@ static bn_status list(const ls_flags *flags, const bn_option_list *arguments, bn
 
 int bn_cmd_ls(int argc, char **argv)
 {
-    ls_flags flags = {.limit = -1};
+    ls_flags flags = {.limit = -1}; /* all */
     const bn_option table[] = {
         {"--home", 0, BN_OPTION_TEXT, &flags.home, "DIR", "the home (BNEXP_HOME, else ./runs)"},
         {"--json", 0, BN_OPTION_FLAG, &flags.json, NULL, "JSON instead of a table"},
@@ -458,6 +459,7 @@ int bn_cmd_ls(int argc, char **argv)
         {"--columns", 'c', BN_OPTION_TEXT, &flags.columns, "A,B,...",
          "fields, knobs, metrics (val/loss:min, :max, :step)"},
     };
+    const bn_option_range ranges[] = {{&flags.limit, 0, INFINITY, false}};
     const bn_options options = {
         .usage = "bnexp ls [runs|sweeps|metrics] [options]",
         .about =
@@ -467,16 +469,14 @@ int bn_cmd_ls(int argc, char **argv)
             "Conditions know them all; a name with '/' or ':' stands in backquotes.",
         .table = table,
         .count = sizeof table / sizeof table[0],
+        .ranges = ranges,
+        .range_count = sizeof ranges / sizeof ranges[0],
         .arguments_max = 1,
     };
     bn_option_list arguments;
     bn_error err = {0};
     bool help = false;
     bn_status status = bn_options_parse(&options, argc, argv, &arguments, &help, &err);
-    if (status == BN_OK && !help && flags.limit < -1) {
-        status =
-            bn_fail(&err, BN_EINVAL, "--limit must be 0 or more, is %lld", (long long)flags.limit);
-    }
     if (status == BN_OK && !help) status = list(&flags, &arguments, &err);
     return status == BN_OK ? BN_EXIT_OK : bn_command_fail(&err);
 }

@@ -126,13 +126,14 @@ int bn_cmd_retry(int argc, char **argv)
         {"--home", 0, BN_OPTION_TEXT, &flags.home, "DIR", "the home (BNEXP_HOME, else ./runs)"},
     };
     const bn_options options = {
-        "bnexp retry SWEEP|RUN [options]",
-        "Puts runs back into the queue: of a sweep the failed and the crashed ones, or those\n"
-        "that are named. They go on from their checkpoints where they have one.",
-        table,
-        sizeof table / sizeof table[0],
-        1,
-        1,
+        .usage = "bnexp retry SWEEP|RUN [options]",
+        .about =
+            "Puts runs back into the queue: of a sweep the failed and the crashed ones, or those\n"
+            "that are named. They go on from their checkpoints where they have one.",
+        .table = table,
+        .count = sizeof table / sizeof table[0],
+        .arguments_min = 1,
+        .arguments_max = 1,
     };
     bn_option_list arguments;
     bn_status status = bn_options_parse(&options, argc, argv, &arguments, &help, &err);

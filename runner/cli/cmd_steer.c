@@ -147,7 +147,12 @@ static int run_verb(const verb *what, int argc, char **argv)
     };
     (void)snprintf(usage, sizeof usage, "bnexp %s %s", what->name,
                    what->runs ? "SWEEP|RUN" : "SWEEP");
-    const bn_options options = {usage, what->about, table, 1, 1, 1};
+    const bn_options options = {.usage = usage,
+                                .about = what->about,
+                                .table = table,
+                                .count = 1,
+                                .arguments_min = 1,
+                                .arguments_max = 1};
     bn_option_list arguments;
     bn_status status = bn_options_parse(&options, argc, argv, &arguments, &help, &err);
     if (status == BN_OK && !help) {

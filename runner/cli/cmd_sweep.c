@@ -28,7 +28,7 @@ static const double PATIENCE_S = 30.0; /* with a store that cannot be written, e
 typedef struct sweep_options {
     const char *file, *home;
     bn_option_list sets;
-    int64_t jobs;
+    int64_t jobs; /* 0: not given */
     bool dry, json, force, fresh, detach;
     const char *report;
 } sweep_options;
@@ -51,6 +51,7 @@ static bn_status parse(int argc, char **argv, sweep_options *o, bool *help, bn_e
          "go on in the background; see bnexp watch"},
         {"--json", 0, BN_OPTION_FLAG, &o->json, NULL, "the outcome as JSON on standard output"},
     };
+    const bn_option_range ranges[] = {{&o->jobs, 1, 4096, false}};
     const bn_options options = {
         .usage = "bnexp sweep FILE [options]",
         .about =
@@ -60,6 +61,8 @@ static bn_status parse(int argc, char **argv, sweep_options *o, bool *help, bn_e
             "exit: 0 all finished, 6 some failed, 5 another manager has the home, 2 bad input",
         .table = table,
         .count = sizeof table / sizeof table[0],
+        .ranges = ranges,
+        .range_count = sizeof ranges / sizeof ranges[0],
         .arguments_min = 1,
         .arguments_max = 1,
     };
@@ -70,10 +73,6 @@ static bn_status parse(int argc, char **argv, sweep_options *o, bool *help, bn_e
     bn_error missing = {0};
     if (o->report && bn_report_check(o->report, &missing) == BN_EINVAL) {
         return bn_fail(err, BN_EINVAL, "%s", missing.text);
-    }
-    if (o->jobs < 0 || o->jobs > 4096) {
-        return bn_fail(err, BN_EINVAL, "--jobs must be from 1 to 4096, is %lld",
-                       (long long)o->jobs);
     }
     return BN_OK;
 }

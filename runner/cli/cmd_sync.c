@@ -1,5 +1,6 @@
 /* bnexp sync: brings a place outside up to date with the store. */
 #include <dirent.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -218,6 +219,8 @@ static int run(bn_sync *s)
     return status == BN_OK ? code : bn_command_fail(&err);
 }
 
+static const double SECONDS_MAX = 1e9; /* thirty years */
+
 int bn_cmd_sync(int argc, char **argv)
 {
     bn_sync s = {.patience_s = bn_drain_defaults().patience_s, .first_wait_s = 2};
@@ -241,6 +244,12 @@ int bn_cmd_sync(int argc, char **argv)
         {"--timeout", 0, BN_OPTION_REAL, &s.timeout_s, "S", "time for one request"},
         {"--quiet", 'q', BN_OPTION_FLAG, &s.quiet, NULL, "say nothing but errors"},
     };
+    const bn_option_range ranges[] = {
+        {&s.parent, 1, INT_MAX, false},
+        {&s.patience_s, 0, SECONDS_MAX, false},
+        {&s.first_wait_s, 0, SECONDS_MAX, true},
+        {&s.timeout_s, 0, SECONDS_MAX, true},
+    };
     const bn_options options = {
         .usage = "bnexp sync wandb|mlflow|tensorboard|wandb-offline [SWEEP...] [options]",
         .about = "Sends what a reporter has not heard yet; a second call sends only what is new.\n"
@@ -249,6 +258,8 @@ int bn_cmd_sync(int argc, char **argv)
                  "mlflow goes to MLFLOW_TRACKING_URI, the other two write files to --out.",
         .table = table,
         .count = sizeof table / sizeof table[0],
+        .ranges = ranges,
+        .range_count = sizeof ranges / sizeof ranges[0],
         .arguments_min = 1,
         .arguments_max = BN_OPTION_LIST_MAX,
     };

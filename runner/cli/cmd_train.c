@@ -47,6 +47,10 @@ static bn_status parse(int argc, char **argv, train_options *o, bn_error *err)
         {"--home", 0, BN_OPTION_TEXT, &o->home, "DIR",
          "where runs and results live (default: runs)"},
     };
+    const bn_option_range ranges[] = {
+        {&o->gpus, 1, BN_GPUS_MAX, false},
+        {&o->ranks, 1, BN_RANKS_MAX, false},
+    };
     const bn_options options = {
         .usage = "bnexp train PRESET|FILE|RUN-FOLDER [options]",
         .about = "Trains one run: a preset's, or that of a TOML file of knobs, registered in the\n"
@@ -55,6 +59,8 @@ static bn_status parse(int argc, char **argv, train_options *o, bn_error *err)
                  "0 finished, 75 stopped, 2 bad input, 1 other errors",
         .table = table,
         .count = sizeof table / sizeof table[0],
+        .ranges = ranges,
+        .range_count = sizeof ranges / sizeof ranges[0],
         .arguments_min = 1,
         .arguments_max = 1,
     };
@@ -117,10 +123,6 @@ static bn_status gather_crew(const train_options *o, crew *out, bn_error *err)
     if (o->dry) return BN_OK;
     if (bn_train_ranks_read(&out->self, err) != BN_OK) return err->status;
     if (o->gpus == 0 && o->ranks == 0) return BN_OK;
-    if (o->gpus < 0 || o->ranks < 0 || o->gpus > BN_GPUS_MAX || o->ranks > BN_RANKS_MAX) {
-        return bn_fail(err, BN_EINVAL, "--gpus must be from 1 to %d, --ranks from 1 to %d",
-                       (int)BN_GPUS_MAX, (int)BN_RANKS_MAX);
-    }
     if (o->gpus > 0 && o->ranks > 0) {
         return bn_fail(err, BN_EINVAL,
                        "--gpus makes a rank of each GPU; --ranks is for processors");

@@ -180,12 +180,13 @@ int bn_cmd_watch(int argc, char **argv)
         {"--home", 0, BN_OPTION_TEXT, &flags.home, "DIR", "the home (BNEXP_HOME, else ./runs)"},
     };
     const bn_options options = {
-        "bnexp watch [SWEEP] [options]",
-        "Shows how a sweep is doing until nothing runs any more: by name, else the youngest.",
-        table,
-        sizeof table / sizeof table[0],
-        0,
-        1,
+        .usage = "bnexp watch [SWEEP] [options]",
+        .about =
+            "Shows how a sweep is doing until nothing runs any more: by name, else the youngest.",
+        .table = table,
+        .count = sizeof table / sizeof table[0],
+        .arguments_min = 0,
+        .arguments_max = 1,
     };
     bn_option_list arguments;
     bn_status status = bn_options_parse(&options, argc, argv, &arguments, &help, &err);

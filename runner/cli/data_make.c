@@ -1,5 +1,6 @@
 #include "runner/cli/data_make.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,6 +135,7 @@ int bn_data_fetch(int argc, char **argv)
         {"--rows", 0, BN_OPTION_INT, &job.rows, "N", "so many from the first on; 0: all"},
         {"--out", 'o', BN_OPTION_TEXT, &job.out, "DIR", "folder for rows.jsonl"},
     };
+    const bn_option_range ranges[] = {{&job.rows, 0, INFINITY, false}};
     const bn_options options = {
         .usage = "bnexp data fetch DATASET --out DIR [options]",
         .about = "Fetches rows of a Hugging Face dataset through its viewer's API, 100 at a time.\n"
@@ -141,15 +143,14 @@ int bn_data_fetch(int argc, char **argv)
                  "HF_TOKEN is sent to huggingface.co only; BNEXP_HF_URL names another server.",
         .table = table,
         .count = sizeof table / sizeof table[0],
+        .ranges = ranges,
+        .range_count = sizeof ranges / sizeof ranges[0],
         .arguments_min = 1,
         .arguments_max = 1,
     };
     bn_status status = bn_options_parse(&options, argc, argv, &arguments, &help, &err);
     if (status == BN_OK && help) return BN_EXIT_OK;
     if (status == BN_OK && !job.out) status = bn_fail(&err, BN_EINVAL, "--out DIR is missing");
-    if (status == BN_OK && job.rows < 0) {
-        status = bn_fail(&err, BN_EINVAL, "--rows must be 0 or more, is %lld", (long long)job.rows);
-    }
     if (status != BN_OK) return bn_command_fail(&err);
     job.dataset = arguments.items[0];
     return run_fetch(&job);
@@ -188,20 +189,6 @@ static int run_prepare(bn_prepare_job *job)
     return BN_EXIT_OK;
 }
 
-static bn_status check_prepare(const bn_prepare_job *job, int64_t threads, bn_error *err)
-{
-    if (!job->out) return bn_fail(err, BN_EINVAL, "--out DIR is missing");
-    if (!(job->val_fraction > 0 && job->val_fraction <= 0.5)) {
-        return bn_fail(err, BN_EINVAL, "--val-fraction must be above 0 and at most 0.5, is %g",
-                       job->val_fraction);
-    }
-    if (threads < 0 || threads > BN_PREPARE_THREADS_MAX) {
-        return bn_fail(err, BN_EINVAL, "--threads must be 0 to %d, is %lld", BN_PREPARE_THREADS_MAX,
-                       (long long)threads);
-    }
-    return BN_OK;
-}
-
 int bn_data_prepare(int argc, char **argv)
 {
     bn_error err = {0};
@@ -216,6 +203,10 @@ int bn_data_prepare(int argc, char **argv)
         {"--column", 0, BN_OPTION_TEXT, &job.column, "NAME", "text of a .jsonl's rows; text"},
         {"--threads", 0, BN_OPTION_INT, &threads, "N", "0: one a core"},
     };
+    const bn_option_range ranges[] = {
+        {&job.val_fraction, 0, 0.5, true},
+        {&threads, 0, BN_PREPARE_THREADS_MAX, false},
+    };
     const bn_options options = {
         .usage = "bnexp data prepare DIR|FILE... --out DIR [options]",
         .about = "Tokenizes documents into shards that data.path can name. A .jsonl holds a\n"
@@ -223,12 +214,14 @@ int bn_data_prepare(int argc, char **argv)
                  "files. Whole documents are held out for validation.",
         .table = table,
         .count = sizeof table / sizeof table[0],
+        .ranges = ranges,
+        .range_count = sizeof ranges / sizeof ranges[0],
         .arguments_min = 1,
         .arguments_max = BN_OPTION_LIST_MAX,
     };
     bn_status status = bn_options_parse(&options, argc, argv, &files, &help, &err);
     if (status == BN_OK && help) return BN_EXIT_OK;
-    if (status == BN_OK) status = check_prepare(&job, threads, &err);
+    if (status == BN_OK && !job.out) status = bn_fail(&err, BN_EINVAL, "--out DIR is missing");
     if (status != BN_OK) return bn_command_fail(&err);
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     if (threads == 0) threads = cores < 1 ? 1 : cores;
@@ -250,20 +243,20 @@ int bn_data_tokenizer(int argc, char **argv)
         {"--out", 'o', BN_OPTION_TEXT, &training.out_path, "FILE", "tokenizer.model"},
         {"--column", 0, BN_OPTION_TEXT, &training.column, "NAME", "text of a .jsonl's rows; text"},
     };
+    const bn_option_range ranges[] = {{&vocab, 1, 1 << 24, false}};
     const bn_options options = {
         .usage = "bnexp data tokenizer --vocab N [options] DIR|FILE...",
         .about = "Trains a SentencePiece BPE model as Llama's was: byte fallback, digits apart,\n"
                  "nothing normalized away. Use it as data.tokenizer.",
         .table = table,
         .count = sizeof table / sizeof table[0],
+        .ranges = ranges,
+        .range_count = sizeof ranges / sizeof ranges[0],
         .arguments_min = 1,
         .arguments_max = BN_OPTION_LIST_MAX,
     };
     bn_status status = bn_options_parse(&options, argc, argv, &files, &help, &err);
     if (status == BN_OK && help) return BN_EXIT_OK;
-    if (status == BN_OK && (vocab < 0 || vocab > 1 << 24)) {
-        status = bn_fail(&err, BN_EINVAL, "--vocab %lld is out of range", (long long)vocab);
-    }
     if (status != BN_OK) return bn_command_fail(&err);
     training.vocab = (int)vocab;
     training.paths = files.items;

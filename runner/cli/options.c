@@ -1,5 +1,6 @@
 #include "runner/cli/options.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdint.h>
@@ -28,25 +29,60 @@ static bn_status unknown(const bn_options *options, const char *word, bn_error *
                    near ? "; did you mean '" : "; see --help", near ? near : "", near ? "'?" : "");
 }
 
-static bn_status set_number(const bn_option *option, const char *text, bn_error *err)
+static const bn_option_range *range_of(const bn_options *options, const bn_option *option)
 {
+    for (size_t i = 0; i < options->range_count; i++) {
+        if (options->ranges[i].value == option->value) return &options->ranges[i];
+    }
+    return NULL;
+}
+
+static bool within(const bn_option_range *range, double number)
+{
+    bool enough = range->above ? number > range->least : number >= range->least;
+    return enough && number <= range->most;
+}
+
+static bn_status refuse_number(const bn_option *option, const bn_option_range *range,
+                               const char *text, bn_error *err)
+{
+    const char *what = option->kind == BN_OPTION_INT ? "a whole number" : "a number";
+    char bounds[80];
+    double least = range->least, most = range->most;
+    if (range->above) {
+        (void)snprintf(bounds, sizeof bounds, " above %.12g", least);
+        if (isfinite(most)) {
+            (void)snprintf(bounds, sizeof bounds, " above %.12g and at most %.12g", least, most);
+        }
+    } else if (isfinite(most)) {
+        (void)snprintf(bounds, sizeof bounds, " from %.12g to %.12g", least, most);
+    } else {
+        (void)snprintf(bounds, sizeof bounds, ", %.12g or more", least);
+    }
+    return bn_fail(err, BN_EINVAL, "%s must be %s%s, is '%.40s'", option->name, what, bounds, text);
+}
+
+static bn_status set_number(const bn_options *options, const bn_option *option, const char *text,
+                            bn_error *err)
+{
+    const bn_option_range *range = range_of(options, option);
+    assert(range);
     char *end = NULL;
     errno = 0;
     if (option->kind == BN_OPTION_INT) {
         long long whole = strtoll(text, &end, 10);
-        if (*text && !*end && errno == 0) {
+        if (end > text && !*end && errno == 0 && within(range, (double)whole)) {
             *(int64_t *)option->value = whole;
             return BN_OK;
         }
     } else {
         double real = strtod(text, &end);
-        if (*text && !*end && isfinite(real)) {
+        if (end > text && !*end && isfinite(real) && within(range, real)) {
             *(double *)option->value = real;
             return BN_OK;
         }
     }
-    return bn_fail(err, BN_EINVAL, "%s must be a %snumber, is '%.40s'", option->name,
-                   option->kind == BN_OPTION_INT ? "whole " : "", text);
+    return refuse_number(option, range, text, err);
 }
 
 static bn_status append(bn_option_list *list, const char *what, const char *text, bn_error *err)
@@ -58,7 +94,8 @@ static bn_status append(bn_option_list *list, const char *what, const char *text
     return BN_OK;
 }
 
-static bn_status set(const bn_option *option, const char *text, bn_error *err)
+static bn_status set(const bn_options *options, const bn_option *option, const char *text,
+                     bn_error *err)
 {
     switch (option->kind) {
     case BN_OPTION_FLAG:
@@ -70,7 +107,7 @@ static bn_status set(const bn_option *option, const char *text, bn_error *err)
         return BN_OK;
     case BN_OPTION_INT:
     case BN_OPTION_REAL:
-        return set_number(option, text, err);
+        return set_number(options, option, text, err);
     case BN_OPTION_LIST:
         return append(option->value, option->name, text, err);
     }
@@ -92,7 +129,7 @@ static bn_status take(const bn_options *options, int argc, char **argv, int *i, 
         }
         value = argv[++*i];
     }
-    return set(option, value, err);
+    return set(options, option, value, err);
 }
 
 static bn_status check_count(const bn_options *options, size_t count, bn_error *err)
