@@ -3,26 +3,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/base/clock.h"
 #include "engine/base/rng.h"
 #include "engine/cpu/cpu_backend.h"
 
 enum { WARM_STEPS_BEHIND = 3, PRODUCTS_BEHIND = 20 };
 
-bool bn_bench_is_behind(bn_backend be)
-{
-    return strcmp(be.ops->name, "cuda") == 0;
-}
+/* Marks of the device's clock. */
+enum { MARK_START, MARK_MIDDLE, MARK_END };
 
 int bn_bench_warm_steps(const bn_bench *bench)
 {
-    return bench->counts_ops ? 1 : WARM_STEPS_BEHIND;
+    return bench->profile.inner.ops->behind ? WARM_STEPS_BEHIND : 1;
 }
 
 bn_status bn_bench_open(bn_bench *bench, bn_backend be, const bn_config *config, bn_error *err)
 {
-    *bench = (bn_bench){.config = *config, .counts_ops = !bn_bench_is_behind(be)};
-    bn_backend counted = bench->counts_ops ? bn_profile_around(&bench->profile, be) : be;
+    *bench = (bn_bench){.config = *config};
+    bn_backend counted = bn_profile_around(&bench->profile, be);
+    bench->profile.paused = be.ops->behind;
     bn_status status = bn_model_open(&bench->model, counted, &bench->config, err);
     if (status != BN_OK) goto done;
     status = bn_optimizer_open(&bench->optimizer, bench->model, &bench->config, err);
@@ -59,18 +57,40 @@ int64_t bn_bench_tokens_a_step(const bn_bench *bench)
 
 bn_status bn_bench_step(bn_bench *bench, double *step_s, bn_error *err)
 {
+    bn_backend be = bench->profile.inner;
     bn_optimizer_step step = {.lr = 1e-4, .wd = 0.1};
     int accum = (int)bench->config.train.accum;
-    double loss_scale = bench->optimizer->state.loss_scale;
-    float scale = (float)(loss_scale / (double)bn_bench_tokens_a_step(bench));
-    double start_s = bn_clock_mono_s();
+    float scale = (float)(1 / (double)bn_bench_tokens_a_step(bench));
+    bn_backend_mark(be, MARK_START);
     for (int micro = 0; micro < accum; micro++) {
         bn_model_train(bench->model, micro, bench->tokens, bench->tokens + 1, scale);
     }
-    (void)bn_model_loss_sum(bench->model, accum);
-    bn_status status = bn_optimizer_apply(bench->optimizer, &step, err);
-    *step_s = bn_clock_mono_s() - start_s;
-    bench->steps++;
+    bn_optimizer_give(bench->optimizer, &step);
+    bn_backend_mark(be, MARK_END);
+    *step_s = bn_backend_seconds(be, MARK_START, MARK_END);
+    if (!bench->profile.paused) bench->counted++;
+    bn_optimizer_step told[BN_STEPS_MAX];
+    int count = 0;
+    return bn_optimizer_collect(bench->optimizer, told, &count, err);
+}
+
+void bn_bench_forget(bn_bench *bench)
+{
+    memset(bench->profile.seconds, 0, sizeof bench->profile.seconds);
+    bench->counted = 0;
+}
+
+bn_status bn_bench_count(bn_bench *bench, int steps, bn_error *err)
+{
+    double ignored_s = 0;
+    bn_status status = BN_OK;
+    if (!bench->profile.paused) return BN_OK;
+    bench->profile.paused = false;
+    for (int i = -1; i < steps && status == BN_OK; i++) {
+        status = bn_bench_step(bench, &ignored_s, err);
+        if (i < 0) bn_bench_forget(bench); /* the first one makes the marks */
+    }
+    bench->profile.paused = true;
     return status;
 }
 
@@ -155,16 +175,18 @@ bn_status bn_bench_linear(bn_bench_times *out, bn_backend be, const bn_bench_pro
     bn_weight_prepare(be, &p.weight);
     const bn_linear_out forward = {.weight = &p.weight, .out = p.out};
     const bn_linear_grad backward = {.weight = &p.weight, .dy = p.out, .dw = p.dw};
-    int each = bn_bench_is_behind(be) ? PRODUCTS_BEHIND : 1;
+    int each = be.ops->behind ? PRODUCTS_BEHIND : 1;
     for (int i = 0; i < repeats && status == BN_OK; i++) {
-        double start_s = bn_clock_mono_s();
+        bn_backend_mark(be, MARK_START);
         for (int n = 0; n < each; n++) bn_linear_forward(be, p.x, &forward, 1);
-        status = bn_backend_sync(be, err);
-        double middle_s = bn_clock_mono_s();
+        bn_backend_mark(be, MARK_MIDDLE);
         for (int n = 0; n < each; n++) bn_linear_backward(be, p.dx, p.x, &backward, 1);
-        if (status == BN_OK) status = bn_backend_sync(be, err);
-        out->forward_s = least(out->forward_s, (middle_s - start_s) / each);
-        out->backward_s = least(out->backward_s, (bn_clock_mono_s() - middle_s) / each);
+        bn_backend_mark(be, MARK_END);
+        double forward_s = bn_backend_seconds(be, MARK_START, MARK_MIDDLE);
+        double backward_s = bn_backend_seconds(be, MARK_MIDDLE, MARK_END);
+        status = bn_backend_sync(be, err);
+        out->forward_s = least(out->forward_s, forward_s / each);
+        out->backward_s = least(out->backward_s, backward_s / each);
     }
 done:
     give_back(be, &p);

@@ -8,13 +8,12 @@
 
 /* A model that can be stepped again and again. */
 typedef struct bn_bench {
-    bn_profile profile; /* of devices whose ops return when they are done */
-    bool counts_ops;    /* false: profile says nothing */
+    bn_profile profile; /* where the time of `counted` steps went */
+    int64_t counted;
     bn_config config;
     bn_model *model;
     bn_optimizer *optimizer;
     int32_t *tokens; /* [rows + 1] on the host */
-    int64_t steps;
 } bn_bench;
 
 /* config: resolved, its vocabulary known. BN_ENOMEM; what the model refuses. */
@@ -22,15 +21,20 @@ BN_MUST_CHECK bn_status bn_bench_open(bn_bench *bench, bn_backend be, const bn_c
                                       bn_error *err);
 void bn_bench_close(bn_bench *bench);
 
-/* Whether be's work goes on behind the caller's back, and work that is repeated is replayed. */
-bool bn_bench_is_behind(bn_backend be);
-
 /* Steps before the first that counts: memory is touched, scratch grows; on a device that replays
  * work, it is run, recorded and replayed once. */
 int bn_bench_warm_steps(const bn_bench *bench);
 
-/* Runs one optimizer step; its seconds go to *step_s, those of its ops onto bench->profile. */
+/* Runs one optimizer step as training does; its seconds by the device's clock go to *step_s. Where
+ * nothing is replayed its ops are counted too. */
 BN_MUST_CHECK bn_status bn_bench_step(bn_bench *bench, double *step_s, bn_error *err);
+
+/* Forgets the ops that were counted. */
+void bn_bench_forget(bn_bench *bench);
+
+/* Counts the ops of so many steps where bn_bench_step has not: they are given one by one, so such a
+ * step takes longer. */
+BN_MUST_CHECK bn_status bn_bench_count(bn_bench *bench, int steps, bn_error *err);
 
 int64_t bn_bench_tokens_a_step(const bn_bench *bench);
 

@@ -360,7 +360,7 @@ static bn_status try_file(const sheet *s, const bn_checkpoint *what, const char 
     }
     if (status == BN_OK) {
         *what->progress = progress;
-        what->optimizer->state = progress.optimizer;
+        bn_optimizer_resume(what->optimizer, &progress.optimizer);
     }
     bn_st_close(file);
     return status;

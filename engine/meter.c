@@ -15,10 +15,10 @@ void bn_values_add(bn_values *values, const char *key, double number)
     values->rows[values->count++] = (bn_value){name, number};
 }
 
-void bn_meter_step(bn_meter *meter, double took_s)
+void bn_meter_steps(bn_meter *meter, int64_t steps, double took_s)
 {
     meter->busy_s += took_s;
-    meter->steps++;
+    meter->steps += steps;
 }
 
 static void add_known(bn_values *values, const char *key, double number)

@@ -33,8 +33,8 @@ typedef struct bn_meter {
     bn_gpu_meter gpu; /* {0}: no card */
 } bn_meter;
 
-/* Counts a step that took so long. */
-void bn_meter_step(bn_meter *meter, double took_s);
+/* Counts steps that took so long together. */
+void bn_meter_steps(bn_meter *meter, int64_t steps, double took_s);
 
 /* Joules since the last call of what has a counter, processors and card, whoever used them; NaN:
  * nothing has one. */

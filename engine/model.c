@@ -374,13 +374,14 @@ static void load(bn_model *model, const int32_t *tokens, const int32_t *targets)
     bn_backend_write(model->be, model->targets, targets, bytes);
 }
 
-/* What a micro-batch's ops depend on besides memory: for bn_backend_replay. micro -1: evaluation.
- */
+/* What a micro-batch's ops depend on besides the model's own memory: for bn_backend_replay. micro
+ * -1: evaluation. */
 static uint64_t work_key(const bn_model *model, int micro, float scale)
 {
     uint32_t bits;
     memcpy(&bits, &scale, sizeof bits);
-    return bn_rng_key((uint64_t)(uintptr_t)model, "work", (uint64_t)bits << 32 | (uint32_t)micro);
+    uint64_t memory = (uint64_t)(uintptr_t)model ^ (uint64_t)(uintptr_t)model->loss_scale << 1;
+    return bn_rng_key(memory, "work", (uint64_t)bits << 32 | (uint32_t)micro);
 }
 
 static void forward(bn_model *model)
@@ -393,6 +394,11 @@ static void forward(bn_model *model)
     }
     bn_norm_args norm = final_norm(model);
     bn_norm_forward(model->be, &norm);
+}
+
+void bn_model_scale(bn_model *model, const double *loss_scale)
+{
+    model->loss_scale = loss_scale;
 }
 
 void bn_model_listen(bn_model *model, bn_grad_listener listener)
@@ -424,7 +430,8 @@ static void train_loaded(bn_model *model, int micro, float scale)
                          .loss = model->loss + (size_t)micro * (size_t)model->shape.rows,
                          .dx = model->scratch.dnorm,
                          .dw = model->head.grad,
-                         .scale = scale};
+                         .scale = scale,
+                         .loss_scale = model->loss_scale};
     bn_head_loss(model->be, &head);
     bn_mat dx = model->dx;
     bn_backend_zero(model->be, dx.data, (size_t)dx.rows * (size_t)dx.cols * sizeof(float));

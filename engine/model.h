@@ -37,6 +37,7 @@ typedef struct bn_model {
     int32_t *tokens, *targets; /* [rows], backend memory */
     float *loss;               /* [accum * rows], backend memory */
     float *host_loss;          /* [accum * rows] */
+    const double *loss_scale;  /* [1], backend memory; NULL: 1 */
     void *forms, *activations;
     bn_grad_listener listener;
     bn_model_bytes bytes;
@@ -59,8 +60,11 @@ void bn_model_init(bn_model *model, uint64_t seed);
 /* Makes every working form from its master: after the masters were written from outside. */
 void bn_model_prepare(bn_model *model);
 
+/* Memory of the backend whose number multiplies bn_model_train's scale; NULL: 1. */
+void bn_model_scale(bn_model *model, const double *loss_scale);
+
 /* One micro-batch: tokens and targets [rows] of host memory, micro = 0 ... accum-1 its place in the
- * step. Adds the gradients of scale * sum of the losses to grads. */
+ * step. Adds the gradients of scale * sum of the losses to grads. Does not wait. */
 void bn_model_train(bn_model *model, int micro, const int32_t *tokens, const int32_t *targets,
                     float scale);
 

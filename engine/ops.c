@@ -54,6 +54,18 @@ void bn_backend_replay_end(bn_backend be)
     be.ops->replay_end(be.self);
 }
 
+void bn_backend_mark(bn_backend be, int mark)
+{
+    assert(mark >= 0 && mark < BN_MARKS);
+    be.ops->mark(be.self, mark);
+}
+
+double bn_backend_seconds(bn_backend be, int from, int to)
+{
+    assert(from >= 0 && from < BN_MARKS && to >= 0 && to < BN_MARKS);
+    return be.ops->seconds(be.self, from, to);
+}
+
 size_t bn_weight_form_bytes(bn_backend be, int rows, int cols, bn_weight_format format)
 {
     assert(rows > 0 && cols > 0);
@@ -203,14 +215,24 @@ void bn_head_loss(bn_backend be, const bn_head_args *args)
     be.ops->head_loss(be.self, args);
 }
 
+void bn_sum(bn_backend be, double *out, const float *x, size_t count)
+{
+    be.ops->sum(be.self, out, x, count);
+}
+
 void bn_sum_squares(bn_backend be, double *out, const float *x, size_t count)
 {
     be.ops->sum_squares(be.self, out, x, count);
 }
 
+void bn_decide(bn_backend be, bn_steps *steps, const bn_step_rule *rule)
+{
+    be.ops->decide(be.self, steps, rule);
+}
+
 void bn_adamw(bn_backend be, const bn_adamw_args *args)
 {
-    assert(args->step >= 1);
+    assert(args->rates);
     assert(!args->weight || args->count == (size_t)args->weight->rows * (size_t)args->weight->cols);
     assert(!args->weight || args->param == args->weight->master);
     be.ops->adamw(be.self, args);

@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "engine/base/status.h"
+#include "engine/steps.h"
 
 typedef enum bn_dtype { BN_F32, BN_BF16, BN_F16, BN_I8 } bn_dtype;
 
@@ -217,23 +218,27 @@ typedef struct bn_head_args {
     bn_mat dx;              /* [R, C] = */
     float *dw;              /* [V, C] += */
     float scale;
+    const double *loss_scale; /* [1] backend memory: multiplies scale; NULL: 1 */
 } bn_head_args;
 
 /* AdamW (Loshchilov & Hutter, arXiv:1711.05101) on one tensor, and all that follows from it in one
- * sweep: g' = g * grad_scale * min(1, clip / norm), norm = sqrt(*grad_squares) * grad_scale;
- * p -= lr * (m_hat / (sqrt(v_hat) + eps) + decay * p); g = 0; weight's form made again.
- * When *grad_squares is not finite nothing changes but g = 0 (the step is skipped). */
+ * sweep, with the rates r of the step: g' = g * r.factor; m and v follow g'; m_hat = m /
+ * r.correction1, v_hat = v / r.correction2; p -= r.lr * (m_hat / (sqrt(v_hat) + eps) + r.decay *
+ * p); g = 0; weight's form made again. With r.skip nothing changes but g = 0. */
 typedef struct bn_adamw_args {
     float *param, *grad, *m, *v;
     size_t count;
-    const bn_weight *weight;    /* NULL for what is not a linear weight */
-    const double *grad_squares; /* sum of squares of all gradients, in backend memory */
-    float lr, beta1, beta2, eps, decay, clip, grad_scale; /* clip 0: none */
-    int64_t step;                                         /* 1, 2, ...: for the bias correction */
+    const bn_weight *weight;     /* NULL for what is not a linear weight */
+    const bn_adamw_rates *rates; /* [1] backend memory */
+    float beta1, beta2, eps;
+    bool decays; /* false: as if r.decay were 0 */
 } bn_adamw_args;
+
+enum { BN_MARKS = 1024 };
 
 struct bn_ops {
     const char *name; /* "reference", "cpu", "cuda" */
+    bool behind;      /* ops return before their work is done: who asks for results, waits */
     void *(*alloc)(void *self,
                    size_t bytes); /* zeroed, 64-byte aligned; NULL: sticks as BN_ENOMEM */
     void (*free)(void *self, void *memory);
@@ -244,6 +249,8 @@ struct bn_ops {
     void (*close)(void *self);
     bool (*replay)(void *self, uint64_t key);
     void (*replay_end)(void *self);
+    void (*mark)(void *self, int mark);
+    double (*seconds)(void *self, int from, int to);
 
     size_t (*weight_form_bytes)(void *self, int rows, int cols, bn_weight_format format);
     void (*weight_prepare)(void *self, const bn_weight *weight);
@@ -262,7 +269,9 @@ struct bn_ops {
     void (*attention_backward)(void *self, const bn_attention_args *args,
                                const bn_attention_grads *grads);
     void (*head_loss)(void *self, const bn_head_args *args);
+    void (*sum)(void *self, double *out, const float *x, size_t count);
     void (*sum_squares)(void *self, double *out, const float *x, size_t count);
+    void (*decide)(void *self, bn_steps *steps, const bn_step_rule *rule);
     void (*adamw)(void *self, const bn_adamw_args *args);
 };
 
@@ -289,6 +298,12 @@ void bn_backend_close(bn_backend be);
  * on the same memory, as long as nothing is freed; there is no alloc, free, write, read or sync. */
 bool bn_backend_replay(bn_backend be, uint64_t key);
 void bn_backend_replay_end(bn_backend be);
+
+/* Time as the device sees it: mark 0 ... BN_MARKS-1 is the moment at which all work given so far is
+ * done, until it is set again; not within replayed work. Seconds between two of them: waits for
+ * both; NaN where one was never set or the device failed. */
+void bn_backend_mark(bn_backend be, int mark);
+double bn_backend_seconds(bn_backend be, int from, int to);
 
 size_t bn_weight_form_bytes(bn_backend be, int rows, int cols, bn_weight_format format);
 
@@ -325,8 +340,12 @@ void bn_attention_backward(bn_backend be, const bn_attention_args *args,
                            const bn_attention_grads *grads);
 void bn_head_loss(bn_backend be, const bn_head_args *args);
 
-/* *out += sum of x[i]^2, in double and in a fixed order; out is backend memory. */
+/* *out += sum of x[i], of x[i]^2: in double and in a fixed order; out is backend memory. */
+void bn_sum(bn_backend be, double *out, const float *x, size_t count);
 void bn_sum_squares(bn_backend be, double *out, const float *x, size_t count);
+
+/* bn_steps_decide on steps in backend memory. */
+void bn_decide(bn_backend be, bn_steps *steps, const bn_step_rule *rule);
 void bn_adamw(bn_backend be, const bn_adamw_args *args);
 
 #endif

@@ -55,7 +55,7 @@ int bn_parallel_world(const bn_parallel *parallel);
 bool bn_parallel_first_here(const bn_parallel *parallel);       /* of the ranks on this machine */
 const char *bn_parallel_transport(const bn_parallel *parallel); /* "alone", "sockets", ... */
 
-enum { BN_PARALLEL_NUMBERS_MAX = 8 };
+enum { BN_PARALLEL_NUMBERS_MAX = BN_STEPS_MAX };
 
 /* all[r * count + i] = rank r's mine[i]; waits for every rank. BN_EIO: a rank is lost, and why. */
 BN_MUST_CHECK bn_status bn_parallel_gather(bn_parallel *parallel, const double *mine, int count,

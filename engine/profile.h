@@ -1,7 +1,6 @@
-/* profile.h - a backend around a backend that counts the seconds of every op.
- *
- * For backends whose ops return when they are done (reference, cpu): a device that works behind the
- * caller's back is counted where it is waited for.
+/* profile.h - a backend around a backend that counts the seconds of every op, by the device's own
+ * clock (bn_backend_mark). Where ops return before they are done, an op begins when the one before
+ * it ends or when the device hears of it, whichever is later.
  */
 #ifndef BN_ENGINE_PROFILE_H
 #define BN_ENGINE_PROFILE_H
@@ -23,15 +22,21 @@ typedef enum bn_profile_op {
     BN_PROFILE_OPS,
 } bn_profile_op;
 
+enum { BN_PROFILE_MARK = 16, BN_PROFILE_PENDING = (BN_MARKS - BN_PROFILE_MARK) / 2 };
+
+/* Uses the inner backend's marks from BN_PROFILE_MARK on. */
 typedef struct bn_profile {
-    bn_backend inner; /* borrowed */
-    double seconds[BN_PROFILE_OPS];
+    bn_backend inner;               /* borrowed */
+    bool paused;                    /* counts nothing: repeated work is replayed */
+    double seconds[BN_PROFILE_OPS]; /* up to the last sync */
+    bn_profile_op pending[BN_PROFILE_PENDING];
+    int count;
 } bn_profile;
 
 /* The name of a row: "linear_forward". */
 const char *bn_profile_name(bn_profile_op op);
 
-/* The backend that counts into *profile; closing it does not close the inner one. */
+/* The backend that counts into *profile, from zero on; closing it does not close the inner one. */
 bn_backend bn_profile_around(bn_profile *profile, bn_backend inner);
 
 #endif

@@ -17,10 +17,11 @@
 #include "engine/parallel.h"
 #include "engine/peak.h"
 #include "engine/schedule.h"
+#include "engine/validation.h"
 
 #define RAPL_ROOT "/sys/class/powercap"
 
-enum { REASON_MAX = 64 };
+enum { REASON_MAX = 64, MARK_START = 0, MARK_END = 1 };
 
 typedef struct trainer {
     const bn_train_job *job;
@@ -229,14 +230,13 @@ static void add_group_norms(trainer *t)
     for (int i = 0; i < count; i++) bn_values_add(&t->values, groups[i].name, groups[i].norm);
 }
 
-/* One optimizer step: from progress.step to the next. */
+/* One optimizer step: from progress.step to the next. It is given, not waited for. */
 static bn_status train_step(trainer *t, bn_error *err)
 {
     const bn_config *config = &t->config;
-    double start_s = bn_clock_mono_s();
     int64_t step = t->progress.step, batch = config->train.batch, accum = config->train.accum;
-    double tokens = t->meter.tokens_per_step;
-    float scale = (float)(t->optimizer->state.loss_scale / tokens);
+    float scale = (float)(1 / t->meter.tokens_per_step);
+    if (bn_optimizer_pending(t->optimizer) == 0) bn_backend_mark(t->be, MARK_START);
     for (int64_t micro = 0; micro < accum; micro++) {
         fill_batch(t, (step * accum + micro) * batch);
         if (micro == accum - 1) bn_parallel_begin(t->parallel);
@@ -246,57 +246,53 @@ static bn_status train_step(trainer *t, bn_error *err)
     t->values.count = 0;
     t->progress.step++;
     if (config->train.layer_grad_norms && record_due(t)) add_group_norms(t);
-    t->last =
-        (bn_optimizer_step){.lr = bn_schedule_lr(config, step), .wd = bn_schedule_wd(config, step)};
-    bn_status status = bn_optimizer_apply(t->optimizer, &t->last, err);
-    double loss = bn_model_loss_sum(t->model, (int)accum);
-    if (status == BN_OK) status = bn_parallel_add(t->parallel, &loss, 1, &loss, err);
-    t->last_loss = loss / tokens;
-    t->progress.loss_sum += t->last_loss;
-    t->progress.loss_steps++;
-    bn_meter_step(&t->meter, bn_clock_mono_s() - start_s);
-    return status;
+    bn_optimizer_step rates = {.lr = bn_schedule_lr(config, step),
+                               .wd = bn_schedule_wd(config, step)};
+    bn_optimizer_give(t->optimizer, &rates);
+    return BN_OK;
 }
 
-/* Windows spread evenly over the validation part: the same ones every time. */
-static int64_t val_windows(const trainer *t)
+static bool diverged(const trainer *t)
 {
-    int64_t all = bn_dataset_val_windows(t->data), context = t->config.model.context;
-    int64_t wanted = (t->config.train.eval_tokens + context - 1) / context;
-    return wanted == 0 || wanted > all ? all : wanted;
+    return !isfinite(t->last_loss) || t->last.stuck;
 }
 
-/* The windows of one validation batch; rows beyond the last window count for nothing. */
-static int64_t fill_validation(trainer *t, int64_t first, int64_t windows)
+/* What became of the steps since the last look. Waits for them. The first that diverged is the
+ * run's last: those after it count for nothing. */
+static bn_status look(trainer *t, bn_error *err)
 {
-    size_t seq = (size_t)t->model->shape.seq;
-    int64_t all = bn_dataset_val_windows(t->data), counted = 0;
-    for (int row = 0; row < t->model->shape.batch; row++) {
-        int32_t *tokens = t->tokens + (size_t)row * seq, *targets = t->targets + (size_t)row * seq;
-        int64_t window = first + row;
-        bool real = window < windows;
-        if (real) bn_dataset_val(t->data, window * all / windows, tokens, targets);
-        for (size_t i = 0; i < seq; i++) {
-            if (!real) tokens[i] = 0;
-            if (!real) targets[i] = -1;
-            counted += targets[i] >= 0;
-        }
+    bn_optimizer_step steps[BN_STEPS_MAX];
+    double losses[BN_STEPS_MAX];
+    int count = 0;
+    if (bn_optimizer_pending(t->optimizer) == 0) return BN_OK;
+    if (bn_optimizer_collect(t->optimizer, steps, &count, err) != BN_OK) return err->status;
+    for (int i = 0; i < count; i++) losses[i] = steps[i].loss;
+    if (bn_parallel_add(t->parallel, losses, count, losses, err) != BN_OK) return err->status;
+    bn_backend_mark(t->be, MARK_END);
+    bn_meter_steps(&t->meter, count, bn_backend_seconds(t->be, MARK_START, MARK_END));
+    int64_t given = t->progress.step;
+    t->progress.step -= count;
+    for (int i = 0; i < count && !diverged(t); i++) {
+        t->last = steps[i];
+        t->last_loss = losses[i] / t->meter.tokens_per_step;
+        t->progress.loss_sum += t->last_loss;
+        t->progress.loss_steps++;
+        t->progress.step++;
     }
-    return counted;
+    if (t->progress.step < given) t->values.count = 0; /* they are a later step's */
+    return BN_OK;
 }
 
 static bn_status validate(trainer *t, bn_error *err)
 {
-    int64_t windows = val_windows(t), mine = t->model->shape.batch;
-    int64_t offset = bn_parallel_rank(t->parallel) * mine;
-    double sums[2] = {0, 0}; /* of losses; of tokens that count */
-    for (int64_t first = 0; first < windows; first += t->config.train.batch) {
-        sums[1] += (double)fill_validation(t, first + offset, windows);
-        bn_model_eval(t->model, t->tokens, t->targets);
-        sums[0] += bn_model_loss_sum(t->model, 1);
-    }
-    if (bn_parallel_add(t->parallel, sums, 2, sums, err) != BN_OK) return err->status;
-    double loss = sums[0] / sums[1], per_token = t->info->val_bytes_per_token;
+    const bn_validation what = {.config = &t->config,
+                                .data = t->data,
+                                .model = t->model,
+                                .parallel = t->parallel,
+                                .tokens = t->tokens,
+                                .targets = t->targets};
+    double loss = NAN, per_token = t->info->val_bytes_per_token;
+    if (bn_validate(&what, &loss, err) != BN_OK) return err->status;
     t->progress.val_loss = loss;
     bn_values_add(&t->values, "val/loss", loss);
     bn_values_add(&t->values, "val/ppl", exp(loss));
@@ -319,13 +315,13 @@ static bn_status add_energy(trainer *t, bn_error *err)
 static void add_progress(trainer *t)
 {
     bn_values *values = &t->values;
-    const bn_optimizer_state *state = &t->optimizer->state;
+    const bn_optimizer_state *state = &t->last.state;
     bn_values_add(values, "train/loss", t->progress.loss_sum / (double)t->progress.loss_steps);
     bn_values_add(values, "lr", t->last.lr);
     bn_values_add(values, "wd", t->last.wd);
     bn_values_add(values, "grad_norm", t->last.grad_norm);
     bn_values_add(values, "tokens", (double)t->progress.step * t->meter.tokens_per_step);
-    if (t->optimizer->scaling) {
+    if (t->optimizer->rule.scaling) {
         bn_values_add(values, "optim/loss_scale", state->loss_scale);
         bn_values_add(values, "optim/skipped_steps", (double)state->skipped);
     }
@@ -382,14 +378,20 @@ static bn_status save(trainer *t, bn_error *err)
     return status;
 }
 
-static bool diverged(const trainer *t)
+/* Whether anybody needs to know by now what became of the steps. Looking costs nothing where they
+ * are done already; a device that works behind our back should not have to wait for us. */
+static bool look_due(const trainer *t)
 {
-    return !isfinite(t->last_loss) || t->last.stuck;
+    return !t->be.ops->behind || record_due(t) ||
+           due(t->progress.step, t->config.train.checkpoint_every) ||
+           bn_optimizer_pending(t->optimizer) == BN_STEPS_MAX;
 }
 
 /* After a step: record, checkpoint, or the end of a run that cannot be saved. */
 static bn_status after_step(trainer *t, bn_train_end *end, bn_error *err)
 {
+    if (!look_due(t)) return BN_OK;
+    if (look(t, err) != BN_OK) return err->status;
     if (diverged(t)) {
         *end = BN_TRAIN_DIVERGED;
         return say_record(t, false, err);
@@ -397,6 +399,14 @@ static bn_status after_step(trainer *t, bn_train_end *end, bn_error *err)
     if (record_due(t) && say_record(t, true, err) != BN_OK) return err->status;
     bool save_now = is_last(t) || due(t->progress.step, t->config.train.checkpoint_every);
     return save_now ? save(t, err) : BN_OK;
+}
+
+/* A run that has diverged without anybody having looked is no run to go on with. */
+static bn_status stop_here(trainer *t, bn_train_end *end, bn_error *err)
+{
+    if (look(t, err) != BN_OK) return err->status;
+    *end = diverged(t) ? BN_TRAIN_DIVERGED : BN_TRAIN_STOPPED;
+    return diverged(t) ? say_record(t, false, err) : save(t, err);
 }
 
 /* Asked of all ranks before each step, so that all stop before the same one. */
@@ -414,10 +424,7 @@ static bn_status train_all(trainer *t, bn_train_end *end, bn_error *err)
     while (!is_last(t) && *end == BN_TRAIN_FINISHED) {
         bool stop = false;
         if (hear_stop(t, &stop, err) != BN_OK) return err->status;
-        if (stop) {
-            *end = BN_TRAIN_STOPPED;
-            return save(t, err);
-        }
+        if (stop) return stop_here(t, end, err);
         if (train_step(t, err) != BN_OK) return err->status;
         if (after_step(t, end, err) != BN_OK) return err->status;
     }

@@ -41,9 +41,12 @@ target_sources(test_cuda_ops PRIVATE support/ops_lab.c support/every_op.c)
 bn_cuda_test(cuda_attention bn_ops)
 target_sources(test_cuda_attention PRIVATE support/ops_lab.c)
 bn_cuda_test(cuda_model model_lab)
+target_sources(test_cuda_model PRIVATE support/cuda_twin.c)
+bn_cuda_test(cuda_steps run_lab model_lab Threads::Threads ${CMAKE_DL_LIBS})
+target_sources(test_cuda_steps PRIVATE support/cuda_twin.c)
 
 add_test(NAME cuda_runs COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/cuda.sh $<TARGET_FILE:bnexp>
-                                $<TARGET_FILE:bnexp_cuda_host>)
+                                $<TARGET_FILE:bnexp_cuda_host> $<TARGET_FILE:fake_nvml>)
 set_tests_properties(cuda_runs PROPERTIES TIMEOUT 120)
 add_test(NAME bench_cuda COMMAND ${CMAKE_COMMAND} -DBNEXP=$<TARGET_FILE:bnexp>
                                  -P ${CMAKE_CURRENT_SOURCE_DIR}/support/bench_cuda.cmake)

@@ -5,6 +5,7 @@
 
 #include "engine/profile.h"
 #include "support/cmocka_all.h"
+#include "support/cuda_twin.h"
 #include "support/model_lab.h"
 
 enum { STEPS = 20 };
@@ -45,7 +46,7 @@ static void learn(model_lab *lab, double *losses, int steps)
     assert_int_equal(bn_optimizer_open(&optimizer, lab->model, &lab->config, &err), BN_OK);
     for (int i = 0; i < steps; i++) {
         bn_optimizer_step step = {.lr = 3e-3, .wd = 0.1};
-        float scale = (float)optimizer->state.loss_scale / (float)lab->model->shape.rows;
+        float scale = 1 / (float)lab->model->shape.rows;
         bn_model_train(lab->model, 0, lab->tokens, lab->targets, scale);
         assert_int_equal(bn_optimizer_apply(optimizer, &step, &err), BN_OK);
         assert_false(step.skipped);
@@ -101,19 +102,63 @@ static void test_losses_do_not_depend_on_the_order_of_threads(void **state)
 }
 
 /* A backend that profiles never replays. */
+static void learn_op_by_op(const char *knobs, double *losses, int steps, float **weights)
+{
+    model_lab lab = model_lab_open_list("cuda", knobs);
+    bn_profile profile;
+    lab.model->be = bn_profile_around(&profile, lab.be);
+    learn(&lab, losses, steps);
+    lab.model->be = lab.be;
+    assert_true(profile.seconds[BN_PROFILE_HEAD] > 0);
+    assert_true(profile.seconds[BN_PROFILE_OPTIMIZER] > 0);
+    *weights = model_lab_weights(&lab);
+    model_lab_close(&lab);
+}
+
 static void test_replayed_steps_are_the_steps_themselves(void **state)
 {
     (void)state;
     double replayed[8], given[8];
+    float *weights;
+    const char *knobs = "model.layers=1;quant.variant=fp16";
     choose_order("0");
-    learn_on("cuda", "quant.variant=ternary", replayed, 8);
-    model_lab lab = model_lab_open_list("cuda", "model.layers=1;quant.variant=ternary");
-    bn_profile profile;
-    lab.model->be = bn_profile_around(&profile, lab.be);
-    learn(&lab, given, 8);
-    lab.model->be = lab.be;
-    model_lab_close(&lab);
+    learn_op_by_op(knobs, given, 8, &weights);
+    model_lab lab = model_lab_open_list("cuda", knobs);
+    learn(&lab, replayed, 8);
+    float *again = model_lab_weights(&lab);
     assert_memory_equal(replayed, given, sizeof given);
+    assert_memory_equal(again, weights, lab.model->params.floats * sizeof *weights);
+    free(weights);
+    free(again);
+    model_lab_close(&lab);
+}
+
+/* A step is one graph a micro-batch and one for the optimizer, recorded once. */
+static void test_all_work_of_a_step_is_replayed(void **state)
+{
+    (void)state;
+    enum { STEPS_ALL = 9, STEPS_GIVEN = 1, MICROS = 2 };
+    bn_error err = {0};
+    bn_optimizer *optimizer = NULL;
+    (void)cuda_twin_look(); /* a real card is passed over before anything is opened */
+    model_lab lab = model_lab_open_list("cuda", "model.layers=1;train.accum=2");
+    assert_int_equal(bn_optimizer_open(&optimizer, lab.model, &lab.config, &err), BN_OK);
+    cuda_twin_counts before = cuda_twin_look(), after;
+    for (int i = 0; i < STEPS_ALL; i++) {
+        if (i == STEPS_GIVEN) before.launches = cuda_twin_look().launches;
+        for (int micro = 0; micro < MICROS; micro++) {
+            bn_model_train(lab.model, micro, lab.tokens, lab.targets, 1.0F / 64);
+        }
+        bn_optimizer_give(optimizer, &(bn_optimizer_step){.lr = 1e-3 * (i + 1), .wd = 0.1});
+    }
+    after = cuda_twin_look();
+    assert_int_equal(after.records - before.records, MICROS + 1);
+    assert_int_equal(after.replays - before.replays, (MICROS + 1) * (STEPS_ALL - 1));
+    assert_int_equal(after.launches, before.launches);
+    assert_int_equal(after.reads + after.waits, before.reads + before.waits);
+    bn_optimizer_close(optimizer);
+    model_lab_close(&lab);
+    assert_int_equal(cuda_twin_look().graphs, 0);
 }
 
 static void test_a_network_that_does_not_fit_says_which_part_asked(void **state)
@@ -140,6 +185,7 @@ int main(void)
         cmocka_unit_test(test_losses_of_twenty_steps_are_those_of_the_cpu),
         cmocka_unit_test(test_losses_do_not_depend_on_the_order_of_threads),
         cmocka_unit_test(test_replayed_steps_are_the_steps_themselves),
+        cmocka_unit_test(test_all_work_of_a_step_is_replayed),
         cmocka_unit_test(test_a_network_that_does_not_fit_says_which_part_asked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -123,8 +123,8 @@ static void test_rates_are_of_the_steps_since_the_last_report(void **state)
     static bn_values values;
     bn_meter meter = {.tokens_per_step = 100, .peak_flops = 1000};
     meter.cost.train_flops_per_token = 4;
-    bn_meter_step(&meter, 1.5);
-    bn_meter_step(&meter, 0.5);
+    bn_meter_steps(&meter, 1, 1.5);
+    bn_meter_steps(&meter, 1, 0.5);
     bn_meter_report(&meter, &values);
     assert_string_equal(values.rows[0].key, "tokens_per_s");
     assert_true(values.rows[0].number == 100);

@@ -126,36 +126,38 @@ static void test_adamw_follows_the_paper_and_clips_by_the_global_norm(void **sta
 {
     lab l = lab_open(*state);
     enum { COUNT = 50 };
-    double *squares = lab_bytes(&l, sizeof *squares);
+    bn_steps *steps = lab_bytes(&l, sizeof *steps);
+    bn_step_rule rule = {.beta1 = 0.9F, .beta2 = 0.95F, .clip = 2};
     bn_adamw_args a = {.param = lab_normal(&l, COUNT, 1),
                        .grad = lab_floats(&l, COUNT),
                        .m = lab_floats(&l, COUNT),
                        .v = lab_floats(&l, COUNT),
                        .count = COUNT,
-                       .grad_squares = squares,
-                       .lr = 0.1F,
-                       .beta1 = 0.9F,
-                       .beta2 = 0.95F,
+                       .rates = &steps->rates,
+                       .beta1 = rule.beta1,
+                       .beta2 = rule.beta2,
                        .eps = 1e-8F,
-                       .decay = 0.1F,
-                       .clip = 2,
-                       .grad_scale = 0.5F};
+                       .decays = true};
     double p[COUNT], m[COUNT] = {0}, v[COUNT] = {0};
     for (int i = 0; i < COUNT; i++) p[i] = (double)a.param[i];
-    for (a.step = 1; a.step <= 5; a.step++) {
-        const float *g = lab_normal(&l, COUNT, (double)a.step);
+    steps->state.loss_scale = 2;
+    steps->lr = steps->decay = 0.1F;
+    for (int step = 1; step <= 5; step++) {
+        const float *g = lab_normal(&l, COUNT, (double)step);
         memcpy(a.grad, g, COUNT * sizeof *g);
-        *squares = 0;
-        bn_sum_squares(l.be, squares, a.grad, COUNT);
-        assert_true(fabs(*squares - lab_dot(g, g, COUNT)) <= 1e-9 * *squares);
-        double norm = 0.5 * sqrt(lab_dot(g, g, COUNT));
+        steps->squares = 0;
+        bn_sum_squares(l.be, &steps->squares, a.grad, COUNT);
+        bn_decide(l.be, steps, &rule);
         bn_adamw(l.be, &a);
+        lab_wait(&l);
+        assert_true(fabs(steps->squares - lab_dot(g, g, COUNT)) <= 1e-9 * steps->squares);
+        double norm = 0.5 * sqrt(lab_dot(g, g, COUNT));
         for (int i = 0; i < COUNT; i++) {
             double d = (double)g[i] * 0.5 * fmin(1, 2 / norm);
             m[i] = 0.9 * m[i] + 0.1 * d;
             v[i] = 0.95 * v[i] + 0.05 * d * d;
-            double mean = m[i] / (1 - pow(0.9, (double)a.step));
-            double root = sqrt(v[i] / (1 - pow(0.95, (double)a.step)));
+            double mean = m[i] / (1 - pow(0.9, step));
+            double root = sqrt(v[i] / (1 - pow(0.95, step)));
             p[i] -= 0.1 * (mean / (root + 1e-8) + 0.1 * p[i]);
             assert_true(fabs((double)a.param[i] - p[i]) <= 2e-5);
             assert_true(a.grad[i] == 0);
@@ -168,26 +170,27 @@ static void test_adamw_skips_a_step_whose_gradients_are_not_finite(void **state)
 {
     lab l = lab_open(*state);
     enum { COUNT = 9 };
-    double *squares = lab_bytes(&l, sizeof *squares);
+    bn_steps *steps = lab_bytes(&l, sizeof *steps);
+    bn_step_rule rule = {.beta1 = 0.9F, .beta2 = 0.95F, .clip = 1};
     bn_adamw_args a = {.param = lab_normal(&l, COUNT, 1),
                        .grad = lab_normal(&l, COUNT, 1),
                        .m = lab_normal(&l, COUNT, 1),
                        .v = lab_floats(&l, COUNT),
                        .count = COUNT,
-                       .grad_squares = squares,
-                       .lr = 0.1F,
-                       .beta1 = 0.9F,
-                       .beta2 = 0.95F,
-                       .eps = 1e-8F,
-                       .clip = 1,
-                       .grad_scale = 1,
-                       .step = 1};
+                       .rates = &steps->rates,
+                       .beta1 = rule.beta1,
+                       .beta2 = rule.beta2,
+                       .eps = 1e-8F};
     float before[COUNT], mean[COUNT];
     memcpy(before, a.param, sizeof before);
     memcpy(mean, a.m, sizeof mean);
     a.grad[4] = INFINITY;
-    bn_sum_squares(l.be, squares, a.grad, COUNT);
+    steps->state.loss_scale = 1;
+    steps->lr = 0.1F;
+    bn_sum_squares(l.be, &steps->squares, a.grad, COUNT);
+    bn_decide(l.be, steps, &rule);
     bn_adamw(l.be, &a);
+    lab_wait(&l);
     assert_memory_equal(before, a.param, sizeof before);
     assert_memory_equal(mean, a.m, sizeof mean);
     for (int i = 0; i < COUNT; i++) assert_true(a.grad[i] == 0);
@@ -200,7 +203,8 @@ static void test_adamw_makes_the_weights_form_again(void **state)
     for (bn_weight_kind kind = BN_WEIGHT_TERNARY; kind <= BN_WEIGHT_INT8; kind++) {
         lab l = lab_open(*state);
         size_t count = (size_t)OUTS * INS;
-        double *squares = lab_bytes(&l, sizeof *squares);
+        bn_adamw_rates *rates = lab_bytes(&l, sizeof *rates);
+        *rates = (bn_adamw_rates){.factor = 1, .correction1 = 0.1, .correction2 = 0.05, .lr = 0.3F};
         bn_weight weight = lab_weight(&l, OUTS, INS, (bn_weight_format){.kind = kind});
         bn_adamw_args a = {.param = weight.master,
                            .grad = lab_normal(&l, count, 1),
@@ -208,13 +212,10 @@ static void test_adamw_makes_the_weights_form_again(void **state)
                            .v = lab_floats(&l, count),
                            .count = count,
                            .weight = &weight,
-                           .grad_squares = squares,
-                           .lr = 0.3F,
+                           .rates = rates,
                            .beta1 = 0.9F,
                            .beta2 = 0.95F,
-                           .eps = 1e-8F,
-                           .grad_scale = 1,
-                           .step = 1};
+                           .eps = 1e-8F};
         bn_adamw(l.be, &a);
         int8_t after[OUTS * INS], again[OUTS * INS];
         float scale_after, scale_again;

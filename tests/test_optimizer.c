@@ -103,7 +103,7 @@ static void test_the_scale_does_not_show_in_gradient_norm_or_step(void **state)
     for (int i = 0; i < 2; i++) {
         model_lab lab = model_lab_open("reference", "quant.variant=fp16", NULL);
         bn_optimizer *optimizer = open_ok(&lab);
-        optimizer->state.loss_scale = i ? 1024 : 1;
+        bn_optimizer_resume(optimizer, &(bn_optimizer_state){.loss_scale = i ? 1024 : 1});
         floats = lab.model->params.floats;
         set_gradient(&lab, 5, i ? 3 * 1024.0F : 3);
         norms[i] = apply(optimizer, 1e-3, 0).grad_norm;
@@ -123,7 +123,7 @@ static void test_the_scale_grows_after_two_thousand_good_steps(void **state)
     model_lab lab = model_lab_open("reference", "quant.variant=fp16", NULL);
     bn_optimizer *optimizer = open_ok(&lab);
     double scale = optimizer->state.loss_scale;
-    optimizer->state.good_steps = 1998;
+    bn_optimizer_resume(optimizer, &(bn_optimizer_state){.good_steps = 1998, .loss_scale = scale});
     (void)apply(optimizer, 0, 0);
     assert_true(optimizer->state.loss_scale == scale);
     (void)apply(optimizer, 0, 0);

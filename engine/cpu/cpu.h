@@ -33,6 +33,7 @@ typedef struct bn_cpu {
         void *memory;
         size_t bytes;
     } scratch[BN_CPU_SLOTS];
+    double marks_s[BN_MARKS];
 } bn_cpu;
 
 /* 64-byte aligned, not zeroed; NULL sticks as BN_ENOMEM. */
@@ -63,7 +64,9 @@ void bn_cpu_attention_forward(void *self, const bn_attention_args *args);
 void bn_cpu_attention_backward(void *self, const bn_attention_args *args,
                                const bn_attention_grads *grads);
 void bn_cpu_head_loss(void *self, const bn_head_args *args);
+void bn_cpu_sum(void *self, double *out, const float *x, size_t count);
 void bn_cpu_sum_squares(void *self, double *out, const float *x, size_t count);
+void bn_cpu_decide(void *self, bn_steps *steps, const bn_step_rule *rule);
 void bn_cpu_adamw(void *self, const bn_adamw_args *args);
 
 #endif

@@ -1,10 +1,12 @@
 #include "engine/cpu/cpu_backend.h"
 
+#include <math.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
+#include "engine/base/clock.h"
 #include "engine/cpu/cpu.h"
 #include "engine/cpu/isa.h"
 
@@ -134,6 +136,18 @@ static void replay_end(void *self)
     (void)self;
 }
 
+static void mark(void *self, int place)
+{
+    ((bn_cpu *)self)->marks_s[place] = bn_clock_mono_s();
+}
+
+static double seconds(void *self, int from, int to)
+{
+    const bn_cpu *cpu = self;
+    if (!(cpu->marks_s[from] > 0 && cpu->marks_s[to] > 0)) return NAN;
+    return cpu->marks_s[to] - cpu->marks_s[from];
+}
+
 static const struct bn_ops table = {
     .name = "cpu",
     .alloc = allocate,
@@ -145,6 +159,8 @@ static const struct bn_ops table = {
     .close = close_backend,
     .replay = replay,
     .replay_end = replay_end,
+    .mark = mark,
+    .seconds = seconds,
     .weight_form_bytes = bn_cpu_weight_form_bytes,
     .weight_prepare = bn_cpu_weight_prepare,
     .weight_codes = bn_cpu_weight_codes,
@@ -160,7 +176,9 @@ static const struct bn_ops table = {
     .attention_forward = bn_cpu_attention_forward,
     .attention_backward = bn_cpu_attention_backward,
     .head_loss = bn_cpu_head_loss,
+    .sum = bn_cpu_sum,
     .sum_squares = bn_cpu_sum_squares,
+    .decide = bn_cpu_decide,
     .adamw = bn_cpu_adamw,
 };
 

@@ -240,7 +240,9 @@ static bool prepare(head_pass *p)
 void bn_cpu_head_loss(void *self, const bn_head_args *args)
 {
     if (bn_cpu_failed(self)) return;
-    head_pass p = {.cpu = self, .args = args};
+    bn_head_args scaled = *args;
+    if (args->loss_scale) scaled.scale *= (float)*args->loss_scale;
+    head_pass p = {.cpu = self, .args = &scaled};
     p.format = args->head->format.kind == BN_WEIGHT_BF16 ? BN_BF16 : BN_F32;
     if (!prepare(&p)) return;
     for (p.start = 0; p.start < args->x.rows; p.start += p.strip) {

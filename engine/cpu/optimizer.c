@@ -29,6 +29,15 @@ static void squares_part(void *context, int part, int thread)
         s->cpu->isa->rows->sum_squares(s->x + (size_t)part * PIECE, piece_length(s, part));
 }
 
+/* Of losses: too few for a second thread. */
+void bn_cpu_sum(void *self, double *out, const float *x, size_t count)
+{
+    double sum = 0;
+    if (bn_cpu_failed(self)) return;
+    for (size_t i = 0; i < count; i++) sum += (double)x[i];
+    *out += sum;
+}
+
 void bn_cpu_sum_squares(void *self, double *out, const float *x, size_t count)
 {
     int parts = (int)((count + PIECE - 1) / PIECE);
@@ -53,24 +62,26 @@ static void step_part(void *context, int part, int thread)
 
 static bn_adamw_step step_of(const bn_adamw_args *args)
 {
-    double norm = sqrt(*args->grad_squares) * (double)args->grad_scale;
-    double factor = (double)args->grad_scale;
-    if (args->clip > 0 && norm > (double)args->clip) factor *= (double)args->clip / norm;
-    double correction1 = 1 - pow((double)args->beta1, (double)args->step);
-    double correction2 = 1 - pow((double)args->beta2, (double)args->step);
+    const bn_adamw_rates *rates = args->rates;
+    double lr = (double)rates->lr, decay = args->decays ? (double)rates->decay : 0;
     return (bn_adamw_step){.beta1 = args->beta1,
                            .beta2 = args->beta2,
-                           .factor = (float)factor,
-                           .rate = (float)((double)args->lr / correction1),
-                           .root = (float)(1 / sqrt(correction2)),
+                           .factor = (float)rates->factor,
+                           .rate = (float)(lr / rates->correction1),
+                           .root = (float)(1 / sqrt(rates->correction2)),
                            .eps = args->eps,
-                           .keep = (float)(1 - (double)args->lr * (double)args->decay)};
+                           .keep = (float)(1 - lr * decay)};
+}
+
+void bn_cpu_decide(void *self, bn_steps *steps, const bn_step_rule *rule)
+{
+    if (!bn_cpu_failed(self)) bn_steps_decide(steps, rule);
 }
 
 void bn_cpu_adamw(void *self, const bn_adamw_args *args)
 {
     if (bn_cpu_failed(self)) return;
-    if (!isfinite(*args->grad_squares)) {
+    if (args->rates->skip) {
         memset(args->grad, 0, args->count * sizeof *args->grad);
         return;
     }

@@ -29,7 +29,7 @@ struct bn_cuda_angles {
     float theta;
 };
 
-enum { BN_CUDA_REPLAYS = 32 };
+enum { BN_CUDA_REPLAYS = 256 };
 
 /* Work that is given again and again; see bn_backend_replay in ops.h. */
 struct bn_cuda_replay {
@@ -52,7 +52,8 @@ struct bn_cuda {
     } scratch[BN_CUDA_SLOTS];
     unsigned generation; /* counts the times that scratch memory moved */
     struct bn_cuda_replay replays[BN_CUDA_REPLAYS];
-    int recording; /* index of replays; -1: none */
+    int recording;         /* index of replays; -1: none */
+    void *marks[BN_MARKS]; /* made when first set */
 };
 
 /* Where the parts of bn_weight.form lie: W[o][i] = value * scale. */
@@ -110,7 +111,9 @@ void bn_cuda_attention_forward(void *self, const bn_attention_args *args);
 void bn_cuda_attention_backward(void *self, const bn_attention_args *args,
                                 const bn_attention_grads *grads);
 void bn_cuda_head_loss(void *self, const bn_head_args *args);
+void bn_cuda_sum(void *self, double *out, const float *x, size_t count);
 void bn_cuda_sum_squares(void *self, double *out, const float *x, size_t count);
+void bn_cuda_decide(void *self, bn_steps *steps, const bn_step_rule *rule);
 void bn_cuda_adamw(void *self, const bn_adamw_args *args);
 
 #endif

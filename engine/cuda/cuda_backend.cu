@@ -1,3 +1,4 @@
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -125,6 +126,7 @@ static void close_backend(void *self)
 {
     bn_cuda *cuda = of(self);
     forget_replays(cuda);
+    for (int i = 0; i < BN_MARKS; i++) bn_runtime_unmark(cuda->marks[i]);
     for (int i = 0; i < BN_CUDA_SLOTS; i++) {
         if (cuda->scratch[i].memory) bn_runtime_free(&cuda->runtime, cuda->scratch[i].memory);
     }
@@ -146,7 +148,7 @@ static int place_of(const bn_cuda *cuda, uint64_t key)
 }
 
 /* First seen: the work runs, and all scratch memory that it needs is there. Then it is recorded,
- * then replayed; scratch memory that has moved since begins this again. */
+ * then replayed; when scratch memory has moved since, it is recorded again. */
 static bool replay(void *self, uint64_t key)
 {
     bn_cuda *cuda = of(self);
@@ -155,9 +157,7 @@ static bool replay(void *self, uint64_t key)
     bn_cuda_replay *r = &cuda->replays[place];
     if (r->key != key || r->generation != cuda->generation) {
         bn_runtime_forget(r->graph);
-        *r = {};
-        r->key = key;
-        r->generation = cuda->generation;
+        *r = {key, cuda->generation, r->key == key ? r->seen : 0, nullptr};
     }
     r->seen++;
     if (r->graph) {
@@ -186,8 +186,25 @@ static void replay_end(void *self)
     *r = {};
 }
 
+static void mark(void *self, int place)
+{
+    bn_cuda *cuda = of(self);
+    if (bn_cuda_failed(cuda)) return;
+    bn_cuda_check(cuda, bn_runtime_mark(&cuda->runtime, &cuda->marks[place]), "mark");
+}
+
+static double seconds(void *self, int from, int to)
+{
+    bn_cuda *cuda = of(self);
+    double taken_s = NAN;
+    if (bn_cuda_failed(cuda) || !cuda->marks[from] || !cuda->marks[to]) return NAN;
+    bn_cuda_check(cuda, bn_runtime_seconds(cuda->marks[from], cuda->marks[to], &taken_s), "time");
+    return taken_s;
+}
+
 static const struct bn_ops table = {
     .name = "cuda",
+    .behind = true,
     .alloc = allocate,
     .free = release,
     .write = write_bytes,
@@ -197,6 +214,8 @@ static const struct bn_ops table = {
     .close = close_backend,
     .replay = replay,
     .replay_end = replay_end,
+    .mark = mark,
+    .seconds = seconds,
     .weight_form_bytes = bn_cuda_weight_form_bytes,
     .weight_prepare = bn_cuda_weight_prepare,
     .weight_codes = bn_cuda_weight_codes,
@@ -212,7 +231,9 @@ static const struct bn_ops table = {
     .attention_forward = bn_cuda_attention_forward,
     .attention_backward = bn_cuda_attention_backward,
     .head_loss = bn_cuda_head_loss,
+    .sum = bn_cuda_sum,
     .sum_squares = bn_cuda_sum_squares,
+    .decide = bn_cuda_decide,
     .adamw = bn_cuda_adamw,
 };
 

@@ -18,6 +18,7 @@ struct strip_rows {
     float *loss;
     int vocabulary;
     float scale;
+    const double *loss_scale; /* [1] or NULL: 1 */
 };
 
 /* WIDTH neighbours, 4 where rows are aligned for it. */
@@ -79,7 +80,8 @@ template <class To, int WIDTH> static __global__ void soften(const strip_rows p,
     float wanted = logits[target]; /* before the barriers of sum_row: it may be written after */
     online o = sum_row(row, count);
     if (threadIdx.x == 0) p.loss[r] = logf(o.sum) + (o.most - wanted);
-    float factor = p.scale / o.sum;
+    float loss_scale = p.loss_scale ? static_cast<float>(*p.loss_scale) : 1.0F;
+    float factor = p.scale * loss_scale / o.sum;
     for (int i = static_cast<int>(threadIdx.x); out && i < count; i += THREADS) {
         neighbours<float, WIDTH> z = row[i];
         neighbours<To, WIDTH> d;
@@ -203,7 +205,7 @@ static void run_strip(const head_pass *p, int start, int at, int rows)
     bn_cuda_gemm(p->cuda, &product);
     if (bn_cuda_failed(p->cuda)) return;
     strip_rows s = {logits, p->args->targets + start, p->args->loss + start, head->rows,
-                    p->args->scale};
+                    p->args->scale, p->args->loss_scale};
     if (p->format == BN_F32) {
         launch_soften<float>(p->cuda, &s, dlogits, rows);
     } else {

@@ -1,17 +1,19 @@
-/* AdamW: Adam (arXiv:1412.6980) with decoupled weight decay (arXiv:1711.05101), and the norm of the
- * gradients that it clips by. Sums are by fixed pieces, in double. */
+/* AdamW: Adam (arXiv:1412.6980) with decoupled weight decay (arXiv:1711.05101), and the sums that a
+ * step is decided by. Sums are by fixed pieces, in double. */
 #include <cmath>
 
 #include "engine/cuda/piece.h"
 
 /* Each block sums one piece: the order does not depend on the device. */
+template <bool SQUARED>
 static __global__ void __launch_bounds__(BN_PIECE_THREADS)
-    sum_squares(double *parts, const float *x, size_t count, size_t piece)
+    sum_pieces(double *parts, const float *x, size_t count, size_t piece)
 {
     size_t first = blockIdx.x * piece, last = first + piece < count ? first + piece : count;
     double sum = 0;
     for (size_t i = first + threadIdx.x; i < last; i += BN_PIECE_THREADS) {
-        sum += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+        double value = static_cast<double>(x[i]);
+        sum += SQUARED ? value * value : value;
     }
     sum = bn_block_sum(sum);
     if (threadIdx.x == 0) parts[blockIdx.x] = sum;
@@ -26,54 +28,74 @@ static __global__ void __launch_bounds__(BN_PIECE_THREADS)
     if (threadIdx.x == 0) *out += sum;
 }
 
-enum { SQUARES_PIECE = 1 << 14 };
+enum { SUM_PIECE = 1 << 14 };
 
-void bn_cuda_sum_squares(void *self, double *out, const float *x, size_t count)
+template <bool SQUARED>
+static void launch_sum(bn_cuda *cuda, double *out, const float *x, size_t count)
 {
-    bn_cuda *cuda = static_cast<bn_cuda *>(self);
-    size_t piece = SQUARES_PIECE, pieces = (count + piece - 1) / piece;
+    void (*kernel)(double *, const float *, size_t, size_t) = sum_pieces<SQUARED>;
+    size_t piece = SUM_PIECE, pieces = (count + piece - 1) / piece;
     if (count == 0) return;
     double *parts =
         static_cast<double *>(bn_cuda_scratch(cuda, BN_CUDA_SLOT_PARTS, pieces * sizeof(double)));
     if (!parts) return;
     unsigned blocks = static_cast<unsigned>(pieces);
-    BN_LAUNCH(cuda, sum_squares, blocks, BN_PIECE_THREADS, 0, parts, x, count, piece);
+    BN_LAUNCH(cuda, kernel, blocks, BN_PIECE_THREADS, 0, parts, x, count, piece);
     BN_LAUNCH(cuda, add_parts, 1, BN_PIECE_THREADS, 0, out, parts, blocks);
 }
 
-/* m_hat = m * of_m, v_hat = v * of_v. */
-struct corrections {
-    float of_m, of_v;
+void bn_cuda_sum(void *self, double *out, const float *x, size_t count)
+{
+    launch_sum<false>(static_cast<bn_cuda *>(self), out, x, count);
+}
+
+void bn_cuda_sum_squares(void *self, double *out, const float *x, size_t count)
+{
+    launch_sum<true>(static_cast<bn_cuda *>(self), out, x, count);
+}
+
+static __global__ void decide(bn_steps *steps, bn_step_rule rule)
+{
+    bn_steps_decide(steps, &rule);
+}
+
+void bn_cuda_decide(void *self, bn_steps *steps, const bn_step_rule *rule)
+{
+    bn_cuda *cuda = static_cast<bn_cuda *>(self);
+    if (!bn_cuda_failed(cuda)) BN_LAUNCH(cuda, decide, 1, 1, 0, steps, *rule);
+}
+
+/* The rates as a thread uses them: m_hat = m * of_m, v_hat = v * of_v. */
+struct factors {
+    float of_gradient, of_m, of_v, lr, decay;
 };
 
-/* What a gradient is multiplied with; 0 * infinity is NaN, so a skipped step is asked for apart. */
-static __device__ __forceinline__ float factor_of(const bn_adamw_args &a, double squares)
+static __device__ __forceinline__ factors factors_of(const bn_adamw_args &a)
 {
-    double factor = static_cast<double>(a.grad_scale);
-    double norm = sqrt(squares) * factor, clip = static_cast<double>(a.clip);
-    return static_cast<float>(clip > 0 && norm > clip ? factor * (clip / norm) : factor);
+    const bn_adamw_rates *r = a.rates;
+    return {static_cast<float>(r->factor), static_cast<float>(1 / r->correction1),
+            static_cast<float>(1 / r->correction2), r->lr, a.decays ? r->decay : 0.0F};
 }
 
 /* One piece of the tensor, and what its scale is made of from the new values. */
 static __global__ void __launch_bounds__(BN_PIECE_THREADS)
-    update(bn_adamw_args a, corrections c, bn_cuda_piece *pieces)
+    update(bn_adamw_args a, bn_cuda_piece *pieces)
 {
     size_t first = static_cast<size_t>(blockIdx.x) * BN_CUDA_PIECE;
     size_t last = first + BN_CUDA_PIECE < a.count ? first + BN_CUDA_PIECE : a.count;
-    double squares = *a.grad_squares;
-    bool good = isfinite(squares);
-    float factor = good ? factor_of(a, squares) : 0;
+    bool good = !a.rates->skip;
+    factors f = factors_of(a);
     bn_cuda_piece mine = {0, 0, 0};
     for (size_t i = first + threadIdx.x; i < last; i += BN_PIECE_THREADS) {
         float p = a.param[i];
         if (good) {
-            float g = a.grad[i] * factor;
+            float g = a.grad[i] * f.of_gradient;
             float m = a.beta1 * a.m[i] + (1 - a.beta1) * g;
             float v = a.beta2 * a.v[i] + (1 - a.beta2) * g * g;
-            float step = m * c.of_m / (sqrtf(v * c.of_v) + a.eps);
+            float step = m * f.of_m / (sqrtf(v * f.of_v) + a.eps);
             a.m[i] = m;
             a.v[i] = v;
-            p -= a.lr * (step + a.decay * p);
+            p -= f.lr * (step + f.decay * p);
             a.param[i] = p;
         }
         a.grad[i] = 0;
@@ -88,11 +110,7 @@ void bn_cuda_adamw(void *self, const bn_adamw_args *args)
     if (bn_cuda_failed(cuda) || args->count == 0) return;
     bn_cuda_piece *pieces = args->weight ? bn_cuda_pieces(cuda, args->weight) : nullptr;
     if (bn_cuda_failed(cuda)) return;
-    double steps = static_cast<double>(args->step);
-    corrections c = {
-        .of_m = static_cast<float>(1 / (1 - pow(static_cast<double>(args->beta1), steps))),
-        .of_v = static_cast<float>(1 / (1 - pow(static_cast<double>(args->beta2), steps)))};
     unsigned blocks = static_cast<unsigned>((args->count + BN_CUDA_PIECE - 1) / BN_CUDA_PIECE);
-    BN_LAUNCH(cuda, update, blocks, BN_PIECE_THREADS, 0, *args, c, pieces);
+    BN_LAUNCH(cuda, update, blocks, BN_PIECE_THREADS, 0, *args, pieces);
     if (args->weight) bn_cuda_form_make(cuda, args->weight, pieces);
 }

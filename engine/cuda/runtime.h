@@ -26,7 +26,8 @@ typedef struct bn_gpu_facts {
 typedef struct bn_runtime {
     int device;
     void *stream;
-    bool shares; /* memory that the host can reach too: BNEXP_CUDA_MANAGED=1, for tests */
+    bool shares;  /* memory that the host can reach too: BNEXP_CUDA_MANAGED=1, for tests */
+    void *stages; /* what is on its way to the device */
 } bn_runtime;
 
 /* Devices that this process may use. The reason names the driver when that is what is missing. */
@@ -45,7 +46,8 @@ const char *bn_runtime_alloc(bn_runtime *runtime, void **out, size_t bytes);
 void bn_runtime_free(bn_runtime *runtime, void *memory); /* waits */
 const char *bn_runtime_memory(bn_runtime *runtime, size_t *free_bytes, size_t *all_bytes);
 
-/* In the stream's order. write: `from` may be reused on return; read and wait: work is done. */
+/* In the stream's order. write: `from` may be reused on return, and the host waits only when a few
+ * writes before it have not been done yet; read and wait: work is done. */
 const char *bn_runtime_write(bn_runtime *runtime, void *to, const void *from, size_t bytes);
 const char *bn_runtime_read(bn_runtime *runtime, void *to, const void *from, size_t bytes);
 const char *bn_runtime_zero(bn_runtime *runtime, void *memory, size_t bytes);
@@ -60,6 +62,12 @@ const char *bn_runtime_record_begin(bn_runtime *runtime);
 const char *bn_runtime_record_end(bn_runtime *runtime, void **graph);
 const char *bn_runtime_replay(bn_runtime *runtime, void *graph);
 void bn_runtime_forget(void *graph); /* NULL is fine */
+
+/* The moment at which all work given so far is done; *mark NULL: a new one, else it is set again.
+ * Not while a graph is recorded. seconds waits for both moments. */
+const char *bn_runtime_mark(bn_runtime *runtime, void **mark);
+const char *bn_runtime_seconds(void *from, void *to, double *seconds);
+void bn_runtime_unmark(void *mark); /* NULL is fine */
 
 #ifdef __cplusplus
 }

@@ -5,6 +5,21 @@
 
 #include "engine/cuda/runtime.h"
 
+/* A copy from memory of the system's own ("pageable") may first wait for the whole stream, so bytes
+ * leave from here. As many writes as there are stages are on their way at most: a few steps. */
+enum { STAGES = 8 };
+static const size_t STAGE_BYTES = 1 << 20;
+
+struct stage {
+    void *memory; /* [STAGE_BYTES] */
+    cudaEvent_t sent;
+};
+
+struct stages {
+    stage at[STAGES];
+    int next;
+};
+
 /* The runtime's own words for a failure are static; a failure also stays in the thread's last
  * error, where the next launch would find it again. */
 static const char *words(cudaError_t error)
@@ -49,19 +64,43 @@ int bn_runtime_version(void)
     return CUDART_VERSION;
 }
 
+static const char *take_stages(stages *s)
+{
+    const char *why = nullptr;
+    for (int i = 0; i < STAGES && !why; i++) {
+        why = words(cudaMallocHost(&s->at[i].memory, STAGE_BYTES));
+        if (!why) why = words(cudaEventCreateWithFlags(&s->at[i].sent, cudaEventDisableTiming));
+    }
+    return why;
+}
+
+static void give_back(stages *s)
+{
+    for (int i = 0; s && i < STAGES; i++) {
+        if (s->at[i].sent) (void)cudaEventDestroy(s->at[i].sent);
+        if (s->at[i].memory) (void)cudaFreeHost(s->at[i].memory);
+    }
+    free(s);
+}
+
 const char *bn_runtime_open(bn_runtime *out, int device)
 {
     cudaStream_t stream = nullptr;
     const char *why = words(cudaSetDevice(device));
     if (!why) why = words(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
     const char *managed = getenv("BNEXP_CUDA_MANAGED");
-    *out = {device, stream, managed && strcmp(managed, "1") == 0};
+    stages *s = static_cast<stages *>(calloc(1, sizeof(stages)));
+    *out = {device, stream, managed && strcmp(managed, "1") == 0, s};
+    if (!why) why = s ? take_stages(s) : "no memory";
     return why;
 }
 
 void bn_runtime_close(bn_runtime *runtime)
 {
+    if (runtime->stream) (void)cudaStreamSynchronize(stream_of(runtime));
+    give_back(static_cast<stages *>(runtime->stages));
     if (runtime->stream) (void)cudaStreamDestroy(stream_of(runtime));
+    runtime->stages = nullptr;
     runtime->stream = nullptr;
 }
 
@@ -83,10 +122,28 @@ const char *bn_runtime_memory(bn_runtime *runtime, size_t *free_bytes, size_t *a
     return words(cudaMemGetInfo(free_bytes, all_bytes));
 }
 
-/* From pageable memory the runtime stages the bytes before it returns. */
+static const char *send(bn_runtime *runtime, void *to, const void *from, size_t bytes)
+{
+    stages *all = static_cast<stages *>(runtime->stages);
+    stage *s = &all->at[all->next];
+    all->next = (all->next + 1) % STAGES;
+    const char *why = words(cudaEventSynchronize(s->sent));
+    if (why) return why;
+    memcpy(s->memory, from, bytes);
+    why = words(
+        cudaMemcpyAsync(to, s->memory, bytes, cudaMemcpyHostToDevice, stream_of(runtime)));
+    return why ? why : words(cudaEventRecord(s->sent, stream_of(runtime)));
+}
+
 const char *bn_runtime_write(bn_runtime *runtime, void *to, const void *from, size_t bytes)
 {
-    return words(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_of(runtime)));
+    const char *why = nullptr;
+    for (size_t at = 0; at < bytes && !why; at += STAGE_BYTES) {
+        size_t part = bytes - at < STAGE_BYTES ? bytes - at : STAGE_BYTES;
+        why = send(runtime, static_cast<char *>(to) + at, static_cast<const char *>(from) + at,
+                   part);
+    }
+    return why;
 }
 
 const char *bn_runtime_read(bn_runtime *runtime, void *to, const void *from, size_t bytes)
@@ -141,4 +198,29 @@ const char *bn_runtime_replay(bn_runtime *runtime, void *graph)
 void bn_runtime_forget(void *graph)
 {
     if (graph) (void)cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph));
+}
+
+const char *bn_runtime_mark(bn_runtime *runtime, void **mark)
+{
+    cudaEvent_t event = static_cast<cudaEvent_t>(*mark);
+    const char *why = event ? nullptr : words(cudaEventCreate(&event));
+    if (why) return why;
+    *mark = event;
+    return words(cudaEventRecord(event, stream_of(runtime)));
+}
+
+const char *bn_runtime_seconds(void *from, void *to, double *seconds)
+{
+    float took_ms = 0;
+    cudaEvent_t first = static_cast<cudaEvent_t>(from), last = static_cast<cudaEvent_t>(to);
+    const char *why = words(cudaEventSynchronize(first));
+    if (!why) why = words(cudaEventSynchronize(last));
+    if (!why) why = words(cudaEventElapsedTime(&took_ms, first, last));
+    if (!why) *seconds = 1e-3 * static_cast<double>(took_ms);
+    return why;
+}
+
+void bn_runtime_unmark(void *mark)
+{
+    if (mark) (void)cudaEventDestroy(static_cast<cudaEvent_t>(mark));
 }

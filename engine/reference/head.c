@@ -56,9 +56,10 @@ static void row_gradient(const bn_head_args *args, int r, const float *x, const 
     bn_dtype dtype = args->head->format.kind == BN_WEIGHT_BF16 ? BN_BF16 : BN_F32;
     int cols = args->x.cols;
     float *dx = args->dx.data + at(r, cols);
+    double scale = (double)args->scale * (args->loss_scale ? *args->loss_scale : 1);
     for (int v = 0; v < args->head->rows; v++) {
         double p = exp((double)logits[v] - lse) - (v == args->targets[r] ? 1 : 0);
-        float dlogit = bn_reference_round((float)(p * (double)args->scale), dtype);
+        float dlogit = bn_reference_round((float)(p * scale), dtype);
         for (int c = 0; c < cols; c++) {
             size_t i = at(v, cols) + (size_t)c;
             dx[c] += dlogit * form->value[i];

@@ -8,6 +8,7 @@ typedef struct bn_reference {
     bn_error failure; /* the first one since the last sync; while it is there, ops do nothing */
     float *scratch;
     size_t scratch_count;
+    double marks_s[BN_MARKS];
 } bn_reference;
 
 /* W[o][i] = value[o * cols + i] * scale: codes for the low-bit kinds, rounded floats and scale 1
@@ -54,7 +55,9 @@ void bn_reference_attention_forward(void *self, const bn_attention_args *args);
 void bn_reference_attention_backward(void *self, const bn_attention_args *args,
                                      const bn_attention_grads *grads);
 void bn_reference_head_loss(void *self, const bn_head_args *args);
+void bn_reference_sum(void *self, double *out, const float *x, size_t count);
 void bn_reference_sum_squares(void *self, double *out, const float *x, size_t count);
+void bn_reference_decide(void *self, bn_steps *steps, const bn_step_rule *rule);
 void bn_reference_adamw(void *self, const bn_adamw_args *args);
 
 #endif

@@ -1,8 +1,10 @@
 #include "engine/reference/reference_backend.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/clock.h"
 #include "engine/reference/reference.h"
 
 enum { ALIGNMENT = 64 };
@@ -84,6 +86,18 @@ static void replay_end(void *self)
     (void)self;
 }
 
+static void mark(void *self, int place)
+{
+    ((bn_reference *)self)->marks_s[place] = bn_clock_mono_s();
+}
+
+static double seconds(void *self, int from, int to)
+{
+    const bn_reference *ref = self;
+    if (!(ref->marks_s[from] > 0 && ref->marks_s[to] > 0)) return NAN;
+    return ref->marks_s[to] - ref->marks_s[from];
+}
+
 static const struct bn_ops table = {
     .name = "reference",
     .alloc = allocate,
@@ -95,6 +109,8 @@ static const struct bn_ops table = {
     .close = close_backend,
     .replay = replay,
     .replay_end = replay_end,
+    .mark = mark,
+    .seconds = seconds,
     .weight_form_bytes = bn_reference_weight_form_bytes,
     .weight_prepare = bn_reference_weight_prepare,
     .weight_codes = bn_reference_weight_codes,
@@ -110,7 +126,9 @@ static const struct bn_ops table = {
     .attention_forward = bn_reference_attention_forward,
     .attention_backward = bn_reference_attention_backward,
     .head_loss = bn_reference_head_loss,
+    .sum = bn_reference_sum,
     .sum_squares = bn_reference_sum_squares,
+    .decide = bn_reference_decide,
     .adamw = bn_reference_adamw,
 };
 

@@ -1,5 +1,7 @@
 #include "runner/cli/bench_peak.h"
 
+#include <string.h>
+
 #include "engine/cost.h"
 #include "engine/device_cuda.h"
 #include "engine/gpu_peak.h"
@@ -9,7 +11,8 @@ static const bn_gpu_peak *peak_of(bn_backend be)
 {
     const bn_cuda_plugin *plugin = NULL;
     bn_error ignored = {0}; /* it was loaded when be was opened */
-    if (!bn_bench_is_behind(be) || bn_device_cuda_load(&plugin, &ignored) != BN_OK) return NULL;
+    if (strcmp(be.ops->name, "cuda") != 0 || bn_device_cuda_load(&plugin, &ignored) != BN_OK)
+        return NULL;
     bn_cuda_card card = plugin->card(be);
     return bn_gpu_peak_find(card.name);
 }

@@ -163,12 +163,15 @@ static bn_status run_rounds(table *t, int rounds, bn_error *err)
             if (round >= 0) {
                 t->lanes[i].step_s[round] = step_s;
             } else {
-                memset(t->lanes[i].bench.profile.seconds, 0,
-                       sizeof t->lanes[i].bench.profile.seconds);
+                bn_bench_forget(&t->lanes[i].bench);
             }
         }
     }
     t->rounds = rounds;
+    for (int i = 0; i < t->count; i++) {
+        bn_status status = bn_bench_count(&t->lanes[i].bench, rounds, err);
+        if (status != BN_OK) return bn_fail_in(err, "%s", t->lanes[i].who->name);
+    }
     return BN_OK;
 }
 
@@ -205,13 +208,18 @@ static double tokens_per_s(const table *t, int i)
     return (double)bn_bench_tokens_a_step(&t->lanes[i].bench) / median_step_s(t, i);
 }
 
-static void json_ops(bn_json *json, const bn_bench *bench, int rounds)
+static double op_ms(const bn_bench *bench, int op)
+{
+    return 1000 * bench->profile.seconds[op] / (double)bench->counted;
+}
+
+static void json_ops(bn_json *json, const bn_bench *bench)
 {
     bn_json_key(json, "mean_ms");
     bn_json_object(json);
     for (int op = 0; op < BN_PROFILE_OPS; op++) {
         bn_json_key(json, bn_profile_name((bn_profile_op)op));
-        bn_json_real(json, 1000 * bench->profile.seconds[op] / rounds);
+        bn_json_real(json, op_ms(bench, op));
     }
     bn_json_end_object(json);
 }
@@ -229,7 +237,7 @@ static void json_steps(bn_json *json, const table *t)
         bn_json_real(json, tokens_per_s(t, i));
         bn_json_key(json, "step_ms");
         bn_json_real(json, 1000 * median_step_s(t, i));
-        if (bench->counts_ops) json_ops(json, bench, t->rounds);
+        json_ops(json, bench);
         double mfu = bn_bench_mfu(t->be, bench, tokens_per_s(t, i));
         if (mfu > 0) {
             bn_json_key(json, "mfu");
@@ -255,16 +263,16 @@ static void json_steps(bn_json *json, const table *t)
 static void print_steps(const table *t)
 {
     (void)printf("\n%-16s %10s %9s  %s\n", "variant", "tokens/s", "ms/step",
-                 bn_bench_is_behind(t->be) ? "" : "where the time goes [ms]");
+                 t->be.ops->behind ? "where the time goes, op by op [ms]"
+                                   : "where the time goes [ms]");
     for (int i = 0; i < t->count; i++) {
         const bn_bench *bench = &t->lanes[i].bench;
         (void)printf("%-16s %10.0f %9.1f ", t->lanes[i].who->name, tokens_per_s(t, i),
                      1000 * median_step_s(t, i));
         double mfu = bn_bench_mfu(t->be, bench, tokens_per_s(t, i));
         if (mfu > 0) (void)printf(" mfu %.1f %%", 100 * mfu);
-        for (int op = 0; bench->counts_ops && op < BN_PROFILE_OPS; op++) {
-            (void)printf(" %s %.1f", bn_profile_name((bn_profile_op)op),
-                         1000 * bench->profile.seconds[op] / t->rounds);
+        for (int op = 0; op < BN_PROFILE_OPS; op++) {
+            (void)printf(" %s %.1f", bn_profile_name((bn_profile_op)op), op_ms(bench, op));
         }
         (void)printf("\n");
     }
@@ -373,7 +381,7 @@ static bn_status run_kernels(bn_backend be, bn_json *json, bn_error *err)
     for (int i = 0; i < KERNEL_ROWS * KERNEL_SHAPES; i++) {
         const kernel_row *row = &kernel_rows[i / KERNEL_SHAPES];
         const int *of = kernel_shapes[i % KERNEL_SHAPES];
-        const int shape[] = {of[0] * (bn_bench_is_behind(be) ? CARD_TIMES : 1), of[1], of[2]};
+        const int shape[] = {of[0] * (be.ops->behind ? CARD_TIMES : 1), of[1], of[2]};
         kernel_result result;
         bn_status status = measure_kernel(be, row, shape, &result, err);
         if (status != BN_OK) return status;

@@ -110,6 +110,9 @@ struct machine {
     std::function<void()> body;
     unsigned seed = 0, chance = 1;
     std::vector<std::function<void()>> *record = nullptr;
+    bool late = false; /* work is done when somebody waits for it */
+    std::vector<std::function<void()>> given;
+    long launches = 0;
 };
 
 /* Not thread-safe: one launch at a time in a process. */
@@ -264,14 +267,25 @@ inline void run_grid(dim3 grid, dim3 block, size_t shared_bytes)
     }
 }
 
-/* Runs the work now, or keeps it for the graph that is being recorded. */
+/* Runs the work now, or when the stream is waited for, or keeps it for the graph that is being
+ * recorded. */
 inline void submit(std::function<void()> work)
 {
     if (m.record) {
         m.record->push_back(std::move(work));
+    } else if (m.late) {
+        m.given.push_back(std::move(work));
     } else {
         work();
     }
+}
+
+/* All work given so far is done. */
+inline void finish()
+{
+    std::vector<std::function<void()>> given;
+    given.swap(m.given);
+    for (const std::function<void()> &work : given) work();
 }
 
 /* Arguments are copied, as nvcc's launch does. */
@@ -281,6 +295,7 @@ void launch(dim3 grid, dim3 block, size_t shared_bytes, void (*kernel)(Wanted...
     if (grid.x == 0 || grid.y == 0 || grid.z == 0 || block.x * block.y * block.z > 1024) {
         die("a grid without blocks, or a block of more than 1024 threads", 0);
     }
+    if (!m.record) m.launches++;
     submit([=] {
         m.body = [=] { kernel(given...); };
         run_grid(grid, block, shared_bytes);

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "engine/cuda/cuda_transport.h"
+#include "support/cuda_emu.h"
 
 namespace
 {
@@ -16,6 +17,7 @@ void twin_sum(void *self, float *data, size_t count)
 {
     auto *t = static_cast<twin *>(self);
     if (t->failure.status != BN_OK) return;
+    bn_emu::finish();
     bn_status status =
         t->peers.gather(t->peers.self, data, t->all, count * sizeof(float), &t->failure);
     for (size_t i = 0; i < count && status == BN_OK; i++) {

@@ -162,24 +162,30 @@ static void run_embedding(lab *l, every_op_results *out)
 static void run_adamw(lab *l, every_op_results *out)
 {
     enum { COUNT = 40000 }; /* more than one piece */
-    double *squares = lab_bytes(l, sizeof *squares);
+    bn_steps *steps = lab_bytes(l, sizeof *steps);
+    bn_step_rule rule = {.beta1 = 0.9F, .beta2 = 0.95F, .clip = 1};
     bn_adamw_args args = {.param = lab_normal(l, COUNT, 1),
                           .m = lab_normal(l, COUNT, 0.1),
                           .v = lab_floats(l, COUNT),
                           .count = COUNT,
-                          .grad_squares = squares,
-                          .lr = 0.01F,
-                          .beta1 = 0.9F,
-                          .beta2 = 0.95F,
+                          .rates = &steps->rates,
+                          .beta1 = rule.beta1,
+                          .beta2 = rule.beta2,
                           .eps = 1e-8F,
-                          .decay = 0.1F,
-                          .clip = 1,
-                          .grad_scale = 0.5F,
-                          .step = 3};
+                          .decays = true};
     args.grad = lab_normal(l, COUNT, 1);
     for (int i = 0; i < COUNT; i++) args.v[i] = args.m[i] * args.m[i];
-    bn_sum_squares(l->be, squares, args.grad, COUNT);
+    steps->state = (bn_optimizer_state){.updates = 2, .loss_scale = 2};
+    steps->lr = 0.01F;
+    steps->decay = 0.1F;
+    bn_sum(l->be, &steps->loss, args.m, COUNT);
+    bn_sum_squares(l->be, &steps->squares, args.grad, COUNT);
+    bn_decide(l->be, steps, &rule);
     bn_adamw(l->be, &args);
+    lab_wait(l);
+    float *loss = lab_floats(l, 1);
+    *loss = (float)steps->outcomes[0].loss;
+    keep(out, loss, 1);
     keep(out, args.param, COUNT);
 }
 
