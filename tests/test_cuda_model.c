@@ -161,6 +161,57 @@ static void test_all_work_of_a_step_is_replayed(void **state)
     assert_int_equal(cuda_twin_look().graphs, 0);
 }
 
+/* What a listener is told of, as it was then. */
+typedef struct heard {
+    model_lab *lab;
+    size_t from[8];
+    int count;
+    float *grads; /* [params.floats] */
+    size_t left;  /* gradients before it have not been told of */
+} heard;
+
+static void hear(void *self, size_t from)
+{
+    heard *h = self;
+    assert_true(h->count < 8 && from <= h->left);
+    bn_backend_read(h->lab->be, h->grads + from, h->lab->model->grads + from,
+                    (h->left - from) * sizeof *h->grads);
+    h->from[h->count++] = h->left = from;
+}
+
+/* The work before and after is replayed, piece by piece. */
+static void test_a_listener_hears_of_gradients_when_they_are_done(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 4, LAYERS = 3 };
+    (void)cuda_twin_look();
+    model_lab lab = model_lab_open_list("cuda", "model.layers=3;quant.variant=ternary");
+    model_lab alone = model_lab_open_list("cuda", "model.layers=3;quant.variant=ternary");
+    size_t floats = lab.model->params.floats;
+    heard h = {.lab = &lab, .grads = calloc(floats, sizeof *h.grads)};
+    cuda_twin_counts before = cuda_twin_look();
+    for (int i = 0; i < ROUNDS; i++) {
+        h.count = 0;
+        h.left = floats;
+        bn_model_listen(lab.model, (bn_grad_listener){hear, &h});
+        bn_model_train(lab.model, 0, lab.tokens, lab.targets, 0.25F);
+        assert_int_equal(h.count, LAYERS + 2);
+        assert_int_equal(h.left, 0);
+    }
+    cuda_twin_counts after = cuda_twin_look();
+    assert_int_equal(after.records - before.records, LAYERS + 2);
+    assert_int_equal(after.replays - before.replays, (LAYERS + 2) * (ROUNDS - 1));
+    for (int i = 0; i < ROUNDS; i++) {
+        bn_model_train(alone.model, 0, alone.tokens, alone.targets, 0.25F);
+    }
+    float *grads = model_lab_grads(&alone);
+    assert_memory_equal(grads, h.grads, floats * sizeof *grads);
+    free(grads);
+    free(h.grads);
+    model_lab_close(&alone);
+    model_lab_close(&lab);
+}
+
 static void test_a_network_that_does_not_fit_says_which_part_asked(void **state)
 {
     (void)state;
@@ -186,6 +237,7 @@ int main(void)
         cmocka_unit_test(test_losses_do_not_depend_on_the_order_of_threads),
         cmocka_unit_test(test_replayed_steps_are_the_steps_themselves),
         cmocka_unit_test(test_all_work_of_a_step_is_replayed),
+        cmocka_unit_test(test_a_listener_hears_of_gradients_when_they_are_done),
         cmocka_unit_test(test_a_network_that_does_not_fit_says_which_part_asked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
