@@ -1,4 +1,8 @@
-/* The words of cuda_emu.h against plain loops, under several schedules. */
+/* The words of cuda_emu.h against plain loops, under several schedules; and kernels with a fault,
+ * which must not get away with it. */
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "support/cuda_emu.h"
 
 extern "C" {
@@ -141,12 +145,128 @@ static void test_reductions_see_every_thread_of_the_block(void **state)
     }
 }
 
-int main()
+static __global__ void meet_without_a_barrier(int *out)
+{
+    BN_SHARED(int, all, 64);
+    int n = static_cast<int>(threadIdx.x);
+    all[n] = n;
+    __syncthreads();
+    all[n] += all[63 - n]; /* which may have been added to already */
+    out[n] = all[n];
+}
+
+static __global__ void shuffle_for_a_barrier(int *out)
+{
+    BN_SHARED(int, all, 32);
+    int n = static_cast<int>(threadIdx.x);
+    all[n] = __shfl_xor_sync(BN_ALL_LANES, n, 1);
+    out[n] = __shfl_xor_sync(BN_ALL_LANES, n, 1) + all[31 - n];
+}
+
+static __global__ void fill_while_it_is_read(const uint16_t *from, int *out)
+{
+    BN_DYN_SHARED(uint16_t, tile);
+    int n = static_cast<int>(threadIdx.x);
+    tile[n * 8] = 1;
+    __syncthreads();
+    out[n] = tile[(n + 1) % 32 * 8];
+    bn_copy_async(tile + n * 8, from, 16);
+    bn_copy_async_commit();
+    bn_copy_async_wait<0>();
+}
+
+static __global__ void trust_the_last_block(int *out)
+{
+    BN_SHARED(int, left, 32);
+    int n = static_cast<int>(threadIdx.x);
+    if (blockIdx.x == 0) left[n] = n;
+    if (left[n] != n) bn_emu::die("what the last block left is gone", __LINE__);
+    out[n] = left[n];
+}
+
+static __global__ void load_crooked(uint32_t *out)
+{
+    BN_DYN_SHARED(uint16_t, tile);
+    bn_ldmatrix_x4(out + 4 * threadIdx.x, tile + 8 * threadIdx.x + 2);
+}
+
+static __global__ void load_from_far(const uint16_t *far, uint32_t *out)
+{
+    bn_ldmatrix_x4(out + 4 * threadIdx.x, far + 8 * threadIdx.x);
+}
+
+static __global__ void share(unsigned char *out)
+{
+    BN_SHARED(unsigned char, own, 9 << 10);
+    own[threadIdx.x] = 1;
+    out[threadIdx.x] = own[threadIdx.x];
+}
+
+static __global__ void rest(int *out)
+{
+    out[0] = 0;
+}
+
+struct fault {
+    const char *name;
+    bool race; /* which only the thread sanitizer sees in every schedule */
+    void (*run)(void);
+};
+
+alignas(16) static uint16_t halves[256];
+static uint32_t words[128];
+static int numbers[64];
+static unsigned char bytes[32];
+
+static const fault faults[] = {
+    {"race", true, [] { BN_LAUNCH(nullptr, meet_without_a_barrier, 1, 64, 0, numbers); }},
+    {"shuffle", true, [] { BN_LAUNCH(nullptr, shuffle_for_a_barrier, 1, 32, 0, numbers); }},
+    {"fill", true, [] { BN_LAUNCH(nullptr, fill_while_it_is_read, 1, 32, 512, halves, numbers); }},
+    {"stale", false, [] { BN_LAUNCH(nullptr, trust_the_last_block, 2, 32, 0, numbers); }},
+    {"crooked", false, [] { BN_LAUNCH(nullptr, load_crooked, 1, 32, 1024, words); }},
+    {"far", false, [] { BN_LAUNCH(nullptr, load_from_far, 1, 32, 0, halves, words); }},
+    {"unasked", false, [] { BN_LAUNCH(nullptr, share, 1, 32, 40 << 10, bytes); }},
+    {"much", false, [] { BN_LAUNCH(nullptr, share, 1, 32, 160 << 10, bytes); }},
+    {"wide", false, [] { BN_LAUNCH(nullptr, rest, dim3(1, 65536), 32, 0, numbers); }},
+};
+
+/* This program again, with one of the faults: whether it ended well. */
+static bool survives(const char *name)
+{
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        (void)freopen("/dev/null", "w", stderr);
+        (void)execl("/proc/self/exe", "test_cuda_emu", name, static_cast<char *>(nullptr));
+        _exit(0);
+    }
+    assert_true(child > 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static void test_kernels_with_a_fault_are_found(void **state)
+{
+    (void)state;
+    setenv("BN_EMU_SEED", "0", 1);
+    assert_true(survives("none"));
+    for (const fault &f : faults) {
+        if (f.race && !bn_emu::sees_races) continue;
+        if (survives(f.name)) fail_msg("'%s' is not found", f.name);
+    }
+}
+
+int main(int count, char **arguments)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tensor_core_products_follow_the_layout_of_the_isa),
         cmocka_unit_test(test_matrices_reach_the_registers_of_their_lanes),
         cmocka_unit_test(test_reductions_see_every_thread_of_the_block),
+        cmocka_unit_test(test_kernels_with_a_fault_are_found),
     };
-    return cmocka_run_group_tests(tests, nullptr, nullptr);
+    if (count == 1) return cmocka_run_group_tests(tests, nullptr, nullptr);
+    for (const fault &f : faults) {
+        if (strcmp(f.name, arguments[1]) == 0) f.run();
+    }
+    return 0;
 }

@@ -1,5 +1,6 @@
 /* Every op of the CUDA backend, its kernels run by the emulator, against the reference over ragged
  * shapes; and its bits against themselves under other orders of threads, warps and blocks. */
+#include <math.h>
 #include <stdlib.h>
 
 #include "engine/base/rng.h"
@@ -56,11 +57,12 @@ static void test_products_of_many_tiles_agree_with_the_reference(void **state)
     }
 }
 
-/* A row that shared memory cannot hold. */
+/* Rows of all the shared memory that a launch gets unasked, and of more than there is. */
 static void test_very_wide_rows_agree_with_the_reference(void **state)
 {
     (void)state;
     choose_order(3);
+    every_op_layer_agrees("cuda", (every_op_shape){2, 12288, 3}, &every_op_numbers[6]);
     every_op_layer_agrees("cuda", (every_op_shape){2, 13001, 3}, &every_op_numbers[6]);
 }
 
@@ -114,6 +116,35 @@ static void test_bits_of_all_other_ops_do_not_depend_on_the_order_of_threads(voi
     }
 }
 
+/* What lies where a result goes must not matter, not even where it is multiplied with zero. */
+static void test_products_do_not_read_what_they_overwrite(void **state)
+{
+    (void)state;
+    enum { ROWS = 33, INS = 64, OUTS = 48 };
+    choose_order(0);
+    for (int i = 0; i < EVERY_OP_NUMBERS; i++) {
+        lab l = lab_open("cuda");
+        bn_norm_args norm = {.x = lab_mat(&l, ROWS, INS, 1),
+                             .out = lab_act(&l, ROWS, INS, every_op_numbers[i].act),
+                             .stats = lab_floats(&l, (size_t)ROWS * BN_NORM_STATS)};
+        bn_weight weight = lab_weight(&l, OUTS, INS, every_op_numbers[i].format);
+        bn_mat out = lab_mat(&l, ROWS, OUTS, 1);
+        bn_linear_grads grads = {.dy = lab_mat(&l, ROWS, OUTS, 1),
+                                 .dx = lab_mat(&l, ROWS, INS, 1),
+                                 .dw = lab_floats(&l, (size_t)OUTS * INS)};
+        lab_wait(&l);
+        for (int n = 0; n < ROWS * OUTS; n++) out.data[n] = NAN;
+        for (int n = 0; n < ROWS * INS; n++) grads.dx.data[n] = NAN;
+        bn_norm_forward(l.be, &norm);
+        bn_linear_forward(l.be, out, NULL, norm.out, &weight);
+        bn_linear_backward(l.be, norm.out, &weight, &grads);
+        lab_wait(&l);
+        for (int n = 0; n < ROWS * OUTS; n++) assert_true(isfinite(out.data[n]));
+        for (int n = 0; n < ROWS * INS; n++) assert_true(isfinite(grads.dx.data[n]));
+        lab_close(&l);
+    }
+}
+
 static void test_a_tensor_that_does_not_fit_says_how_much_is_missing(void **state)
 {
     (void)state;
@@ -149,6 +180,7 @@ int main(void)
         cmocka_unit_test(test_bits_of_products_do_not_depend_on_the_order_of_threads),
         cmocka_unit_test(test_all_other_ops_agree_with_the_reference),
         cmocka_unit_test(test_bits_of_all_other_ops_do_not_depend_on_the_order_of_threads),
+        cmocka_unit_test(test_products_do_not_read_what_they_overwrite),
         cmocka_unit_test(test_a_tensor_that_does_not_fit_says_how_much_is_missing),
         cmocka_unit_test(test_a_card_that_does_not_exist_is_refused_by_its_number),
     };

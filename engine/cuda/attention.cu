@@ -137,6 +137,7 @@ static void launch(bn_cuda *cuda, const bn_attention_pack *p, float *const *to)
     constexpr size_t bytes = 3 * bn_tile_elements<DIM, PLANES, TILE> * sizeof(uint16_t);
     dim3 grid(static_cast<unsigned>(p->batch * p->heads),
               static_cast<unsigned>(p->seq_padded / TILE));
+    if (!bn_cuda_attention_fits(cuda, p, bytes)) return;
     BN_LAUNCH(cuda, kernel, grid, BN_ATTENTION_THREADS, bytes, *p, to[0], to[1]);
 }
 

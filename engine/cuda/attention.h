@@ -51,6 +51,9 @@ struct bn_attention_pack {
 bool bn_cuda_attention_pack(bn_cuda *cuda, bn_attention_pack *out, const bn_attention_args *args,
                             const bn_attention_grads *grads);
 
+/* Whether the card gives a block so much shared memory; false: that has stuck. */
+bool bn_cuda_attention_fits(bn_cuda *cuda, const bn_attention_pack *pack, size_t shared_bytes);
+
 /* kernels[planes - 1][dim_padded / 32 - 1]. */
 typedef void (*bn_attention_launch)(bn_cuda *cuda, const bn_attention_pack *pack, float *const *to);
 

@@ -193,6 +193,7 @@ static void launch(bn_cuda *cuda, const bn_attention_pack *p, float *const *to)
     unsigned tiles = static_cast<unsigned>(p->seq_padded / TILE);
     dim3 by_query(static_cast<unsigned>(p->batch * p->heads), tiles);
     dim3 by_key(static_cast<unsigned>(p->batch * p->kv_heads), tiles);
+    if (!bn_cuda_attention_fits(cuda, p, 4 * tile_bytes)) return;
     BN_LAUNCH(cuda, queries, by_query, BN_ATTENTION_THREADS, 4 * tile_bytes, *p, to[0]);
     BN_LAUNCH(cuda, keys, by_key, BN_ATTENTION_THREADS, 2 * tile_bytes + 2 * step_bytes + row_bytes,
               *p, to[1], to[2]);

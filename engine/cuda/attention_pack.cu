@@ -156,3 +156,15 @@ bool bn_cuda_attention_pack(bn_cuda *cuda, bn_attention_pack *out, const bn_atte
     }
     return !bn_cuda_failed(cuda);
 }
+
+bool bn_cuda_attention_fits(bn_cuda *cuda, const bn_attention_pack *pack, size_t shared_bytes)
+{
+    if (shared_bytes <= cuda->facts.shared_bytes) return true;
+    (void)bn_fail(
+        &cuda->failure, BN_EINVAL,
+        "attention%s: heads of %d elements take %zu bytes of shared memory, this card has "
+        "%zu: take more, smaller heads%s",
+        pack->planes == 2 ? " in fp32" : "", pack->dim, shared_bytes, cuda->facts.shared_bytes,
+        pack->planes == 2 ? ", or a 16-bit variant" : "");
+    return false;
+}

@@ -3,7 +3,7 @@
 #include "engine/cuda/cuda.h"
 #include "engine/cuda/kernel.h"
 
-enum { THREADS = 128, SCAN_THREADS = 1024 };
+enum { THREADS = 128, SCAN_THREADS = 1024, AT_ONCE = 8 };
 
 static __global__ void gather_rows(float *out, const float *table, const int32_t *tokens, int cols)
 {
@@ -77,6 +77,7 @@ static __global__ void sort_places(places p, const int32_t *tokens, int rows)
     p.sorted[p.start[v] + rank] = r;
 }
 
+/* A frequent word has thousands of places: their loads must not wait for each other's sum. */
 static __global__ void add_rows(float *dtable, const float *dout, places p, int cols)
 {
     int v = static_cast<int>(blockIdx.x), count = p.count[v];
@@ -85,7 +86,15 @@ static __global__ void add_rows(float *dtable, const float *dout, places p, int 
     const int *rows = p.sorted + p.start[v];
     float *to = dtable + static_cast<size_t>(v) * cols + c;
     float sum = *to;
-    for (int i = 0; i < count; i++) sum += dout[static_cast<size_t>(rows[i]) * cols + c];
+    int i = 0;
+    for (; i + AT_ONCE <= count; i += AT_ONCE) {
+        float some[AT_ONCE];
+        for (int k = 0; k < AT_ONCE; k++) {
+            some[k] = dout[static_cast<size_t>(rows[i + k]) * cols + c];
+        }
+        for (int k = 0; k < AT_ONCE; k++) sum += some[k];
+    }
+    for (; i < count; i++) sum += dout[static_cast<size_t>(rows[i]) * cols + c];
     *to = sum;
 }
 

@@ -2,7 +2,7 @@
 #include "engine/cuda/cuda.h"
 #include "engine/cuda/kernel.h"
 
-enum { THREADS = 256 };
+enum { THREADS = 128 };
 
 struct turn {
     float cosine, sine;
@@ -17,18 +17,20 @@ static __global__ void make_angles(turn *angles, int half, int count, double the
     angles[n] = {static_cast<float>(cos(angle)), static_cast<float>(sin(angle))};
 }
 
-/* One thread a pair; sign is -1 for the backward pass. */
-static __global__ void rotate(float *x, const turn *angles, int half, int heads, int seq, int count,
+/* One block a row; sign is -1 for the backward pass. */
+static __global__ void rotate(float *x, const turn *angles, int half, int heads, int seq,
                               float sign)
 {
-    int n = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
-    if (n >= count) return;
-    int i = n % half, head = n / half % heads, row = n / half / heads;
-    turn at = angles[row % seq * half + i];
-    float *pair = x + (static_cast<size_t>(row) * heads + head) * 2 * half + i;
-    float a = pair[0], b = pair[half], sine = sign * at.sine;
-    pair[0] = a * at.cosine - b * sine;
-    pair[half] = b * at.cosine + a * sine;
+    size_t row = blockIdx.x;
+    const turn *angle = angles + row % static_cast<unsigned>(seq) * half;
+    float *all = x + row * heads * 2 * half;
+    for (int n = static_cast<int>(threadIdx.x); n < heads * half; n += THREADS) {
+        int i = n % half;
+        float *pair = all + n + (n - i); /* of head n / half */
+        float a = pair[0], b = pair[half], sine = sign * angle[i].sine;
+        pair[0] = a * angle[i].cosine - b * sine;
+        pair[half] = b * angle[i].cosine + a * sine;
+    }
 }
 
 static turn *angles_of(bn_cuda *cuda, const bn_rope_args *args)
@@ -39,6 +41,7 @@ static turn *angles_of(bn_cuda *cuda, const bn_rope_args *args)
     turn *angles = static_cast<turn *>(
         bn_cuda_scratch(cuda, BN_CUDA_SLOT_ANGLES, static_cast<size_t>(count) * sizeof(turn)));
     if (!angles || fits) return angles;
+    if (cuda->recording < 0) cuda->generation++; /* graphs may want what was there before */
     BN_LAUNCH(cuda, make_angles, (count + THREADS - 1) / THREADS, THREADS, 0, angles, args->dim / 2,
               count, static_cast<double>(args->theta));
     *have = want;
@@ -51,7 +54,6 @@ void bn_cuda_rope(void *self, const bn_rope_args *args)
     if (bn_cuda_failed(cuda) || args->dim < 2) return;
     const turn *angles = angles_of(cuda, args);
     if (!angles) return;
-    int half = args->dim / 2, count = args->x.rows * args->heads * half;
-    BN_LAUNCH(cuda, rotate, (count + THREADS - 1) / THREADS, THREADS, 0, args->x.data, angles, half,
-              args->heads, args->seq, count, args->inverse ? -1.0F : 1.0F);
+    BN_LAUNCH(cuda, rotate, static_cast<unsigned>(args->x.rows), THREADS, 0, args->x.data, angles,
+              args->dim / 2, args->heads, args->seq, args->inverse ? -1.0F : 1.0F);
 }

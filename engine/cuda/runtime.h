@@ -17,8 +17,9 @@ enum { BN_GPU_NAME_MAX = 64 };
 
 typedef struct bn_gpu_facts {
     char name[BN_GPU_NAME_MAX];
-    int major, minor; /* compute capability */
-    int processors;   /* streaming multiprocessors */
+    int major, minor;    /* compute capability */
+    int processors;      /* streaming multiprocessors */
+    size_t shared_bytes; /* the most that a block may ask for */
     size_t memory_bytes, free_bytes;
 } bn_gpu_facts;
 

@@ -50,6 +50,7 @@ const char *bn_runtime_facts(int device, bn_gpu_facts *out)
     out->major = properties.major;
     out->minor = properties.minor;
     out->processors = properties.multiProcessorCount;
+    out->shared_bytes = properties.sharedMemPerBlockOptin;
     return words(cudaMemGetInfo(&out->free_bytes, &out->memory_bytes));
 }
 
@@ -104,10 +105,15 @@ void bn_runtime_close(bn_runtime *runtime)
     runtime->stream = nullptr;
 }
 
+/* Shared memory beyond what is free would be taken, and then moved to and fro for ever. */
 const char *bn_runtime_alloc(bn_runtime *runtime, void **out, size_t bytes)
 {
+    size_t free_bytes = 0, all_bytes = 0;
     *out = nullptr;
-    return words(runtime->shares ? cudaMallocManaged(out, bytes) : cudaMalloc(out, bytes));
+    if (!runtime->shares) return words(cudaMalloc(out, bytes));
+    const char *why = words(cudaMemGetInfo(&free_bytes, &all_bytes));
+    if (!why && bytes > free_bytes) why = cudaGetErrorString(cudaErrorMemoryAllocation);
+    return why ? why : words(cudaMallocManaged(out, bytes));
 }
 
 void bn_runtime_free(bn_runtime *runtime, void *memory)

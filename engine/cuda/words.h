@@ -22,15 +22,17 @@
 #include <cuda_runtime.h>
 #include <stdint.h>
 
+#include "engine/cuda/limits.h"
+
 #define BN_SHARED(T, name, count) __shared__ T name[count]
 #define BN_DYN_SHARED(T, name)                                                                     \
     extern __shared__ __align__(16) unsigned char bn_dynamic_shared[];                             \
     T *name = reinterpret_cast<T *>(bn_dynamic_shared)
 
-/* A launch that fails sticks to the backend; more than 48 KB of shared memory must be asked for. */
+/* A launch that fails sticks to the backend. */
 #define BN_LAUNCH(cuda, kernel, grid, block, shared_bytes, ...)                                    \
     do {                                                                                           \
-        if (bn_shared_is_large(shared_bytes)) {                                                    \
+        if (bn_cuda_shared_is_large(shared_bytes)) {                                                    \
             (void)cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,        \
                                        static_cast<int>(shared_bytes));                            \
         }                                                                                          \
@@ -38,11 +40,6 @@
                  static_cast<cudaStream_t>((cuda)->runtime.stream)>>>(__VA_ARGS__);                \
         bn_cuda_launched(cuda, #kernel);                                                           \
     } while (0)
-
-static inline bool bn_shared_is_large(size_t bytes)
-{
-    return bytes > 48 << 10;
-}
 
 static __device__ __forceinline__ uint16_t bn_bits_bf16(float value)
 {

@@ -100,13 +100,26 @@ template <float (*value)(uint16_t)> inline void multiply16(float d[4], const ope
     }
 }
 
+/* Both words take 16 bytes of shared memory at a multiple of 16. */
+inline void check_place(const void *place, const char *who, int line)
+{
+    const unsigned char *at = static_cast<const unsigned char *>(place);
+    bool fits = m.shared->holds(at) && m.shared->holds(at + 15);
+    if (fits && reinterpret_cast<uintptr_t>(at) % 16 == 0) return;
+    (void)fprintf(stderr, "cuda_emu: %s: ", who);
+    die(fits ? "an address that is not a multiple of 16" : "not shared memory", line);
+}
+
 /* The 16 bytes of a row of each of up to four 8 x 8 matrices, told by lanes 8i ... 8i + 7. */
 inline void load_matrix(uint32_t *out, int count, const void *row, bool transposed, int line)
 {
-    static const unsigned char nothing[16] = {};
+    unsigned char mine[16] = {};
     unsigned self = lane_number();
-    bool tells = self < 8 * static_cast<unsigned>(count);
-    unsigned turn = post(tells ? row : nothing, 16, line);
+    if (self < 8 * static_cast<unsigned>(count)) {
+        check_place(row, "ldmatrix", line);
+        memcpy(mine, row, sizeof mine);
+    }
+    unsigned turn = post(mine, sizeof mine, line);
     for (int i = 0; i < count; i++) {
         uint16_t pair[2];
         for (unsigned j = 0; j < 2; j++) {
@@ -122,10 +135,11 @@ inline void load_matrix(uint32_t *out, int count, const void *row, bool transpos
 inline void copy_async(void *to, const void *from, int bytes)
 {
     async_copy copy = {static_cast<unsigned char *>(to), {0}, 16, m.me->groups};
-    if (reinterpret_cast<uintptr_t>(to) % 16 != 0) die("cp.async to an address not of 16", 0);
+    check_place(to, "cp.async", 0);
     if (bytes > 0 && reinterpret_cast<uintptr_t>(from) % 16 != 0) {
         die("cp.async from an address not of 16", 0);
     }
+    if (bytes < 0 || bytes > 16) die("cp.async of more than 16 bytes", 0);
     if (bytes > 0) memcpy(copy.bytes, from, static_cast<size_t>(bytes));
     memset(copy.to, 0xA5, 16);
     m.me->copies.push_back(copy);
