@@ -45,10 +45,12 @@ if(BN_SANITIZE STREQUAL "thread")
     set_tests_properties(cuda_ops cuda_attention PROPERTIES TIMEOUT 600)
     return() # the kernels of whole models are the same
 endif()
+set_tests_properties(cuda_ops cuda_attention PROPERTIES TIMEOUT 300)
 bn_cuda_test(cuda_model model_lab)
 target_sources(test_cuda_model PRIVATE support/cuda_twin.c)
 bn_cuda_test(cuda_steps run_lab model_lab Threads::Threads ${CMAKE_DL_LIBS})
 target_sources(test_cuda_steps PRIVATE support/cuda_twin.c)
+set_tests_properties(cuda_model PROPERTIES TIMEOUT 300)
 
 add_test(NAME cuda_runs COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/cuda.sh $<TARGET_FILE:bnexp>
                                 $<TARGET_FILE:bnexp_cuda_host> $<TARGET_FILE:fake_nvml>)

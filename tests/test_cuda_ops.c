@@ -129,18 +129,20 @@ static void test_products_do_not_read_what_they_overwrite(void **state)
                              .stats = lab_floats(&l, (size_t)ROWS * BN_NORM_STATS)};
         bn_weight weight = lab_weight(&l, OUTS, INS, every_op_numbers[i].format);
         bn_mat out = lab_mat(&l, ROWS, OUTS, 1);
-        bn_linear_grads grads = {.dy = lab_mat(&l, ROWS, OUTS, 1),
-                                 .dx = lab_mat(&l, ROWS, INS, 1),
-                                 .dw = lab_floats(&l, (size_t)OUTS * INS)};
+        bn_mat dx = lab_mat(&l, ROWS, INS, 1);
+        bn_linear_out forward = {.weight = &weight, .out = out};
+        bn_linear_grad backward = {.weight = &weight,
+                                   .dy = lab_mat(&l, ROWS, OUTS, 1),
+                                   .dw = lab_floats(&l, (size_t)OUTS * INS)};
         lab_wait(&l);
         for (int n = 0; n < ROWS * OUTS; n++) out.data[n] = NAN;
-        for (int n = 0; n < ROWS * INS; n++) grads.dx.data[n] = NAN;
+        for (int n = 0; n < ROWS * INS; n++) dx.data[n] = NAN;
         bn_norm_forward(l.be, &norm);
-        bn_linear_forward(l.be, out, NULL, norm.out, &weight);
-        bn_linear_backward(l.be, norm.out, &weight, &grads);
+        bn_linear_forward(l.be, norm.out, &forward, 1);
+        bn_linear_backward(l.be, dx, norm.out, &backward, 1);
         lab_wait(&l);
         for (int n = 0; n < ROWS * OUTS; n++) assert_true(isfinite(out.data[n]));
-        for (int n = 0; n < ROWS * INS; n++) assert_true(isfinite(grads.dx.data[n]));
+        for (int n = 0; n < ROWS * INS; n++) assert_true(isfinite(dx.data[n]));
         lab_close(&l);
     }
 }

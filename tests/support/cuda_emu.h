@@ -388,8 +388,7 @@ BN_EMU_QUIET inline unsigned post(const void *from, size_t bytes, int line)
     lane *self = m.me;
     unsigned turn = ++self->turn;
     mail &box = self->mails[turn % 2];
-    const volatile unsigned char *source = static_cast<const unsigned char *>(from);
-    for (size_t i = 0; i < bytes; i++) box.bytes[i] = source[i];
+    race_copy(box.bytes, from, bytes);
     box.turn = turn;
     wait(AT_WARP, line);
     return turn;
