@@ -1,57 +1,92 @@
 #!/usr/bin/env bash
-# run.sh [RESULTS] - everything that only a GPU can prove, on the first card that this process may
-# use: builds, the parity suite on the device, the same under compute-sanitizer's memcheck and
-# racecheck, the learning test, speed beside PyTorch on the same card where PyTorch is, and two ranks
-# where there are two cards. Writes RESULTS (docs/gpu-results.json; docs/gpu.md tells what is in it).
+# run.sh [STAGE...] - everything that only a GPU can prove, on the first card that this process may use.
+# Stages, in this order when none is named:
+#   build        the program, the plug-in and the tests of the CUDA path
+#   parity       those tests on the device
+#   memcheck, racecheck  the tests of single ops again, under compute-sanitizer
+#   learning     short runs on the card and on the processors end at the same loss
+#   speed        bnexp bench, and 60 steps of bnexp train
+#   peer         the same network in PyTorch, where PyTorch sees the card
+#   ranks        two cards beside one, where there are two
+#   pack FOLDER  (by itself; needs no GPU) builds, and puts into FOLDER all that the other stages need on
+#                a machine without compilers and libraries: there, BN_GPU_BUILD=FOLDER
+# A stage takes at most BN_GPU_STAGE_S seconds (540), so each fits a lease of ten minutes. After each one
+# the results so far are written to BN_GPU_RESULTS (docs/gpu-results.json; docs/gpu.md tells what is in
+# it); what they are made of is kept in BN_GPU_WORK (build/gpu-work) for the stages of a later call.
 #
-# Needs nvcc, Debian's packages of cmake/packages.txt (build, test) and this repository.
-# exit: 0 all that could be run passed, 1 something failed (RESULTS says what), 77 there is no GPU.
+# build needs nvcc, and Debian's packages of cmake/packages.txt (build, test); the others python3.
+# exit: 0 all that could be run passed, 1 something failed (the results say what), 2 cannot be built here,
+# 77 there is no GPU.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
-results=${1:-$root/docs/gpu-results.json}
+results=${BN_GPU_RESULTS:-$root/docs/gpu-results.json}
 build=${BN_GPU_BUILD:-$root/build/gpu}
+work=${BN_GPU_WORK:-$root/build/gpu-work}
+stage_s=${BN_GPU_STAGE_S:-540}
 # The size that is measured and how often: smaller for a look whether the script itself works.
 preset=${BN_GPU_PRESET:-bitnet70m}
 batch=${BN_GPU_BATCH:-32}
 context=${BN_GPU_CONTEXT:-1024}
 rounds=${BN_GPU_ROUNDS:-30}
 PATH=$PATH:/usr/local/cuda/bin
+all_stages=(build parity memcheck racecheck learning speed peer ranks)
 
-without() { echo "tests/gpu/run.sh: $*"; exit 77; }
-command -v nvidia-smi >/dev/null || without "no NVIDIA GPU here: there is no nvidia-smi"
-card=$(nvidia-smi --query-gpu=name,driver_version,memory.total,power.limit,clocks.max.sm \
-    --format=csv,noheader,nounits 2>/dev/null) || without "no NVIDIA GPU here: nvidia-smi finds none"
-[ -n "$card" ] || without "no NVIDIA GPU here: nvidia-smi finds none"
-command -v nvcc >/dev/null || { echo "tests/gpu/run.sh: nvcc is needed to build" >&2; exit 1; }
-
-work=$(mktemp -d /tmp/bnexp-gpu-XXXXXX)
-trap 'rm -rf "$work"' EXIT
-failures=0
+stop() { echo "tests/gpu/run.sh: $2" >&2; exit "$1"; }
 say() { printf '\n== %s (at %s s)\n' "$*" "$SECONDS"; }
-# outcome TABLE NAME pass|fail|skip [WHY]: one row of a table of the results.
+
+# bounded SECONDS COMMAND...: 124 when it did not end in time, or the stage has none left.
+bounded() {
+    local most=$1 left=$((stage_end - SECONDS))
+    shift
+    [ "$left" -ge "$most" ] || most=$left
+    [ "$most" -gt 0 ] || return 124
+    timeout -k 5 "$most" "$@"
+}
+
+# outcome NAME pass|fail|skip [WHY]: one row of the stage's table of the results.
 outcome() {
-    printf '%s\t%s\t%s\n' "$2" "$3" "${4:-}" >>"$work/$1.tsv"
-    echo "$3 $1 $2 ${4:-}"
-    [ "$3" != fail ] || failures=$((failures + 1))
+    printf '%s\t%s\t%s\n' "$1" "$2" "$(printf '%s' "${3:-}" | tr '\t\n' '  ')" >>"$work/$stage.tsv"
+    echo "$2 $stage $1 ${3:-}"
+}
+# failed NAME CODE LOG: the row of a command that did not succeed.
+failed() {
+    tail -n 20 "$3"
+    case $2 in
+    124 | 137) outcome "$1" fail "did not end in time" ;;
+    *) outcome "$1" fail "$(grep -m 1 -E 'ERROR|[Ee]rror|=====' "$3" || tail -n 1 "$3")" ;;
+    esac
 }
 
-facts() {
-    echo "$card" >"$work/cards.csv"
-    nvcc --version | sed -n 's/.*release \([0-9.]*\).*/\1/p' >"$work/nvcc.txt"
-    git -C "$root" rev-parse HEAD >"$work/commit.txt" 2>/dev/null || true
-    [ -z "$(git -C "$root" status --porcelain 2>/dev/null)" ] || echo dirty >>"$work/commit.txt"
-    uname -srm >"$work/host.txt"
-    date -u +%Y-%m-%dT%H:%M:%SZ >"$work/when.txt"
+build() {
+    [ ! -e "$build/libbnexp_cuda.so" ] || [ -z "${BN_GPU_BUILD:-}" ] || return 0
+    for tool in nvcc cmake; do
+        command -v $tool >/dev/null || stop 2 "$tool is needed to build; or build with 'run.sh pack' elsewhere"
+    done
+    bounded 300 "$root/cmake/install.sh" build test ||
+        stop 2 "the packages above are needed to build; or build with 'run.sh pack' elsewhere"
+    cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DBN_CUDA=ON >"$work/log" 2>&1 ||
+        { tail -n 20 "$work/log"; stop 2 "cmake fails"; }
+    # No more than what is run: the rest of the tests has no business here.
+    local tests=()
+    for source in "$root"/tests/test_cuda_*.c; do
+        source=${source##*/}
+        tests+=("${source%.c}")
+    done
+    bounded "$stage_s" cmake --build "$build" -j "$(nproc)" --target bnexp bnexp_cuda "${tests[@]}" ||
+        stop 2 "the build fails"
+    [ -e "$build/libbnexp_cuda.so" ] || stop 2 "no libbnexp_cuda.so was built"
 }
 
-build_all() {
-    say "build"
-    [ -z "${BN_GPU_BUILD:-}" ] || return 0
-    "$root/cmake/install.sh" build test
-    cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DBN_CUDA=ON
-    cmake --build "$build" -j "$(nproc)"
-    [ -e "$build/libbnexp_cuda.so" ] || { echo "no libbnexp_cuda.so was built" >&2; exit 1; }
+# pack FOLDER: CUDA's libraries and the C and C++ ones are the other machine's own.
+pack() {
+    mkdir -p "$1/tests" "$1/lib"
+    cp "$build/bnexp" "$build/libbnexp_cuda.so" "$1"
+    cp $(device_tests) "$1/tests"
+    ldd "$build/bnexp" $(device_tests) | awk '$2 == "=>" && $3 ~ /^\// {print $3}' | sort -u |
+        grep -vE '/(ld-linux[^/]*|lib(c|m|dl|rt|pthread|stdc\+\+|gcc_s|cublas.*|cuda.*|nccl.*)\.so[^/]*)$' |
+        xargs -r cp -L -t "$1/lib"
+    echo "$1: $(du -sm "$1" | cut -f 1) MB; there: BN_GPU_BUILD=$1 tests/gpu/run.sh"
 }
 
 # The tests of the CUDA path; ctest runs them on the host twin, here they get the plug-in itself.
@@ -60,133 +95,174 @@ device_tests() {
         [ -x "$test" ] && [ "${test##*/}" != test_cuda_emu ] && echo "$test"
     done
 }
-export BNEXP_CUDA_PLUGIN=$build/libbnexp_cuda.so
-# Tests fill and read operands in place, so they get memory that both sides reach.
-on_device() { BNEXP_CUDA_MANAGED=1 "$@"; }
+# ours SECONDS COMMAND...: with the libraries that were packed, if they were. Tests fill and read operands
+# in place, so they get memory that both sides reach.
+ours() {
+    local most=$1
+    shift
+    bounded "$most" env LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$build/lib:/usr/local/cuda/lib64" \
+        BNEXP_CUDA_PLUGIN="$build/libbnexp_cuda.so" "$@"
+}
+
+facts() {
+    echo "$card" >"$work/cards.csv"
+    { nvcc --version 2>/dev/null || true; } | sed -n 's/.*release \([0-9.]*\).*/\1/p' >"$work/nvcc.txt"
+    git -C "$root" rev-parse HEAD >"$work/commit.txt" 2>/dev/null || true
+    [ -z "$(git -C "$root" status --porcelain 2>/dev/null)" ] || echo dirty >>"$work/commit.txt"
+    uname -srm >"$work/host.txt"
+    date -u +%Y-%m-%dT%H:%M:%SZ >"$work/when.txt"
+}
 
 parity() {
-    say "parity on the device"
-    [ -n "$(device_tests)" ] || outcome parity suite fail "no test was built"
+    [ -n "$(device_tests)" ] || outcome suite fail "no test was built"
     for test in $(device_tests); do
-        if on_device "$test" >"$work/log" 2>&1; then
-            outcome parity "${test##*/}" pass
-        else
-            tail -n 20 "$work/log"
-            outcome parity "${test##*/}" fail "$(grep -m 1 -E 'ERROR|error' "$work/log" || echo "see the log")"
-        fi
+        local code=0
+        ours 240 env BNEXP_CUDA_MANAGED=1 "$test" >"$work/log" 2>&1 || code=$?
+        if [ $code = 0 ]; then outcome "${test##*/}" pass; else failed "${test##*/}" $code "$work/log"; fi
     done
 }
 
+# A sanitizer that is slow or absent proves nothing, which is no fault of what it looks at.
 sanitize() { # TOOL
-    say "compute-sanitizer $1"
     if ! command -v compute-sanitizer >/dev/null; then
-        outcome "$1" suite skip "compute-sanitizer is not installed"
+        outcome suite skip "compute-sanitizer is not installed"
         return
     fi
-    for test in $(device_tests); do
-        if on_device compute-sanitizer --tool "$1" --error-exitcode 99 "$test" >"$work/log" 2>&1; then
-            outcome "$1" "${test##*/}" pass
-        else
-            tail -n 20 "$work/log"
-            outcome "$1" "${test##*/}" fail "$(grep -m 1 '=========' "$work/log" || echo "see the log")"
-        fi
+    for test in "$build"/tests/test_cuda_attention "$build"/tests/test_cuda_ops; do
+        [ -x "$test" ] || continue
+        local code=0
+        ours 260 env BNEXP_CUDA_MANAGED=1 compute-sanitizer --tool "$1" --error-exitcode 99 "$test" \
+            >"$work/log" 2>&1 || code=$?
+        case $code in
+        0) outcome "${test##*/}" pass ;;
+        124 | 137) outcome "${test##*/}" skip "did not end in time" ;;
+        *) failed "${test##*/}" $code "$work/log" ;;
+        esac
     done
 }
+memcheck() { sanitize memcheck; }
+racecheck() { sanitize racecheck; }
 
-# train TABLE NAME PRESET ARGUMENT...: a run on the built-in corpus; what became of it in NAME.json.
+# train NAME PRESET ARGUMENT...: a run on the built-in corpus; what became of it in NAME.json.
 train() {
-    local table=$1 name=$2
-    shift 2
-    if "$build/bnexp" train "$@" --set data.path=synth --set data.tokenizer=bytes \
-            --set train.eval_every=0 --set train.log_every=10 --home "$work/$name" --json \
-            >"$work/$name.json" 2>"$work/log"; then
-        outcome "$table" "$name" pass
+    local name=$1 code=0
+    shift
+    rm -rf "$work/${name:?}"
+    ours 120 "$build/bnexp" train "$@" --set data.path=synth --set data.tokenizer=bytes \
+        --set train.eval_every=0 --set train.log_every=10 --home "$work/$name" --json \
+        >"$work/$name.json" 2>"$work/log" || code=$?
+    if [ $code = 0 ]; then
+        outcome "$name" pass
     else
-        tail -n 3 "$work/log"
         rm -f "$work/$name.json"
-        outcome "$table" "$name" fail "$(tail -n 1 "$work/log")"
+        failed "$name" $code "$work/log"
     fi
 }
-# alike TABLE NAME RUN OTHER TOLERANCE: two of these runs ended at the same loss.
+# alike NAME RUN OTHER TOLERANCE: two of these runs ended at the same loss.
 alike() {
     local why
-    if why=$(python3 "$here/results.py" alike "$work/$3.json" "$work/$4.json" "$5"); then
-        outcome "$1" "$2" pass "$why"
+    if why=$(python3 "$here/results.py" alike "$work/$2.json" "$work/$3.json" "$4"); then
+        outcome "$1" pass "$why"
     else
-        outcome "$1" "$2" fail "$why"
+        outcome "$1" fail "$why"
     fi
 }
 
 # The same runs on the device and on the processors: both learn, to the same loss.
 learning() {
-    say "learning"
     for variant in ternary bf16; do
         for device in cuda cpu; do
-            train learning "${variant}_$device" tiny --set quant.variant=$variant \
+            train "${variant}_$device" tiny --set quant.variant=$variant \
                 --set train.device=$device --set train.steps=300
         done
-        alike learning "$variant" "${variant}_cuda" "${variant}_cpu" 0.02
+        alike "$variant" "${variant}_cuda" "${variant}_cpu" 0.02
     done
 }
 
 speed() {
-    say "speed"
     # One micro-batch a step, as PyTorch's: else the optimizer would cost us a quarter of its time.
     for part in steps kernels; do
-        if "$build/bnexp" bench --json --$part --device cuda --preset "$preset" --set train.accum=1 \
-                --set train.batch="$batch" --set model.context="$context" --rounds "$rounds" \
-                --variants ternary,ternary_int8bwd,bf16 >"$work/$part.json" 2>"$work/log"; then
-            outcome speed "bench_$part" pass
+        local code=0
+        ours 180 "$build/bnexp" bench --json --$part --device cuda --preset "$preset" --set train.accum=1 \
+            --set train.batch="$batch" --set model.context="$context" --rounds "$rounds" \
+            --variants ternary,ternary_int8bwd,bf16 >"$work/$part.json" 2>"$work/log" || code=$?
+        if [ $code = 0 ]; then
+            outcome "bench_$part" pass
         else
             rm -f "$work/$part.json"
-            outcome speed "bench_$part" fail "$(tail -n 1 "$work/log")"
+            failed "bench_$part" $code "$work/log"
         fi
     done
     # A whole run as users start it: speed, mfu, memory and energy as its records say.
     for variant in ternary bf16; do
-        train speed "run_$variant" "$preset" --set quant.variant=$variant --set train.device=cuda \
+        train "run_$variant" "$preset" --set quant.variant=$variant --set train.device=cuda \
             --set train.accum=1 --set train.batch="$batch" --set model.context="$context" \
             --set train.steps=60
     done
 }
 
 peer() {
-    say "PyTorch on the same card"
-    if ! python3 -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' 2>/dev/null; then
-        outcome peer torch skip "there is no PyTorch that sees the card"
+    if ! bounded 120 python3 -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' 2>/dev/null; then
+        outcome torch skip "there is no PyTorch that sees the card"
         return
     fi
-    if python3 "$here/torch_gpu.py" --preset "$preset" --batch "$batch" --context "$context" \
-            --rounds "$rounds" >"$work/torch.json" 2>"$work/log"; then
-        outcome peer torch pass
+    local code=0
+    bounded "$stage_s" python3 "$here/torch_gpu.py" --preset "$preset" --batch "$batch" --context "$context" \
+        --rounds "$rounds" >"$work/torch.json" 2>"$work/log" || code=$?
+    if [ $code = 0 ]; then
+        outcome torch pass
     else
         rm -f "$work/torch.json"
-        outcome peer torch fail "$(tail -n 1 "$work/log")"
+        failed torch $code "$work/log"
     fi
 }
 
 ranks() {
-    say "two ranks"
     if [ "$(wc -l <"$work/cards.csv")" -lt 2 ]; then
-        outcome ranks two skip "one card"
+        outcome two skip "one card"
         return
     fi
     for count in 1 2; do
-        train ranks "gpus_$count" tiny --gpus $count --set train.steps=100
+        train "gpus_$count" tiny --gpus $count --set train.steps=100
     done
-    alike ranks two gpus_2 gpus_1 0.01
+    alike two gpus_2 gpus_1 0.01
 }
 
+write_results() {
+    [ -e "$work/cards.csv" ] || return 0
+    python3 "$here/results.py" write "$work" "$results" --preset "$preset" --batch "$batch" \
+        --context "$context" --rounds "$rounds"
+}
+
+stage_end=$((SECONDS + stage_s))
+mkdir -p "$work"
+if [ "${1:-}" = pack ]; then
+    [ $# = 2 ] || stop 1 "pack FOLDER"
+    build
+    pack "$2"
+    exit 0
+fi
+for stage in "$@"; do
+    case " ${all_stages[*]} " in *" $stage "*) ;; *) stop 1 "no stage '$stage'; they are: ${all_stages[*]}" ;; esac
+done
+command -v nvidia-smi >/dev/null || stop 77 "no NVIDIA GPU here: there is no nvidia-smi"
+card=$(timeout 60 nvidia-smi --query-gpu=name,driver_version,memory.total,power.limit,clocks.max.sm \
+    --format=csv,noheader,nounits 2>/dev/null) || stop 77 "no NVIDIA GPU here: nvidia-smi finds none"
+[ -n "$card" ] || stop 77 "no NVIDIA GPU here: nvidia-smi finds none"
+command -v python3 >/dev/null || stop 2 "python3 is needed to write the results"
+
 facts
-build_all
-parity
-sanitize memcheck
-sanitize racecheck
-learning
-speed
-peer
-ranks
-python3 "$here/results.py" write "$work" "$results" --preset "$preset" --batch "$batch" --context "$context" \
-    --rounds "$rounds"
+[ $# -gt 0 ] || set -- "${all_stages[@]}"
+trap 'write_results' EXIT
+trap 'exit 1' INT TERM
+failures=0
+for stage in "$@"; do
+    say "$stage"
+    stage_end=$((SECONDS + stage_s))
+    rm -f "$work/$stage.tsv"
+    "$stage"
+    [ ! -e "$work/$stage.tsv" ] || failures=$((failures + $(cut -f 2 "$work/$stage.tsv" | grep -c fail || true)))
+    write_results
+done
 say "wrote $results; $failures failed"
 [ "$failures" = 0 ]

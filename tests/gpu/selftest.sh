@@ -17,6 +17,10 @@ pretend "$work/build/tests/test_cuda_emu" <<<'exit 1'
 touch "$work/build/libbnexp_cuda.so"
 pretend "$work/build/bnexp" <<'SH'
 case "$*" in
+*bench*--kernels*) echo '{"kernels":[
+    {"format":"bf16","ins":768,"outs":768,"forward_gflops":400,"forward_share":0.4,"backward_gflops":500,"backward_share":0.5},
+    {"format":"bf16","ins":768,"outs":2304,"forward_gflops":600,"forward_share":0.6,"backward_gflops":500,"backward_share":0.5},
+    {"format":"bf16","ins":2304,"outs":768,"forward_gflops":600,"forward_share":0.6,"backward_gflops":500,"backward_share":0.5}]}' ;;
 *bench*) echo '{"steps":[{"variant":"ternary","tokens_per_s":300},{"variant":"ternary_int8bwd","tokens_per_s":500},
                 {"variant":"bf16","tokens_per_s":200}]}' ;;
 *train.device=cpu*) echo '{"state":"finished","latest":{"train/loss":2.00,"tokens_per_s":5}}' ;;
@@ -26,8 +30,14 @@ esac
 SH
 # ask EXPRESSION: of the results, as Python's r.
 ask() { python3 -c "import json, sys; r = json.load(open('$work/out.json')); sys.exit(not ($1))" || fail "not so: $1"; }
-run() { env PATH="$1:/usr/bin:/bin" BN_GPU_BUILD="$work/build" PYTHONPATH="$work/python" \
-        bash "$here/run.sh" "$work/out.json" >"$work/log" 2>&1; }
+# run PATH STAGE...
+run() {
+    local path=$1
+    shift
+    env PATH="$path:/usr/bin:/bin" BN_GPU_BUILD="$work/build" BN_GPU_WORK="$work/state" BN_GPU_RESULTS="$work/out.json" \
+        PYTHONPATH="$work/python" "${bounds[@]}" bash "$here/run.sh" "$@" >"$work/log" 2>&1
+}
+bounds=()
 
 code=0
 run "$work/empty" || code=$?
@@ -40,6 +50,9 @@ code=0
 run "$work/bin" || code=$?
 [ $code = 77 ] || fail "with a driver that finds nothing run.sh exits $code"
 [ ! -e "$work/out.json" ] || fail "without a GPU there are results"
+code=0
+run "$work/bin" speeed || code=$?
+[ $code = 1 ] && grep -q "no stage 'speeed'; they are: build parity" "$work/log" || fail "a stage that is none passes"
 
 pretend "$work/bin/nvidia-smi" <<<'echo "NVIDIA H100 80GB HBM3, 580.65.06, 81559, 700.00, 1980"'
 mkdir "$work/python"
@@ -56,7 +69,9 @@ ask '[c["outcome"] for c in r["checks"]["learning"]] == ["pass"] * 6'
 ask 'r["checks"]["peer"][0]["outcome"] == "skip" and r["checks"]["ranks"][0]["outcome"] == "skip"'
 ask 'r["runs"]["bf16"]["mfu"] == 0.5 and r["runs"]["bf16"]["mem/device_bytes"] is None'
 ask '{c["name"]: c["met"] for c in r["claims"]} == {"ternary_vs_bf16": True, "ternary_int8bwd_vs_bf16": True,
-     "bf16_vs_torch_compiled_bf16": None, "ternary_vs_torch_compiled_fakequant": None, "bf16_mfu": True}'
+     "bf16_vs_torch_compiled_bf16": None, "ternary_vs_torch_compiled_fakequant": None,
+     "bf16_products_mfu": True}'
+ask 'abs(next(c["measured"] for c in r["claims"] if c["name"] == "bf16_products_mfu") - 0.5065) < 1e-4'
 ask '"torch_bf16" in next(c["why"] for c in r["claims"] if c["name"] == "bf16_vs_torch_compiled_bf16")'
 
 # All is well with two cards; and a run that does not learn as the processors' does is told.
@@ -67,4 +82,13 @@ ask 'r["cards"][1]["power_limit_w"] is None and r["checks"]["ranks"][-1]["outcom
 sed -i 's/"train.loss":2.00/"train\/loss":2.50/' "$work/build/bnexp"
 if run "$work/bin"; then fail "a loss that is 20 % off passes"; fi
 ask '"apart" in r["checks"]["learning"][2]["why"] and r["checks"]["learning"][2]["outcome"] == "fail"'
+
+# A stage alone keeps what the others found; one that hangs ends, and its results are there.
+run "$work/bin" parity || { cat "$work/log"; fail "parity alone fails"; }
+ask 'len(r["checks"]["learning"]) == 6 and r["tokens_per_s"]["bf16"] == 200'
+pretend "$work/build/tests/test_cuda_ops" <<<'exec sleep 100'
+bounds=(BN_GPU_STAGE_S=1)
+if run "$work/bin" parity memcheck; then fail "a test that hangs passes"; fi
+ask 'r["checks"]["parity"][0]["why"] == "did not end in time" and r["checks"]["memcheck"][0]["outcome"] == "skip"'
+ask 'r["tokens_per_s"]["bf16"] == 200'
 echo ok
