@@ -37,6 +37,8 @@ static const bn_knob KNOBS[] = {
      "epsilon of every RMSNorm with a site of its own"},
     {"model.init_std", BN_KNOB_REAL, FIELD(model.init_std), 1e-6, 1, NULL, "0.02", true, "",
      "standard deviation of the initial weights"},
+    {"model.embed_std", BN_KNOB_REAL, FIELD(model.embed_std), 0, 1, NULL, "0", true, "",
+     "standard deviation of the initial token table; 0: model.init_std"},
     {"model.attn_norm", BN_KNOB_CHOICE, FIELD(model.attn_norm), 0, 0, NORMS, "learned", true, "",
      "RMSNorm before q, k and v: with gain, without, or none"},
     {"model.attn_sub_norm", BN_KNOB_CHOICE, FIELD(model.attn_sub_norm), 0, 0, NORMS, "learned",
@@ -355,6 +357,7 @@ static void fill_blanks(bn_config *c)
 {
     bool low = low_bit_weights(c->quant.variant);
     if (c->model.kv_heads == 0) c->model.kv_heads = c->model.heads;
+    if (c->model.embed_std == 0) c->model.embed_std = c->model.init_std;
     if (c->model.ffn == 0) c->model.ffn = (c->model.width * 8 / 3 + 31) / 32 * 32;
     /* TriLM 99M (arXiv:2407.12327): 2.4e-3 then 1.5e-3 for ternary, 4e-4 for its float twin. */
     if (c->optim.lr == 0) c->optim.lr = low ? 2.4e-3 : 4e-4;

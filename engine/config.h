@@ -46,7 +46,7 @@ typedef struct bn_config {
     struct {
         int64_t vocab, width, layers, heads, kv_heads, ffn, context;
         bool tied;
-        double rope_theta, norm_eps, init_std;
+        double rope_theta, norm_eps, init_std, embed_std;
         int attn_norm, attn_sub_norm, ffn_norm, ffn_sub_norm; /* bn_norm */
         bool inner_norm;
         int activation; /* bn_activation */

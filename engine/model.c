@@ -11,10 +11,11 @@ static void init_tensor(bn_model *model, const bn_tensor *tensor, uint64_t key)
 {
     float chunk[INIT_CHUNK];
     bool gain = tensor->role == BN_ROLE_NORM || tensor->role == BN_ROLE_FINAL_NORM;
+    double std = tensor->role == BN_ROLE_EMBED ? model->embed_std : model->init_std;
     for (size_t at = 0; at < tensor->count; at += INIT_CHUNK) {
         size_t count = tensor->count - at < INIT_CHUNK ? tensor->count - at : INIT_CHUNK;
         for (size_t i = 0; i < count; i++) {
-            chunk[i] = gain ? 1.0F : (float)(bn_rng_normal(key, at + i) * model->init_std);
+            chunk[i] = gain ? 1.0F : (float)(bn_rng_normal(key, at + i) * std);
         }
         bn_backend_write(model->be, model->weights + tensor->offset + at, chunk,
                          count * sizeof *chunk);

@@ -27,7 +27,7 @@ typedef struct bn_model {
     bn_params params;
     bn_shape shape;
     int layers, accum;
-    double init_std;
+    double init_std, embed_std;
     float *weights, *grads; /* [params.floats], backend memory; offsets are the table's */
     bn_block *blocks;       /* [layers] */
     bn_site final_site;
@@ -53,8 +53,8 @@ void bn_model_close(bn_model *model); /* NULL is fine */
 BN_MUST_CHECK bn_status bn_model_measure(bn_model_bytes *out, bn_backend be,
                                          const bn_config *config, bn_error *err);
 
-/* Weights from a seed: normal(0, init_std), gains 1; each tensor is a stream of its own, so equal
- * shapes start equal whatever the variant. */
+/* Weights from a seed: normal(0, init_std), the token table normal(0, embed_std), gains 1; each
+ * tensor is a stream of its own, so equal shapes start equal whatever the variant. */
 void bn_model_init(bn_model *model, uint64_t seed);
 
 /* Makes every working form from its master: after the masters were written from outside. */

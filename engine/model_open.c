@@ -187,6 +187,7 @@ static bn_status open_tables(bn_model *model, const bn_config *config, bn_error 
     model->layers = (int)config->model.layers;
     model->accum = (int)config->train.accum;
     model->init_std = config->model.init_std;
+    model->embed_std = config->model.embed_std;
     model->shape = (bn_shape){.batch = (int)config->train.batch,
                               .seq = (int)config->model.context,
                               .rows = (int)(config->train.batch * config->model.context),

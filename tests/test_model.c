@@ -231,6 +231,25 @@ static void test_twins_start_from_the_same_weights(void **state)
     model_lab_close(&b);
 }
 
+static void test_the_token_table_starts_with_a_deviation_of_its_own(void **state)
+{
+    (void)state;
+    model_lab one = model_lab_open("reference", NULL);
+    model_lab two = model_lab_open("reference", "model.embed_std=0.1", NULL);
+    float *a = model_lab_weights(&one), *b = model_lab_weights(&two);
+    for (size_t t = 0; t < one.model->params.count; t++) {
+        const bn_tensor *tensor = &one.model->params.tensors[t];
+        float times = tensor->role == BN_ROLE_EMBED ? 5 : 1; /* 0.1 instead of 0.02 */
+        for (size_t i = tensor->offset; i < tensor->offset + tensor->count; i++) {
+            assert_float_equal(b[i], times * a[i], 1e-6F * fabsf(b[i]));
+        }
+    }
+    free(a);
+    free(b);
+    model_lab_close(&one);
+    model_lab_close(&two);
+}
+
 static void test_a_later_token_never_changes_an_earlier_loss(void **state)
 {
     (void)state;
@@ -290,6 +309,7 @@ int main(void)
         cmocka_unit_test(test_losses_and_gradients_do_not_depend_on_the_number_of_threads),
         cmocka_unit_test(test_backends_agree_within_single_precision),
         cmocka_unit_test(test_twins_start_from_the_same_weights),
+        cmocka_unit_test(test_the_token_table_starts_with_a_deviation_of_its_own),
         cmocka_unit_test(test_a_later_token_never_changes_an_earlier_loss),
         cmocka_unit_test(test_masked_targets_count_for_nothing),
         cmocka_unit_test(test_a_micro_batch_too_large_to_index_is_refused),
