@@ -223,6 +223,26 @@ await claim("more runs than lines can tell apart are drawn as bands, and the pag
   await becomes(() => page.locator(".runs > .charts .legend-item").allInnerTexts(), ["ternary, mean of 105", "fp16, mean of 105"], "legend");
 }));
 
+await claim("a sweep of many runs is drawn as bands, or line by line when asked, and says which", () => at("big", "#sweep/big", {}, async (page) => {
+  equal(/^210 runs: of each variant the mean/.test(await text(page, ".chart-note")), true, "said");
+  equal(await text(page, "h3"), "val/loss of all runs", "title");
+  await page.getByRole("button", { name: "lines" }).click();
+  await becomes(async () => /A cross ends a run/.test(await text(page, ".chart-note")), true, "line by line");
+  await becomes(() => page.locator(".chart-body").first().getAttribute("aria-label"), "val/loss against step of 210 runs", "all of them");
+}));
+
+await claim("scrolling there and back shows the rows that are there, each once and in order", () => at("big", "#runs?sort=number", {}, async (page) => {
+  const shown = () => page.evaluate(() => [...document.querySelectorAll(".run-row")].map((row) => Number(row.getAttribute("aria-rowindex")) - 2));
+  for (const top of [340, 2000, 1700, 6000, 100000, 5900, 0]) {
+    await page.locator(".table-box").evaluate((box, to) => { box.scrollTop = to; }, top);
+    await becomes(async () => {
+      const [rows, place] = [await shown(), await page.locator(".table-box").evaluate((box) => [box.scrollTop, box.clientHeight])];
+      const whole = rows.every((row, i) => row === rows[0] + i);
+      return whole && rows[0] <= Math.floor(place[0] / 34) && rows[rows.length - 1] >= Math.min(209, Math.floor((place[0] + place[1]) / 34) - 1);
+    }, true, `rows at ${top}`);
+  }
+}));
+
 await claim("rungs tell who came, who went on and who was cut", () => at("pruned", "#sweep/halving", { height: 2400 }, async (page) => {
   await becomes(() => page.locator(".chart:has(h3:text('Rungs of asha')) svg[role=img]").getAttribute("aria-label"),
     "step 40: 27 came \u00b7 18 cut; step 120: 9 came \u00b7 6 cut; step 360: 3 came \u00b7 0 cut", "counts");

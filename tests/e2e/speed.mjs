@@ -108,6 +108,10 @@ say("first meaningful paint, 1,000 runs", both(await repeated(7, async () => {
   const cpu = await threadTime(page);
   say("filter, 1,000 runs", both(await repeated(9, (i) => went(page, cpu, `#runs?q=val/loss+<+2.${i}`))));
   say("sort, 1,000 runs", both(await repeated(9, (i) => went(page, cpu, `#runs?sort=${i % 2 ? "-" : ""}best:val/loss`))));
+  await page.goto(big.url + "#sweep/big?draw=lines");
+  await page.waitForSelector(".run canvas");
+  await page.waitForTimeout(2000);
+  say("1,000 curves of a sweep, drawn again line by line", both(await repeated(9, (i) => went(page, cpu, `#sweep/big?draw=lines&logy=${i % 2 ? "" : 1}`))));
   await close();
 }
 const long = make("long", ...sizes.long);

@@ -11,10 +11,16 @@ import { groupMean, lowerBound } from "./series.js";
 
 /** @typedef {import("./data.js").Series} Series */
 /** @typedef {import("./data.js").Part} Part */
-/** @typedef {{key: string, label: string, color: string, dash: number[], width?: number, stopped?: boolean}} Line */
+/** @typedef {{key: string, label: string, color: string, dash: number[], width?: number, stopped?: boolean, top?: boolean}} Line  top: drawn by itself, too, where the others are a band */
 
 /** With more lines than this the whole range is drawn from one file of each sweep. */
 const COARSE_MIN = 24;
+
+/** With more runs than this lines tell nothing apart: bands of the variants do. */
+export const LINES_MAX = 200;
+
+/** So many runs are drawn line by line when asked for. */
+export const LINES_ASKED_MAX = 1000;
 
 /** Places at which the mean of many runs is taken. */
 const BAND_POINTS = 400;
@@ -118,11 +124,12 @@ export function overlay(app, wish) {
     const mine = ++turn;
     try {
       const many = wish.lines.length > COARSE_MIN && wish.lines.some((line) => Boolean(app.model.byKey.get(line.key)?.records));
-      const found = many && (wish.bands || (!zoom && wish.axis !== "time")) ? await coarse(app, wish)
+      const found = many && (wish.bands || wish.lines.length > LINES_MAX || (!zoom && wish.axis !== "time")) ? await coarse(app, wish)
         : await Promise.all(wish.lines.map(async (line) => ({ line, curve: await refined(await loadRun(line.key), wish, zoom, app.model.chunk) })));
       if (mine !== turn) return; // another zoom came meanwhile
-      curves = wish.bands ? bandsOf(found) : found.flatMap(({ line, curve }) => curve ? [{ id: line.key, label: line.label, color: line.color, dash: wish.lines.length > DASHED_MAX ? [] : line.dash,
-        width: line.width ?? (wish.lines.length > 12 ? 1.1 : 1.8), alpha: wish.lines.length > 30 ? 0.6 : 1, stopped: line.stopped, x: curve.x, y: curve.y }] : []);
+      const alone = found.filter(({ line }) => line.top || !wish.bands).flatMap(({ line, curve }) => curve ? [{ id: line.key, label: line.label, color: line.color, dash: wish.lines.length > DASHED_MAX ? [] : line.dash,
+        width: line.width ?? (wish.lines.length > 12 ? 1.1 : 1.8), alpha: !wish.bands && wish.lines.length > 30 ? 0.6 : 1, stopped: line.stopped, x: curve.x, y: curve.y }] : []);
+      curves = wish.bands ? [...bandsOf(found), ...alone] : alone;
       show(zoom);
     } catch (problem) {
       figure.say(problem instanceof Error ? problem.message : String(problem));

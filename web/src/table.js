@@ -20,6 +20,8 @@ export class VirtualTable {
     this.from = -1;
     this.to = -1;
     this.cursor = -1;
+    /** The rows that exist, by their place. @type {Map<number, HTMLElement>} */
+    this.rows = new Map();
     const spacer = () => h("tr.spacer", { "aria-hidden": "true" }, h("td", { colspan: String(wish.columns) }));
     this.above = spacer();
     this.below = spacer();
@@ -46,8 +48,8 @@ export class VirtualTable {
   /** @param {any[]} items */
   set(items) {
     this.items = items;
+    this.forget();
     this.cursor = this.wish.memory.key ? items.findIndex((item) => this.wish.keyOf(item) === this.wish.memory.key) : -1;
-    this.from = -1;
     this.table.setAttribute("aria-rowcount", String(items.length + 1));
     this.draw();
   }
@@ -61,20 +63,42 @@ export class VirtualTable {
     if (this.from >= 0 && near && Math.abs(to - this.to) <= MARGIN_ROWS / 2 && !(from === 0 && this.from !== 0) && !(to === this.items.length && this.to !== to)) return;
     this.from = from;
     this.to = to;
-    const rows = [];
-    for (let i = from; i < to; i++) {
-      const row = this.wish.row(this.items[i]);
-      row.setAttribute("aria-rowindex", String(i + 2));
-      if (i === this.cursor) row.classList.add("cursor");
-      rows.push(row);
-    }
+    this.fill(from, to);
     this.above.firstElementChild.style.setProperty("height", `${from * ROW_HEIGHT}px`);
     this.below.firstElementChild.style.setProperty("height", `${(this.items.length - to) * ROW_HEIGHT}px`);
-    this.body.replaceChildren(this.above, ...rows, this.below);
     clearTimeout(this.pause);
     this.pause = setTimeout(() => {
       for (const box of this.body.querySelectorAll(".spark[data-run]")) box.dispatchEvent(new Event("draw"));
     }, 120);
+  }
+
+  /** Rows from...to - 1 between the spacers; those that are there already stay, for making a row costs most. @param {number} from @param {number} to */
+  fill(from, to) {
+    for (const [i, row] of this.rows) {
+      if (i >= from && i < to) continue;
+      row.remove();
+      this.rows.delete(i);
+    }
+    let next = this.above.nextSibling;
+    for (let i = from; i < to; i++) {
+      const old = this.rows.get(i);
+      if (old) {
+        next = old.nextSibling;
+        continue;
+      }
+      const row = this.wish.row(this.items[i]);
+      row.setAttribute("aria-rowindex", String(i + 2));
+      if (i === this.cursor) row.classList.add("cursor");
+      this.body.insertBefore(row, next);
+      this.rows.set(i, row);
+    }
+  }
+
+  /** All rows are to be made anew. */
+  forget() {
+    for (const row of this.rows.values()) row.remove();
+    this.rows.clear();
+    this.from = -1;
   }
 
   /** Moves the row that keys speak of. @param {number} by */
@@ -85,7 +109,7 @@ export class VirtualTable {
     const { scrollTop, clientHeight } = this.element;
     if (top < scrollTop) this.element.scrollTop = top;
     else if (top + 2 * ROW_HEIGHT > scrollTop + clientHeight - ROW_HEIGHT) this.element.scrollTop = top + 3 * ROW_HEIGHT - clientHeight;
-    this.from = -1;
+    this.forget();
     this.draw();
   }
 

@@ -13,7 +13,7 @@ import { glance } from "../series.js";
 import { linePath } from "../plot.js";
 import { s } from "../dom.js";
 import { variantKey } from "../figure.js";
-import { overlay } from "../overlay.js";
+import { LINES_MAX, overlay } from "../overlay.js";
 import { curveControls, curveOptions } from "./controls.js";
 import { lossMetrics, measuredBy } from "./twins.js";
 import { VirtualTable } from "../table.js";
@@ -24,8 +24,6 @@ import { arrangedColumns, columnsMenu, columnHead, numericColumn, SPARK, stateMa
 /** @typedef {import("../groups.js").Row} Row */
 
 const SEED = "train.seed";
-/** With more runs than this lines tell nothing apart: bands of the variants do. */
-const LINES_MAX = 200;
 /** Whatever the filter lets through. */
 const ALL = "*";
 /** With more runs than this colours stand for variants. */

@@ -7,7 +7,7 @@ import { inOrder, lookOf } from "../colors.js";
 import { plotFigure, variantKey } from "../figure.js";
 import { bestSoFar, slots } from "../fronts.js";
 import { linearTicks, padded } from "../scale.js";
-import { overlay } from "../overlay.js";
+import { LINES_ASKED_MAX, LINES_MAX, overlay } from "../overlay.js";
 import { axesFor } from "../axes.js";
 import { stateMark } from "./columns.js";
 import { curveControls, curveOptions } from "./controls.js";
@@ -20,7 +20,6 @@ import { lossMetrics, measuredBy } from "./twins.js";
 
 const STATES = ["finished", "running", "pending", "pruned", "preempted", "killed", "failed", "crashed", "skipped"];
 const COLORS = new Map([["finished", "--good"], ["running", "--accent"], ["failed", "--bad"], ["crashed", "--bad"], ["pruned", "--warn"], ["killed", "--warn"], ["preempted", "--warn"]]);
-const CURVES_MAX = 200;
 
 /** @param {Run[]} runs */
 const variantsOf = (runs) => inOrder([...new Set(runs.map((run) => run.variant).filter(Boolean))]);
@@ -98,19 +97,43 @@ function failures(app, sweep) {
     pruned.length ? h("section.chapter", {}, h("details", {}, h("summary.h2", {}, `${pruned.length} ${pruned.length === 1 ? "run" : "runs"} ended early, and why`), endedTable(app, pruned, "Pruned runs"))) : null];
 }
 
+/** What a chart of so many runs shows, in words. @param {number} count @param {number} left @param {boolean} bands */
+function drawnNote(count, left, bands) {
+  if (bands) return `${format.number(count)} runs: of each variant the mean, from its least to its largest, and its best run as a thin line.`;
+  return "A cross ends a run that was ended early or failed." + (left ? ` The newest ${format.number(count)} of ${format.number(count + left)} runs; bands hold them all.` : "");
+}
+
+/** The best run of each variant. @param {App} app @param {Sweep} sweep @param {Run[]} runs */
+function bestOf(app, sweep, runs) {
+  /** @type {Map<string, Run>} */
+  const best = new Map();
+  for (const run of runs) {
+    const now = best.get(run.variant);
+    const [mine, its] = [app.model.score(run), now ? app.model.score(now) : NaN];
+    if (run.state === "finished" && Number.isFinite(mine) && (!now || (sweep.maximize ? mine > its : mine < its))) best.set(run.variant, run);
+  }
+  return new Set(best.values());
+}
+
 /** @param {App} app @param {Sweep} sweep */
 function curves(app, sweep) {
-  const runs = sweep.runs.filter((run) => run.records > 0).slice(0, CURVES_MAX);
-  if (!runs.length) return null;
+  const begun = sweep.runs.filter((run) => run.records > 0);
+  if (!begun.length) return null;
+  const many = begun.length > LINES_MAX;
+  const bands = many && app.place.options.get("draw") !== "lines";
+  const runs = bands ? begun : begun.slice(-LINES_ASKED_MAX);
+  const top = bands ? bestOf(app, sweep, runs) : new Set();
   const names = measuredBy(app.model, runs);
   const metrics = lossMetrics(names, sweep.metric);
   const all = [...metrics, ...names.filter((name) => !metrics.includes(name))];
   const axes = axesFor(names);
   const options = curveOptions(app, all, axes);
-  return overlay(app, { ...options, title: `${options.metric} of ${runs.length === sweep.runs.length ? "all runs" : `${runs.length} runs`}`, wide: true, height: 340,
-    note: "A cross ends a run that was ended early or failed." + (sweep.runs.length > CURVES_MAX ? ` The first ${CURVES_MAX}.` : ""),
-    lines: runs.map((run) => ({ key: run.key, label: run.name, color: lookOf(run.variant).color, dash: [], width: 1.1, stopped: !["finished", "running", "pending"].includes(run.state) })),
-    controls: curveControls(app, all, axes, options), keys: variantsOf(runs).map((variant) => variantKey(variant)) });
+  const line = (/** @type {Run} */ run) => ({ key: run.key, label: bands && !top.has(run) ? run.variant || "runs" : run.name, color: lookOf(run.variant).color, dash: [], width: 1.1,
+    stopped: !bands && !["finished", "running", "pending"].includes(run.state), top: top.has(run) });
+  return overlay(app, { ...options, title: `${options.metric} of ${runs.length === sweep.runs.length ? "all runs" : `${format.number(runs.length)} runs`}`, wide: true, height: 340,
+    note: drawnNote(runs.length, begun.length - runs.length, bands), bands,
+    lines: runs.map(line), keys: variantsOf(runs).map((variant) => variantKey(variant)),
+    controls: [...curveControls(app, all, axes, options), ...(many ? [choice("Draw", [["", "bands"], ["lines", "lines"]], bands ? "" : "lines", (value) => app.set({ draw: value }))] : [])] });
 }
 
 /** @param {App} app */
