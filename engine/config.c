@@ -180,8 +180,23 @@ static const char *const BITNET70M[] = {
     NULL,
 };
 
-static const char *const PRESET_NAMES[] = {"tiny", "seed70m", "bitnet70m"};
-static const char *const *const PRESETS[] = {TINY, SEED70M, BITNET70M};
+/* Whose weights outgrow every cache: what inference is timed with (777,991,680 parameters). */
+static const char *const BITNET778M[] = {
+    "model.vocab=32000",
+    "model.width=1536",
+    "model.layers=24",
+    "model.heads=16",
+    "model.ffn=4096",
+    "model.tied=false",
+    "model.context=2048",
+    "train.batch=2",
+    "train.accum=16",
+    "train.steps=100000",
+    NULL,
+};
+
+static const char *const PRESET_NAMES[] = {"tiny", "seed70m", "bitnet70m", "bitnet778m"};
+static const char *const *const PRESETS[] = {TINY, SEED70M, BITNET70M, BITNET778M};
 enum { PRESET_COUNT = sizeof PRESETS / sizeof PRESETS[0] };
 
 const bn_knob *bn_knob_table(size_t *count)
@@ -343,7 +358,7 @@ bn_status bn_config_preset(bn_config *config, const char *preset, bn_error *err)
     }
     const char *near = bn_nearest(preset, PRESET_NAMES, PRESET_COUNT, sizeof PRESET_NAMES[0]);
     return bn_fail(err, BN_ENOENT, "there is no preset '%.60s'%s%s%s", preset,
-                   near ? "; did you mean '" : "; expected tiny, seed70m or bitnet70m",
+                   near ? "; did you mean '" : "; expected tiny, seed70m, bitnet70m or bitnet778m",
                    near ? near : "", near ? "'?" : "");
 }
 

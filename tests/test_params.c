@@ -42,6 +42,16 @@ static void test_bitnet70m_counts_as_published(void **state)
     bn_params_release(&params);
 }
 
+static void test_bitnet778m_has_the_parameters_that_its_name_says(void **state)
+{
+    (void)state;
+    bn_config config = preset("bitnet778m", "ternary");
+    bn_params params = params_of(&config);
+    assert_int_equal(params.total, 777991680);
+    assert_int_equal(params.linear, 679477248);
+    bn_params_release(&params);
+}
+
 static void test_seed70m_has_the_published_norms_and_no_other(void **state)
 {
     (void)state;
@@ -165,6 +175,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_seed70m_counts_as_published),
         cmocka_unit_test(test_bitnet70m_counts_as_published),
+        cmocka_unit_test(test_bitnet778m_has_the_parameters_that_its_name_says),
         cmocka_unit_test(test_seed70m_has_the_published_norms_and_no_other),
         cmocka_unit_test(test_tensors_lie_side_by_side_and_aligned),
         cmocka_unit_test(test_grouped_heads_shrink_key_and_value),

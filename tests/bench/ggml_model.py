@@ -1,6 +1,6 @@
 """A network of random ternary weights as a GGUF file, so that llama-bench has the same shape to run.
 
-    python3 ggml_model.py OUT --width 1536 --layers 24 --heads 16 --ffn 4096 --vocab 32000
+    python3 ggml_model.py OUT      the shape of the preset bitnet778m; --width, --layers, ... for another
 
 The blocks' weights are TQ2_0 (2.06 bits), the token table Q4_K and the head Q6_K, as llama-quantize
 leaves them for this type. Every row of a matrix is the same: no product looks at what it multiplies.

@@ -8,7 +8,7 @@ import sys
 import tempfile
 
 PROMPT, WRITTEN = 512, 128
-SHAPE = {"width": 1536, "layers": 24, "heads": 16, "ffn": 4096, "vocab": 32000}
+PRESET = "bitnet778m"
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -35,10 +35,7 @@ def run_llama(o, model):
 
 def run_bnexp(o):
     command = [o.bnexp, "bench", "--inference", "--json", "--threads", str(o.threads),
-               "--variants", "ternary", "--set", "model.tied=false",
-               "--set", f"model.context={PROMPT}"]
-    for knob, value in SHAPE.items():
-        command += ["--set", f"model.{knob}={value}"]
+               "--variants", "ternary", "--preset", PRESET]
     figures = {row["variant"]: row for row in output_of(command)["inference"]}
     return {"prefill": figures["ternary"]["prefill_tokens_per_s"],
             "decode": figures["ternary"]["decode_tokens_per_s"],
@@ -56,7 +53,7 @@ def report(o, ours, theirs):
     ratios = {name: statistics.median(a[mine] / b[other] for a, b in zip(ours, theirs))
               for name, mine, other in pairs}
     if o.json:
-        print(json.dumps({"shape": SHAPE, "threads": o.threads, "rounds": o.rounds,
+        print(json.dumps({"preset": PRESET, "threads": o.threads, "rounds": o.rounds,
                           "bits_per_weight": ours[0]["bits_per_weight"],
                           "bnexp": {name: median_of(ours, mine) for name, mine, _ in pairs},
                           "llama_cpp": {k: median_of(theirs, k) for k in ("prefill", "decode")},
@@ -86,9 +83,7 @@ def main():
         fail(f"no {os.path.normpath(o.bnexp)}; build the release preset or name it with --bnexp PATH")
     with tempfile.TemporaryDirectory() as folder:
         model = os.path.join(folder, "ternary.gguf")
-        shape = [part for knob, value in SHAPE.items() for part in (f"--{knob}", str(value))]
-        subprocess.run([sys.executable, os.path.join(HERE, "ggml_model.py"), model, *shape],
-                       check=True)
+        subprocess.run([sys.executable, os.path.join(HERE, "ggml_model.py"), model], check=True)
         ours, theirs = [], []
         for _ in range(o.rounds):
             theirs.append(run_llama(o, model))
