@@ -4,7 +4,10 @@
 
 #include "store/pack.h"
 
-enum { STRETCHES_AT_ONCE = 16 }; /* an old run that goes on catches up bit by bit */
+enum {
+    STRETCHES_AT_ONCE = 16, /* an old run that goes on catches up bit by bit */
+    ROWS_AT_ONCE = 65536,   /* of an old run that has ended: what a transaction reads at least */
+};
 
 /* Both bodies have at most three columns. */
 typedef struct room {
@@ -148,6 +151,84 @@ bn_status bn_packed_end(bn_store *store, int64_t run, bn_error *err)
     int64_t next_seq = bn_stmt_row(stmt) ? bn_stmt_get_int(stmt, 0) : 0;
     bn_status status = bn_stmt_end(stmt, err);
     return status == BN_OK ? bn_packed_seal(store, run, next_seq, true, err) : status;
+}
+
+/* Metrics of the stretch that are not packed as far as it goes, until enough rows are read; the
+ * records last, for they say that the stretch is whole. */
+static bn_status fill_stretch(bn_store *store, int64_t run, const int64_t *keys, size_t count,
+                              room *at, bn_error *err)
+{
+    const bn_stretch stretch = {.first_seq = at->stretch.first_seq,
+                                .last_seq = at->stretch.last_seq};
+    size_t rows = 0;
+    for (size_t k = 0; k < count && rows < ROWS_AT_ONCE; k++) {
+        bn_stmt *stmt =
+            bn_db_stmt(store->db, "SELECT last_seq\n"
+                                  "FROM packed\n"
+                                  "WHERE run_id = ?1 AND key_id = ?2 AND first_seq = ?3");
+        bn_stmt_int(stmt, 1, run);
+        bn_stmt_int(stmt, 2, keys[k]);
+        bn_stmt_int(stmt, 3, stretch.first_seq);
+        bool done = bn_stmt_row(stmt) && bn_stmt_get_int(stmt, 0) == stretch.last_seq;
+        bn_status status = bn_stmt_end(stmt, err);
+        if (status == BN_OK && !done) status = seal_metric(store, run, keys[k], at, err);
+        if (status != BN_OK) return status;
+        bool written = !done && at->stretch.count >= BN_STRETCH_LEAST;
+        if (written) rows += at->stretch.count; /* what is too sparse is looked at every time */
+    }
+    return rows < ROWS_AT_ONCE ? seal_records(store, run, at, err) : BN_OK;
+}
+
+/* Runs that have ended, but whose last record is in no stretch. */
+#define UNPACKED                                                                                   \
+    "FROM run AS r\n"                                                                              \
+    "WHERE r.state <> 'running' AND r.next_seq >= ?1\n"                                            \
+    "  AND NOT EXISTS (SELECT 1\n"                                                                 \
+    "                  FROM packed AS p\n"                                                         \
+    "                  WHERE p.run_id = r.id AND p.key_id = 0\n"                                   \
+    "                    AND p.last_seq >= r.next_seq - 1)\n"
+
+bn_status bn_store_unpacked(bn_store *store, int64_t *runs, bn_error *err)
+{
+    bn_stmt *stmt = bn_db_stmt(store->db, "SELECT count(*)\n" UNPACKED);
+    bn_stmt_int(stmt, 1, BN_STRETCH_LEAST);
+    *runs = bn_stmt_row(stmt) ? bn_stmt_get_int(stmt, 0) : 0;
+    return bn_stmt_end(stmt, err);
+}
+
+static bn_status fill_run(bn_store *store, int64_t run, int64_t next_seq, bn_error *err)
+{
+    int64_t *keys = NULL, first = 0;
+    size_t count = 0;
+    room *at = malloc(sizeof *at);
+    if (!at) return bn_fail(err, BN_ENOMEM, "packing a run: out of memory");
+    bn_status status = sealed_end(store, run, &first, err);
+    if (status == BN_OK) status = read_keys(store, run, &keys, &count, err);
+    if (status == BN_OK) {
+        int64_t last = first + BN_STRETCH - 1;
+        at->stretch.first_seq = first;
+        at->stretch.last_seq = last < next_seq ? last : next_seq - 1;
+        status = fill_stretch(store, run, keys, count, at, err);
+    }
+    free(keys);
+    free(at);
+    return status;
+}
+
+bn_status bn_store_pack(bn_store *store, bool *more, bn_error *err)
+{
+    *more = false;
+    bn_status status = bn_store_begin(store, err);
+    if (status != BN_OK) return status;
+    bn_stmt *stmt =
+        bn_db_stmt(store->db, "SELECT r.id, r.next_seq\n" UNPACKED "ORDER BY r.id\nLIMIT 1");
+    bn_stmt_int(stmt, 1, BN_STRETCH_LEAST);
+    *more = bn_stmt_row(stmt);
+    int64_t run = *more ? bn_stmt_get_int(stmt, 0) : 0;
+    int64_t next_seq = *more ? bn_stmt_get_int(stmt, 1) : 0;
+    status = bn_stmt_end(stmt, err);
+    if (status == BN_OK && *more) status = fill_run(store, run, next_seq, err);
+    return bn_store_end(store, status, err);
 }
 
 bn_stmt *bn_packed_open(bn_store *store, const bn_packed_ask *ask)

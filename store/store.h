@@ -8,6 +8,9 @@
 #ifndef BN_STORE_STORE_H
 #define BN_STORE_STORE_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "engine/base/status.h"
 
 typedef struct bn_store bn_store;
@@ -24,6 +27,13 @@ BN_MUST_CHECK bn_status bn_store_open(bn_store **out, const char *home, bn_store
 void bn_store_close(bn_store *store); /* NULL is fine */
 
 const char *bn_store_home(const bn_store *store); /* absolute path of the home */
+
+/* How many runs that have ended are not packed whole: those of a schema that packed nothing. */
+BN_MUST_CHECK bn_status bn_store_unpacked(bn_store *store, int64_t *runs, bn_error *err);
+
+/* Packs a piece of such a run, some 65,536 rows, and says whether there is more: a manager waits
+ * for no more than that, and what is done stays done, whenever it ends. */
+BN_MUST_CHECK bn_status bn_store_pack(bn_store *store, bool *more, bn_error *err);
 
 /* Reads the whole database and checks it against itself. BN_ECORRUPT names the first fault. */
 BN_MUST_CHECK bn_status bn_store_check(bn_store *store, bn_error *err);

@@ -336,6 +336,83 @@ static void test_an_older_home_is_kept_migrated_and_packed_as_it_goes_on(void **
     bn_series_release(&series);
 }
 
+/* An ended run of `records` with two metrics, as schema 001 left it: nothing packed. */
+static void make_old_run(const fixture *at, int64_t records)
+{
+    move(at, BN_RUN_PENDING, BN_RUN_RUNNING);
+    for (int64_t first = 0; first < records; first += 5000) {
+        append(at, first, (size_t)(records - first < 5000 ? records - first : 5000));
+    }
+    move(at, BN_RUN_RUNNING, BN_RUN_FINISHED);
+    meddle(at, "DELETE FROM packed");
+}
+
+static void test_an_old_run_that_has_ended_is_packed_piece_by_piece(void **state)
+{
+    fixture *at = *state;
+    bn_error err = {0};
+    int64_t unpacked = 0;
+    make_old_run(at, 100000);
+    bn_series before = read_curve(at, "dense");
+    ASSERT_OK(bn_store_unpacked(at->store, &unpacked, &err));
+    assert_int_equal(unpacked, 1);
+    int pieces = 0;
+    for (bool more = true; more; pieces++) {
+        int64_t rows = count_rows(at, "SELECT coalesce(sum(count), 0) FROM packed");
+        ASSERT_OK(bn_store_pack(at->store, &more, &err));
+        int64_t step = count_rows(at, "SELECT sum(count) FROM packed") - rows;
+        assert_true(step <= 3 * BN_STRETCH);
+        bn_series during = read_curve(at, "dense");
+        assert_same(&before, &during);
+        bn_series_release(&during);
+        bn_store_close(at->store); /* as after a kill between two pieces */
+        at->store = home_open(at->home, BN_STORE_WRITE);
+    }
+    assert_int_equal(pieces, 14); /* 13 stretches, and to see that there is no more */
+    assert_int_equal(count_rows(at, "SELECT count(*) FROM packed"), 3 * 13);
+    ASSERT_OK(bn_store_unpacked(at->store, &unpacked, &err));
+    assert_int_equal(unpacked, 0);
+    bn_series_release(&before);
+}
+
+static void test_a_stretch_of_many_metrics_takes_several_pieces(void **state)
+{
+    fixture *at = *state;
+    bn_error err = {0};
+    make_old_run(at, 8192);
+    meddle(at, "INSERT INTO metric_key (id, name) SELECT 100 + seq, 'm' || seq FROM record\n"
+               "WHERE seq < 20;\n"
+               "INSERT INTO value (run_id, key_id, seq, number)\n"
+               "SELECT 1, k.id, r.seq, r.seq FROM metric_key AS k, record AS r WHERE k.id >= 100;\n"
+               "INSERT INTO latest (key_id, run_id, count, last_step)\n"
+               "SELECT id, 1, 8192, 81910 FROM metric_key WHERE id >= 100");
+    bool more = true;
+    ASSERT_OK(bn_store_pack(at->store, &more, &err));
+    assert_int_equal(count_rows(at, "SELECT count(*) FROM packed WHERE key_id = 0"), 0);
+    int64_t first = count_rows(at, "SELECT sum(count) FROM packed");
+    assert_true(first >= 65536 && first < 65536 + BN_STRETCH);
+    while (more) ASSERT_OK(bn_store_pack(at->store, &more, &err));
+    assert_int_equal(count_rows(at, "SELECT count(*) FROM packed"), 23);
+    at->run.id = 1;
+    bn_series series = read_curve(at, "m19");
+    assert_int_equal(series.count, 8192);
+    assert_true(series.number[8191] == 8191);
+    bn_series_release(&series);
+}
+
+static void test_a_run_that_runs_is_left_to_its_manager(void **state)
+{
+    fixture *at = *state;
+    bn_error err = {0};
+    bool more = true;
+    move(at, BN_RUN_PENDING, BN_RUN_RUNNING);
+    append(at, 0, 9000);
+    meddle(at, "DELETE FROM packed");
+    ASSERT_OK(bn_store_pack(at->store, &more, &err));
+    assert_false(more);
+    assert_int_equal(count_rows(at, "SELECT count(*) FROM packed"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -352,6 +429,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_purged_run_leaves_nothing_packed, setup, teardown),
         cmocka_unit_test_setup_teardown(
             test_an_older_home_is_kept_migrated_and_packed_as_it_goes_on, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_an_old_run_that_has_ended_is_packed_piece_by_piece,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_stretch_of_many_metrics_takes_several_pieces, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_a_run_that_runs_is_left_to_its_manager, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

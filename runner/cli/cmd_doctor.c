@@ -90,6 +90,24 @@ static verdict manager(const patient *at, bn_text *says)
     return running ? WORTH_A_LOOK : FINE;
 }
 
+/* A curve is the same either way, only read more slowly. */
+static verdict packing(const patient *at, bn_text *says)
+{
+    bn_error err = {0};
+    int64_t runs = 0;
+    if (!at->store || bn_store_unpacked(at->store, &runs, &err) != BN_OK) {
+        bn_text_add(says, at->store ? err.text : "there is nothing to read yet");
+        return at->store ? WRONG : FINE;
+    }
+    if (runs == 0) {
+        bn_text_add(says, "every run that has ended is read in one go");
+    } else {
+        bn_text_addf(says, "%lld ended %s of an older schema; 'bnexp doctor --migrate' packs %s",
+                     (long long)runs, runs == 1 ? "run is" : "runs are", runs == 1 ? "it" : "them");
+    }
+    return FINE;
+}
+
 static verdict folders(const patient *at, bn_text *says)
 {
     char path[BN_PATH_MAX];
@@ -138,9 +156,9 @@ static const struct {
     const char *name;
     verdict (*look)(const patient *at, bn_text *says);
 } QUESTIONS[] = {
-    {"machine", machine},     {"home", home_folder},    {"free space", free_space},
-    {"database", database},   {"integrity", integrity}, {"manager", manager},
-    {"run folders", folders}, {"cuda", cuda},
+    {"machine", machine},   {"home", home_folder},    {"free space", free_space},
+    {"database", database}, {"integrity", integrity}, {"packing", packing},
+    {"manager", manager},   {"run folders", folders}, {"cuda", cuda},
 };
 
 static bn_status examine(const patient *at, bool as_json, verdict *worst, bn_error *err)
@@ -188,8 +206,11 @@ static int visit(const char *home, const char *backup, bool migrate, bool json)
     if (bn_store_open(&at.store, at.home, mode, &at.open) == BN_OK) {
         (void)!bn_run_list(at.store, 0, &at.runs, &at.count, &at.open);
     }
-    if (backup && at.store) status = bn_store_backup(at.store, backup, &err);
-    if (backup && !at.store) status = bn_fail(&err, at.open.status, "%s", at.open.text);
+    bool more = migrate && at.store;
+    while (status == BN_OK && more) status = bn_store_pack(at.store, &more, &err);
+    if (status == BN_OK && backup && at.store) status = bn_store_backup(at.store, backup, &err);
+    if (status == BN_OK && backup && !at.store)
+        status = bn_fail(&err, at.open.status, "%s", at.open.text);
     bn_doctor_cards_find(&at.cards);
     if (status == BN_OK) status = examine(&at, json, &worst, &err);
     free(at.runs);
@@ -206,7 +227,7 @@ int bn_cmd_doctor(int argc, char **argv)
         {"--home", 0, BN_OPTION_TEXT, &home, "DIR", "the home (BNEXP_HOME, else ./runs)"},
         {"--json", 0, BN_OPTION_FLAG, &json, NULL, "JSON instead of lines"},
         {"--migrate", 0, BN_OPTION_FLAG, &migrate, NULL,
-         "bring an older database up to date first (a copy is kept)"},
+         "bring an older database and its ended runs up to date first (a copy is kept)"},
         {"--backup", 0, BN_OPTION_TEXT, &backup, "FILE", "first copy the database to a new file"},
     };
     const bn_options options = {
