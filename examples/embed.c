@@ -19,8 +19,8 @@ static bn_status train_tiny(const char *text, const char *folder, bn_train_end *
     if (bn_config_preset(&config, "tiny", err) != BN_OK) return err->status;
     if (bn_config_set(&config, "data.path", text, err) != BN_OK) return err->status;
     for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
-        if (bn_config_set(&config, settings[i][0], settings[i][1], err) != BN_OK)
-            return err->status;
+        bn_status status = bn_config_set(&config, settings[i][0], settings[i][1], err);
+        if (status != BN_OK) return status;
     }
     if (bn_config_resolve(&config, err) != BN_OK) return err->status;
     if (bn_dir_make(folder, 0700, err) != BN_OK) return err->status;

@@ -26,7 +26,7 @@ static bn_status parse(parsed *p, int argc, const char **argv, bn_error *err)
     const bn_option_range ranges[] = {{&p->jobs, 1, 64, false}, {&p->wait_s, 0, INFINITY, true}};
     const bn_options options = {"bnexp sweep FILE", "", table, 5, 1, 1, ranges, 2};
     char *words[16];
-    for (int i = 0; i < argc; i++) words[i] = (char *)(uintptr_t)argv[i];
+    memcpy(words, argv, (size_t)argc * sizeof *words); /* main's argv is not const */
     return bn_options_parse(&options, argc, words, &p->arguments, &p->help, err);
 }
 

@@ -4,9 +4,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 base=${1:-}
-files=$(git ls-files 'engine/*.c' 'store/*.c' 'reporters/*.c' 'runner/*.c')
+files=$(git ls-files 'engine/*.c' 'store/*.c' 'reporters/*.c' 'runner/*.c' 'tests/*.c' 'examples/*.c' 'engine/corpus/*.cpp' 'runner/*.cpp')
 if [ -n "$base" ]; then
-    rooms=$(git diff --name-only "$base" -- '*.c' '*.h' | xargs -r -n1 dirname | sort -u)
+    rooms=$(git diff --name-only "$base" -- '*.c' '*.cpp' '*.h' | xargs -r -n1 dirname | sort -u)
     files=$(for file in $files; do grep -qx "$(dirname "$file")" <<<"$rooms" && echo "$file"; done || true)
 fi
 [ -n "$files" ] || { echo "tidy: nothing changed"; exit 0; }

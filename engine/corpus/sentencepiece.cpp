@@ -30,18 +30,22 @@ void explain(char *why, size_t size, const std::string &text)
     (void)std::snprintf(why, size, "%s", line.c_str());
 }
 
-class Lines : public sentencepiece::SentenceIterator
+class line_source : public sentencepiece::SentenceIterator
 {
   public:
-    Lines(bn_pieces_source *next, void *self) : next_(next), self_(self)
+    line_source(bn_pieces_source *next, void *self) : next_(next), self_(self)
     {
-        Next();
+        take();
     }
     bool done() const override
     {
         return done_;
     }
     void Next() override
+    {
+        take();
+    }
+    void take()
     {
         const char *line = nullptr;
         size_t bytes = 0;
@@ -151,7 +155,7 @@ bool bn_pieces_train(int vocab, bn_pieces_source *next, void *self, char **model
         {"minloglevel", "3"},
     };
     try {
-        Lines lines(next, self);
+        line_source lines(next, self);
         std::string proto;
         const auto status = sentencepiece::SentencePieceTrainer::Train(options, &lines, &proto);
         if (!status.ok()) {

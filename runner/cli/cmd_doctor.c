@@ -206,11 +206,10 @@ static int visit(const char *home, const char *backup, bool migrate, bool json)
     if (bn_store_open(&at.store, at.home, mode, &at.open) == BN_OK) {
         (void)!bn_run_list(at.store, 0, &at.runs, &at.count, &at.open);
     }
+    if (backup && at.store) status = bn_store_backup(at.store, backup, &err);
+    if (backup && !at.store) status = bn_fail(&err, at.open.status, "%s", at.open.text);
     bool more = migrate && at.store;
     while (status == BN_OK && more) status = bn_store_pack(at.store, &more, &err);
-    if (status == BN_OK && backup && at.store) status = bn_store_backup(at.store, backup, &err);
-    if (status == BN_OK && backup && !at.store)
-        status = bn_fail(&err, at.open.status, "%s", at.open.text);
     bn_doctor_cards_find(&at.cards);
     if (status == BN_OK) status = examine(&at, json, &worst, &err);
     free(at.runs);

@@ -180,8 +180,8 @@ static void make_odd(bn_store *store, const char *home)
     bn_sweep one = page_sweep_add(store, "one", 1, "name = \"one\"\n");
     run_plan plan = {"one", "ternary", "with-a-note", 0, 128, RECORDS, 1e-3, 0, false};
     page_run_make(store, home, one.id, &plan);
-    for (size_t i = 0; i < sizeof note - 1; i++)
-        note[i] = i % 80 == 79 ? '\n' : "words and "[i % 10];
+    for (size_t i = 0; i < sizeof note - 1; i++) note[i] = "words and "[i % 10];
+    for (size_t i = 79; i < sizeof note - 1; i += 80) note[i] = '\n';
     bn_run run;
     page_check(bn_run_find(store, "with-a-note", &run, &err), &err);
     page_check(bn_note_add(store, run.id, note, &err), &err);

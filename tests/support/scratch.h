@@ -16,9 +16,12 @@
 static inline int scratch_open(void **state)
 {
     char *folder = strdup("/tmp/bnexp-test-XXXXXX");
-    if (!folder || !mkdtemp(folder)) return 1;
+    if (folder && !mkdtemp(folder)) {
+        free(folder);
+        folder = NULL;
+    }
     *state = folder;
-    return 0;
+    return folder ? 0 : 1;
 }
 
 static inline void scratch_remove(const char *path, int depth)
