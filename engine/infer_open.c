@@ -378,7 +378,11 @@ bn_status bn_infer_open_file(bn_infer **out, const char *path, const bn_infer_op
     *out = NULL;
     bn_status status = bn_st_open(&file, path, err);
     if (status == BN_OK) status = bn_st_verify(file, err);
-    if (status == BN_OK) status = bn_checkpoint_config(&config, file, err);
+    if (status != BN_OK) { /* and the file is named */
+        bn_st_close(file);
+        return status;
+    }
+    status = bn_checkpoint_config(&config, file, err);
     if (status == BN_OK) {
         bn_infer_source source = {read_from_file, file};
         status = bn_infer_open(out, &config, source, options, err);

@@ -118,24 +118,14 @@ static bn_status configure(const bench_options *o, const contender *who, bn_conf
     return status;
 }
 
-static bn_status add_lane(table *t, const bench_options *o, const contender *who, bn_error *err)
+/* A lane for each that the list "a,b,c" names, and whether its knobs go together: a mistake is told
+ * before anything is measured. */
+static bn_status name_lanes(table *t, const bench_options *o, bn_error *err)
 {
-    bn_config config;
-    bn_status status = configure(o, who, &config, err);
-    if (status != BN_OK) return status;
-    lane *l = &t->lanes[t->count];
-    l->who = who;
-    status = bn_bench_open(&l->bench, t->be, &config, err);
-    if (status == BN_OK) t->count++;
-    return status;
-}
-
-/* Opens what the list "a,b,c" names. */
-static bn_status open_lanes(table *t, const bench_options *o, bn_error *err)
-{
-    const char *at = o->variants;
-    while (*at) {
-        size_t length = strcspn(at, ",");
+    size_t length = 0;
+    for (const char *at = o->variants; *at; at += length + (at[length] == ',')) {
+        bn_config config;
+        length = strcspn(at, ",");
         const contender *who = find(at, length);
         if (!who) {
             return bn_fail(err, BN_EINVAL, "--variants: there is no '%.*s'; --help lists them",
@@ -144,10 +134,19 @@ static bn_status open_lanes(table *t, const bench_options *o, bn_error *err)
         if (t->count == CONTENDERS_MAX) {
             return bn_fail(err, BN_EINVAL, "--variants: at most %d", CONTENDERS_MAX);
         }
-        bn_status status = add_lane(t, o, who, err);
+        if (configure(o, who, &config, err) != BN_OK) return err->status = BN_EINVAL;
+        t->lanes[t->count++].who = who;
+    }
+    return BN_OK;
+}
+
+static bn_status open_lanes(table *t, const bench_options *o, bn_error *err)
+{
+    for (int i = 0; i < t->count; i++) {
+        bn_config config;
+        bn_status status = configure(o, t->lanes[i].who, &config, err);
+        if (status == BN_OK) status = bn_bench_open(&t->lanes[i].bench, t->be, &config, err);
         if (status != BN_OK) return status;
-        at += length;
-        if (*at == ',') at++;
     }
     return BN_OK;
 }
@@ -450,7 +449,8 @@ static bn_status run_steps(const bench_options *o, table *t, bn_json *json, bn_e
 static bn_status run(const bench_options *o, table *t, bn_json *json, bn_error *err)
 {
     char device[BN_DEVICE_TEXT_MAX];
-    bn_status status = bn_device_open(&t->be, o->device, (int)o->threads, err);
+    bn_status status = name_lanes(t, o, err);
+    if (status == BN_OK) status = bn_device_open(&t->be, o->device, (int)o->threads, err);
     if (status != BN_OK) return status;
     (void)bn_device_describe(t->be, device);
     if (json) {

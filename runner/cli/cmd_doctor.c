@@ -226,7 +226,7 @@ int bn_cmd_doctor(int argc, char **argv)
         {"--home", 0, BN_OPTION_TEXT, &home, "DIR", "the home (BNEXP_HOME, else ./runs)"},
         {"--json", 0, BN_OPTION_FLAG, &json, NULL, "JSON instead of lines"},
         {"--migrate", 0, BN_OPTION_FLAG, &migrate, NULL,
-         "bring an older database and its ended runs up to date first (a copy is kept)"},
+         "bring an older home up to date first (a copy is kept)"},
         {"--backup", 0, BN_OPTION_TEXT, &backup, "FILE", "first copy the database to a new file"},
     };
     const bn_options options = {

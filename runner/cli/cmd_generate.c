@@ -9,6 +9,7 @@
 #include "runner/cli/command.h"
 #include "runner/cli/commands.h"
 #include "runner/cli/options.h"
+#include "runner/cli/words.h"
 
 typedef struct generate_options {
     const char *run, *home, *prompt, *tokenizer, *head;
@@ -96,13 +97,15 @@ static void print_figures(const bn_infer *infer, const bn_generate_result *resul
 {
     bn_infer_bytes bytes = bn_infer_measure(infer);
     double decoded = (double)(result->tokens > 1 ? result->tokens : 1);
+    char blocks[BN_WORDS_MAX], rest[BN_WORDS_MAX];
     (void)fprintf(stderr,
                   "%lld prompt tokens at %.0f/s, %lld tokens at %.0f/s; %.2f bits a weight of the "
-                  "blocks (%.1f MB), table and head %.1f MB\n",
+                  "blocks (%s), table and head %s\n",
                   (long long)result->prompt_tokens,
                   (double)result->prompt_tokens / result->prefill_s, (long long)result->tokens,
                   decoded / result->decode_s, 8.0 * (double)bytes.linear / (double)bytes.weights,
-                  (double)bytes.linear / 1e6, (double)(bytes.table + bytes.head) / 1e6);
+                  bn_words_bytes(blocks, (double)bytes.linear),
+                  bn_words_bytes(rest, (double)(bytes.table + bytes.head)));
 }
 
 static bn_status open_tokenizer(const generate_options *o, const bn_infer *infer,

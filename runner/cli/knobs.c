@@ -17,7 +17,7 @@ static void print_knob(const bn_knob *knob, FILE *out)
     } else if (knob->kind == BN_KNOB_BOOL) {
         (void)snprintf(expected, sizeof expected, "true|false");
     } else if (knob->kind != BN_KNOB_TEXT) {
-        (void)snprintf(expected, sizeof expected, "%.6g to %.6g%s%s", knob->min, knob->max,
+        (void)snprintf(expected, sizeof expected, "%.12g to %.12g%s%s", knob->min, knob->max,
                        *knob->unit ? " " : "", knob->unit);
     } else {
         (void)snprintf(expected, sizeof expected, "text");

@@ -178,7 +178,12 @@ void bn_options_help(const bn_options *options, FILE *out)
                        option->letter ? option->letter : ' ', option->letter ? "," : " ",
                        option->name, option->argument ? " " : "",
                        option->argument ? option->argument : "");
-        (void)fprintf(out, "  %-30s %s\n", left, option->help);
+        (void)fprintf(out, "  %-30s ", left);
+        for (const char *c = option->help; *c; c++) {
+            (void)fputc(*c, out);
+            if (*c == '\n') (void)fprintf(out, "%33s", "");
+        }
+        (void)fputc('\n', out);
     }
     (void)fprintf(out, "  %-30s %s\n", "-h, --help", "this text");
 }
