@@ -185,6 +185,11 @@ void bn_model_train(bn_model *model, int micro, const int32_t *tokens, const int
     bn_backend_replay_end(model->be);
 }
 
+void bn_model_eval_begin(bn_model *model)
+{
+    bn_backend_zero(model->be, model->eval_loss, sizeof *model->eval_loss);
+}
+
 void bn_model_eval(bn_model *model, const int32_t *tokens, const int32_t *targets)
 {
     load(model, tokens, targets);
@@ -196,7 +201,15 @@ void bn_model_eval(bn_model *model, const int32_t *tokens, const int32_t *target
                          .loss = model->loss,
                          .scale = 1};
     bn_head_loss(model->be, &head);
+    bn_sum(model->be, model->eval_loss, model->loss, (size_t)model->shape.rows);
     bn_backend_replay_end(model->be);
+}
+
+double bn_model_eval_sum(bn_model *model)
+{
+    double sum = 0;
+    bn_backend_read(model->be, &sum, model->eval_loss, sizeof sum);
+    return sum;
 }
 
 double bn_model_loss_sum(bn_model *model, int micros)

@@ -37,6 +37,7 @@ typedef struct bn_model {
     int32_t *tokens, *targets; /* [rows], backend memory */
     float *loss;               /* [accum * rows], backend memory */
     float *host_loss;          /* [accum * rows] */
+    double *eval_loss;         /* [1], backend memory */
     const double *loss_scale;  /* [1], backend memory; NULL: 1 */
     void *forms, *activations;
     bn_grad_listener listener;
@@ -71,8 +72,11 @@ void bn_model_train(bn_model *model, int micro, const int32_t *tokens, const int
 /* Who is told of the gradients of the next bn_model_train. */
 void bn_model_listen(bn_model *model, bn_grad_listener listener);
 
-/* Losses only, into the place of micro-batch 0. */
+/* Losses only, into the place of micro-batch 0, and onto the sum since the last begin. Does not
+ * wait; the sum does. */
+void bn_model_eval_begin(bn_model *model);
 void bn_model_eval(bn_model *model, const int32_t *tokens, const int32_t *targets);
+double bn_model_eval_sum(bn_model *model);
 
 /* Sum of the losses [nats] of the first `micros` micro-batches, in double and in order. Waits. */
 double bn_model_loss_sum(bn_model *model, int micros);

@@ -82,6 +82,7 @@ static void lay_activations(bn_model *model, cursor *c, const bn_config *config)
     model->tokens = carve(c, (size_t)rows * sizeof *model->tokens);
     model->targets = carve(c, (size_t)rows * sizeof *model->targets);
     model->loss = carve(c, (size_t)rows * (size_t)model->accum * sizeof *model->loss);
+    model->eval_loss = carve(c, sizeof *model->eval_loss);
 }
 
 static void lay_forms(bn_model *model, cursor *c)

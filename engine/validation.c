@@ -32,11 +32,12 @@ bn_status bn_validate(const bn_validation *what, double *loss, bn_error *err)
     int64_t windows = windows_of(what), mine = what->model->shape.batch;
     int64_t offset = bn_parallel_rank(what->parallel) * mine;
     double sums[2] = {0, 0}; /* of losses; of tokens that count */
+    bn_model_eval_begin(what->model);
     for (int64_t first = 0; first < windows; first += what->config->train.batch) {
         sums[1] += (double)fill(what, first + offset, windows);
         bn_model_eval(what->model, what->tokens, what->targets);
-        sums[0] += bn_model_loss_sum(what->model, 1);
     }
+    sums[0] = bn_model_eval_sum(what->model);
     if (bn_parallel_add(what->parallel, sums, 2, sums, err) != BN_OK) return err->status;
     *loss = sums[0] / sums[1];
     return BN_OK;

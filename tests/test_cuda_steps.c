@@ -20,11 +20,10 @@ static bn_config on_card(const char *folder, const char *log_every, const char *
     return config;
 }
 
-static long waits_of_a_run(const char *folder, const char *log_every, const char *steps)
+static long waits_of(const bn_config *config, const char *folder, const char *name)
 {
-    bn_config config = on_card(folder, log_every, steps);
     cuda_twin_counts before = cuda_twin_look();
-    assert_int_equal(run_lab_train(&config, folder, steps), BN_TRAIN_FINISHED);
+    assert_int_equal(run_lab_train(config, folder, name), BN_TRAIN_FINISHED);
     cuda_twin_counts after = cuda_twin_look();
     assert_int_equal(after.graphs, 0);
     assert_int_equal(after.marks, 0);
@@ -33,9 +32,18 @@ static long waits_of_a_run(const char *folder, const char *log_every, const char
 
 static void test_nobody_waits_for_the_card_between_two_records(void **state)
 {
-    long few = waits_of_a_run(*state, "train.log_every=3", "train.steps=3");
-    long many = waits_of_a_run(*state, "train.log_every=15", "train.steps=15");
-    assert_int_equal(few, many);
+    bn_config few = on_card(*state, "train.log_every=3", "train.steps=3");
+    bn_config many = on_card(*state, "train.log_every=15", "train.steps=15");
+    assert_int_equal(waits_of(&few, *state, "few"), waits_of(&many, *state, "many"));
+}
+
+static void test_a_validation_is_waited_for_once(void **state)
+{
+    bn_config few = on_card(*state, "train.eval_every=2", "train.steps=2");
+    bn_config many = few;
+    run_lab_set(&few, "train.eval_tokens=16", NULL);
+    run_lab_set(&many, "train.eval_tokens=96", NULL);
+    assert_int_equal(waits_of(&few, *state, "few"), waits_of(&many, *state, "many"));
 }
 
 /* More steps than outcomes are kept: they are asked for on the way. */
@@ -182,6 +190,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_open, scratch_close)
     const struct CMUnitTest tests[] = {
         TEST(test_nobody_waits_for_the_card_between_two_records),
+        TEST(test_a_validation_is_waited_for_once),
         TEST(test_a_record_of_more_steps_than_are_kept_is_of_all_of_them),
         TEST(test_a_step_that_diverged_unseen_is_the_runs_last),
         TEST(test_a_run_goes_on_between_records_to_the_same_last_bit),

@@ -68,9 +68,10 @@ int bn_runtime_version(void)
 static const char *take_stages(stages *s)
 {
     const char *why = nullptr;
+    unsigned flags = cudaEventDisableTiming | cudaEventBlockingSync; /* the host sleeps */
     for (int i = 0; i < STAGES && !why; i++) {
         why = words(cudaMallocHost(&s->at[i].memory, STAGE_BYTES));
-        if (!why) why = words(cudaEventCreateWithFlags(&s->at[i].sent, cudaEventDisableTiming));
+        if (!why) why = words(cudaEventCreateWithFlags(&s->at[i].sent, flags));
     }
     return why;
 }

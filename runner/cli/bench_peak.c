@@ -11,8 +11,8 @@ static const bn_gpu_peak *peak_of(bn_backend be)
 {
     const bn_cuda_plugin *plugin = NULL;
     bn_error ignored = {0}; /* it was loaded when be was opened */
-    if (strcmp(be.ops->name, "cuda") != 0 || bn_device_cuda_load(&plugin, &ignored) != BN_OK)
-        return NULL;
+    if (strcmp(be.ops->name, "cuda") != 0) return NULL;
+    if (bn_device_cuda_load(&plugin, &ignored) != BN_OK) return NULL;
     bn_cuda_card card = plugin->card(be);
     return bn_gpu_peak_find(card.name);
 }
