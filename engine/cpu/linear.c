@@ -29,7 +29,7 @@ static bn_operand weight_operand(const bn_weight *weight, bool across)
                         .across = across};
 }
 
-static void forward(bn_cpu *cpu, bn_act x, const bn_linear_out *layer)
+static bn_product_job forward_job(bn_act x, const bn_linear_out *layer)
 {
     const bn_weight *weight = layer->weight;
     bn_product_job job = {.format = forward_format(weight, x),
@@ -41,52 +41,76 @@ static void forward(bn_cpu *cpu, bn_act x, const bn_linear_out *layer)
                              .residual = layer->residual,
                              .row_scale = x.dtype == BN_I8 ? x.scale : NULL,
                              .scale = bn_cpu_weight_scale(weight)};
-    bn_panels panels;
-    if (x.dtype == BN_I8 && bn_ternary_fits(weight->format.kind)) {
-        panels = bn_ternary_panels(cpu, weight->rows, weight->cols, bn_cpu_weight_panels(weight));
-        job.b_packed = &panels;
-    }
-    bn_product_run(cpu, &job);
+    return job;
 }
 
+/* The layers share A: one group. */
 void bn_cpu_linear_forward(void *self, bn_act x, const bn_linear_out *layers, int count)
 {
-    for (int i = 0; i < count && !bn_cpu_failed(self); i++) forward(self, x, &layers[i]);
+    if (bn_cpu_failed(self)) return;
+    bn_product_job jobs[BN_SITE_LAYERS_MAX];
+    bn_panels panels[BN_SITE_LAYERS_MAX];
+    for (int i = 0; i < count; i++) {
+        const bn_weight *weight = layers[i].weight;
+        jobs[i] = forward_job(x, &layers[i]);
+        if (x.dtype != BN_I8 || !bn_ternary_fits(weight->format.kind)) continue;
+        panels[i] =
+            bn_ternary_panels(self, weight->rows, weight->cols, bn_cpu_weight_panels(weight));
+        jobs[i].b_packed = &panels[i];
+    }
+    bn_product_run_groups(self, &(bn_product_group){jobs, count}, 1);
 }
 
-static void backward(bn_cpu *cpu, bn_mat dx, bn_act x, const bn_linear_grad *layer, bool add)
+static bn_product_job input_job(bn_mat dx, const bn_linear_grad *layer, bool add)
 {
     const bn_weight *weight = layer->weight;
-    bn_operand dy = {.data = layer->dy.data, .dtype = BN_F32, .stride = (size_t)layer->dy.cols};
-    if (dx.data) {
-        dy.lines = x.rows;
-        bn_product_job job = {.format = bn_weight_backward_dtype(weight->format),
-                              .length = weight->rows,
-                              .a = dy,
-                              .b = weight_operand(weight, true)};
-        job.result = (bn_result){.c = dx.data,
-                                 .stride = (size_t)weight->cols,
-                                 .scale = bn_cpu_weight_scale(weight),
-                                 .accumulate = add};
-        bn_product_run(cpu, &job);
-    }
-    dy.lines = weight->rows;
-    dy.across = true;
-    dy.k_scale = x.dtype == BN_I8 ? x.scale : NULL;
+    bn_product_job job = {.format = bn_weight_backward_dtype(weight->format),
+                          .length = weight->rows,
+                          .b = weight_operand(weight, true)};
+    job.a = (bn_operand){.data = layer->dy.data,
+                         .dtype = BN_F32,
+                         .stride = (size_t)layer->dy.cols,
+                         .lines = layer->dy.rows};
+    job.result = (bn_result){.c = dx.data,
+                             .stride = (size_t)dx.cols,
+                             .scale = bn_cpu_weight_scale(weight),
+                             .accumulate = add};
+    return job;
+}
+
+static bn_product_job weight_job(bn_act x, const bn_linear_grad *layer)
+{
+    const bn_weight *weight = layer->weight;
     bn_product_job job = {.format = bn_weight_backward_dtype(weight->format),
                           .length = x.rows,
-                          .a = dy,
                           .b = act_operand(x, true)};
+    job.a = (bn_operand){.data = layer->dy.data,
+                         .dtype = BN_F32,
+                         .stride = (size_t)layer->dy.cols,
+                         .lines = weight->rows,
+                         .across = true,
+                         .k_scale = x.dtype == BN_I8 ? x.scale : NULL};
     job.b.line_sum = NULL;
     job.result =
         (bn_result){.c = layer->dw, .stride = (size_t)weight->cols, .scale = 1, .accumulate = true};
-    bn_product_run(cpu, &job);
+    return job;
 }
 
+/* All layers' shares of dX are one group, since they add to one C; each dW is a group of its own,
+ * and they share B. */
 void bn_cpu_linear_backward(void *self, bn_mat dx, bn_act x, const bn_linear_grad *layers,
                             int count)
 {
-    for (int i = 0; i < count && !bn_cpu_failed(self); i++) {
-        backward(self, dx, x, &layers[i], i > 0);
+    if (bn_cpu_failed(self)) return;
+    bn_product_job to_input[BN_SITE_LAYERS_MAX];
+    bn_product_job to_weight[BN_SITE_LAYERS_MAX];
+    bn_product_group groups[1 + BN_SITE_LAYERS_MAX];
+    int used = 0;
+    if (dx.data) groups[used++] = (bn_product_group){to_input, count};
+    for (int i = 0; i < count; i++) {
+        if (dx.data) to_input[i] = input_job(dx, &layers[i], i > 0);
+        to_weight[i] = weight_job(x, &layers[i]);
+        groups[used++] = (bn_product_group){&to_weight[i], 1};
     }
+    bn_product_run_groups(self, groups, used);
 }

@@ -42,6 +42,18 @@ typedef struct bn_product_job {
 
 void bn_product_run(bn_cpu *cpu, const bn_product_job *job);
 
+/* Jobs that go through the same number of A's lines strip by strip, one after the other: what they
+ * add to one C is still in the cache then, and an A that they share is packed once. */
+typedef struct bn_product_group {
+    const bn_product_job *jobs;
+    int count;
+} bn_product_group;
+
+/* Groups that do not depend on each other, at most 1 + BN_SITE_LAYERS_MAX of them with
+ * 2 * BN_SITE_LAYERS_MAX jobs: their parts fill one job of the pool, and a B of several is packed
+ * once. */
+void bn_product_run_groups(bn_cpu *cpu, const bn_product_group *groups, int count);
+
 /* The same on the calling thread alone, so that a part of a pool's job may use it. Both operands
  * are packed; either's word_count may exceed what the length takes, which makes the job one of a
  * range of words. Unfinished sums need bn_product_alone_bytes at memory, 64-byte aligned. */
