@@ -1,5 +1,6 @@
 #include "engine/cpu/pack.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "engine/base/half.h"
@@ -13,7 +14,10 @@ enum { CHUNK_WORDS = 128, GROUP_LINES = 224, GROUP_WORDS = 16, ELEMENTS_MAX = 4 
 enum { ALONG_LINES = 48, PART_WORDS = 128 };
 
 /* Where lines lie across memory, rows are fetched that many ahead. */
-enum { AHEAD_ROWS = 8, CACHE_LINE = 64 };
+enum { AHEAD_ROWS = 20, CACHE_LINE = 64 };
+
+/* What adds 128, the offset of quantized operands, to each code of a word. */
+static const uint32_t offset_word = 0x80808080U;
 
 /* What one packing call works with. */
 typedef struct packer {
@@ -151,8 +155,9 @@ static int32_t to_codes(const packer *p, int line, int k, int8_t *to, size_t cou
 static void set_unit(const bn_panels *panels, int line, uint32_t most)
 {
     float limit = bn_float_from_bits(most);
+    float factor = 127.0F / limit;
     panels->unit[line] = limit / 127.0F;
-    panels->factor[line] = most > 0 ? 127.0F / limit : 0.0F;
+    panels->factor[line] = isinf(factor) ? 0.0F : factor; /* as good as zeros */
 }
 
 static void line_unit(const packer *p, int line)
@@ -256,7 +261,7 @@ static void pack_along(const packer *p, int panel)
 typedef struct group {
     int start, lines, panels;
     _Alignas(64) int8_t code[4][GROUP_LINES];
-    _Alignas(64) float wide[2][GROUP_LINES];
+    _Alignas(64) float wide[ELEMENTS_MAX][GROUP_LINES];
     _Alignas(64) int32_t sum[GROUP_LINES];
     _Alignas(64) uint32_t word[GROUP_WORDS][GROUP_LINES];
 } group;
@@ -284,26 +289,29 @@ static const void *row_of(const packer *p, const group *g, int k)
     return element(p->operand, g->start, k);
 }
 
-static void gather_codes(const packer *p, group *g, int k, int8_t *to)
+/* The codes at element k as they are, or shifted. */
+static void gather_codes(const packer *p, const group *g, int k, int8_t *to)
 {
-    const bn_panels *out = p->panels;
     const void *from = row_of(p, g, k);
-    size_t lines = (size_t)g->lines;
-    if (k >= p->length) {
-        memset(to, 0, lines);
-        return;
+    if (p->panels->offset && k < p->length) {
+        p->rows->shift_codes((uint8_t *)to, from, p->panels->offset, (size_t)g->lines);
+    } else {
+        memcpy(to, from, (size_t)g->lines);
     }
-    if (out->quantized) {
-        const float *x = as_floats(p->rows, p->operand->dtype, from, g->wide[0], lines);
-        p->rows->quantize_lanes(to, x, factor_of(p, k), out->factor + g->start, lines);
-        if (out->sum) p->rows->add_codes(g->sum, to, lines);
-        from = to;
+}
+
+/* Floats to the codes of one word. */
+static void gather_quantized(const packer *p, group *g, int w, uint32_t *to)
+{
+    bn_four_rows four;
+    for (int e = 0; e < ELEMENTS_MAX; e++) {
+        int k = ELEMENTS_MAX * w + e;
+        four.x[e] =
+            as_floats(p->rows, p->operand->dtype, row_of(p, g, k), g->wide[e], (size_t)g->lines);
+        four.factor[e] = factor_of(p, k);
     }
-    if (out->offset) {
-        p->rows->shift_codes((uint8_t *)to, from, out->offset, lines);
-    } else if (from != to) {
-        memcpy(to, from, lines);
-    }
+    p->rows->quantize_words(to, &four, p->panels->factor + g->start, g->sum, (size_t)g->lines);
+    for (int l = 0; l < g->lines && p->panels->offset; l++) to[l] ^= offset_word;
 }
 
 static void gather_pair(const packer *p, group *g, int k, uint32_t *to)
@@ -340,6 +348,10 @@ static void gather_word(const packer *p, group *g, int w, uint32_t *to)
         gather_pair(p, g, 2 * w, to);
         break;
     case BN_WORD_I8:
+        if (p->panels->quantized) {
+            gather_quantized(p, g, w, to);
+            break;
+        }
         for (int e = 0; e < ELEMENTS_MAX; e++) gather_codes(p, g, ELEMENTS_MAX * w + e, g->code[e]);
         p->rows->interleave4(to, (uint8_t *)g->code[0], GROUP_LINES, g->lines);
         break;

@@ -106,21 +106,28 @@ static int32_t quantize(int8_t *restrict codes, const float *restrict x, float f
     return total;
 }
 
-/* As quantize, with a factor for each element; sums and maxima are kept for each element too. */
-static void quantize_lanes(int8_t *restrict codes, const float *restrict x, float factor,
-                           const float *restrict factors, size_t count)
+/* The code of a value as the low byte of a float's bits: what is added leaves no place for less
+ * than a whole number, and rounds to it. */
+static const float code_base = 12582912.0F; /* 1.5 * 2^23 */
+
+static inline uint32_t code_bits(float value)
 {
-    for (size_t i = 0; i < count; i++) {
-        float value = rintf(x[i] * factor * factors[i]);
-        value = value > -127.0F ? value : -127.0F;
-        value = value < 127.0F ? value : 127.0F;
-        codes[i] = (int8_t)(int32_t)value;
-    }
+    return bn_float_bits(value + code_base);
 }
 
-static void add_codes(int32_t *restrict totals, const int8_t *restrict codes, size_t count)
+static void quantize_words(uint32_t *restrict words, const bn_four_rows *rows,
+                           const float *restrict factors, int32_t *restrict sums, size_t count)
 {
-    for (size_t i = 0; i < count; i++) totals[i] += codes[i];
+    bn_four_rows r = *rows;
+    const uint32_t base = 4 * bn_float_bits(code_base);
+    for (size_t i = 0; i < count; i++) {
+        uint32_t a = code_bits(r.x[0][i] * r.factor[0] * factors[i]);
+        uint32_t b = code_bits(r.x[1][i] * r.factor[1] * factors[i]);
+        uint32_t c = code_bits(r.x[2][i] * r.factor[2] * factors[i]);
+        uint32_t d = code_bits(r.x[3][i] * r.factor[3] * factors[i]);
+        sums[i] += (int32_t)(a + b + c + d - base);
+        words[i] = (a & 0xFFU) | (b & 0xFFU) << 8 | (c & 0xFFU) << 16 | d << 24;
+    }
 }
 
 static void abs_max_lanes(uint32_t *restrict most, const float *restrict x, float factor,
@@ -453,8 +460,7 @@ const bn_rows BN_ROWS_NAME = {
     .add_combined = add_combined,
     .add_product = add_product,
     .quantize = quantize,
-    .quantize_lanes = quantize_lanes,
-    .add_codes = add_codes,
+    .quantize_words = quantize_words,
     .abs_max_lanes = abs_max_lanes,
     .sign_codes = sign_codes,
     .to_bf16 = to_bf16,

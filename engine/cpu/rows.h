@@ -34,6 +34,12 @@ typedef struct bn_adamw_step {
     float eps, keep;            /* keep = 1 - lr * decay */
 } bn_adamw_step;
 
+/* Four rows and what each is multiplied by. */
+typedef struct bn_four_rows {
+    const float *x[4];
+    float factor[4];
+} bn_four_rows;
+
 typedef struct bn_rows {
     double (*sum_squares)(const float *x, size_t count);
     double (*sum)(const float *x, size_t count);
@@ -55,10 +61,11 @@ typedef struct bn_rows {
 
     /* codes = clamp(round_half_even(x * factor), -limit, limit); returns their sum. */
     int32_t (*quantize)(int8_t *codes, const float *x, float factor, float limit, size_t count);
-    /* The same along the other direction: element i has its own factor, sum and maximum. */
-    void (*quantize_lanes)(int8_t *codes, const float *x, float factor, const float *factors,
-                           size_t count);
-    void (*add_codes)(int32_t *totals, const int8_t *codes, size_t count);
+    /* The same along the other direction, four rows at a time: element i has its own factor and
+     * sum, to which its codes are added; they make up one word, the first row's lowest. No product
+     * may exceed 127.49; one that is not finite gives a code and a sum without meaning. */
+    void (*quantize_words)(uint32_t *words, const bn_four_rows *rows, const float *factors,
+                           int32_t *sums, size_t count);
     void (*abs_max_lanes)(uint32_t *most, const float *x, float factor, size_t count);
     void (*sign_codes)(int8_t *codes, const float *x, float middle, size_t count);
     void (*to_bf16)(uint16_t *y, const float *x, float factor, size_t count);
