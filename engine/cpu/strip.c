@@ -213,7 +213,7 @@ void bn_strip_run(const bn_plan *p, int block, uint32_t *memory)
     }
 }
 
-void bn_strip_run_packed(const bn_plan *p, uint32_t *memory)
+void bn_strip_run_packed(const bn_plan *p, void *memory)
 {
     strip s = {.a = p->a, .b_end = p->b.count, .end = p->chunk_words, .tiles = memory};
     take_strip(p, &s);

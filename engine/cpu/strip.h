@@ -29,7 +29,7 @@ size_t bn_strip_words(bn_plan *plan);
 void bn_strip_run(const bn_plan *plan, int block, uint32_t *memory);
 
 /* All of a product whose operands are packed, as one strip; memory is for unfinished sums. */
-void bn_strip_run_packed(const bn_plan *plan, uint32_t *memory);
+void bn_strip_run_packed(const bn_plan *plan, void *memory);
 
 /* Rounded up to whole cache lines. */
 size_t bn_line_words(size_t words);
