@@ -103,6 +103,8 @@ struct backward_step {
     const bn_weight *weight;
     bn_mat dy;
     float *dw;
+    const void *right;       /* x as dW's product takes it: made once for all layers of a site */
+    const float *right_unit; /* of the columns of a float x as codes */
 };
 
 /* One pass over dY for both. */
@@ -130,9 +132,7 @@ static void backward_in_floats(bn_cuda *cuda, const backward_step &step)
     bn_act x = step.x;
     const bn_weight *weight = step.weight;
     bn_cuda_form form = bn_cuda_form_of(weight);
-    bn_cuda_elements input = elements_of(x);
     left_operands left = round_gradient(cuda, form.dtype, step);
-    const void *right = in_format(cuda, BN_CUDA_SLOT_RIGHT, form.dtype, &input);
     if (bn_cuda_failed(cuda)) return;
     bn_gemm for_input = {.dtype = form.dtype,
                          .m = x.rows,
@@ -152,7 +152,7 @@ static void backward_in_floats(bn_cuda *cuda, const backward_step &step)
                           .a_across = true,
                           .b_across = false,
                           .a = left.of_weight,
-                          .b = right,
+                          .b = step.right,
                           .c = step.dw,
                           .alpha = nullptr,
                           .add = step.dw};
@@ -160,23 +160,20 @@ static void backward_in_floats(bn_cuda *cuda, const backward_step &step)
     bn_cuda_gemm(cuda, &for_weight);
 }
 
-/* Memory of a product of codes: its operands and their units. */
+/* dY as codes [lines, length], and the unit of each line. */
 struct coded {
-    int8_t *left, *right;
-    float *left_unit, *right_unit;
+    int8_t *codes;
+    float *unit;
 };
 
-/* left [m, k], right [n, k]; false: no memory. */
-static bool take(bn_cuda *cuda, coded *c, int m, int n, int k)
+/* false: no memory. */
+static bool take(bn_cuda *cuda, coded *c, int lines, int length)
 {
-    size_t units = static_cast<size_t>(m) + static_cast<size_t>(n);
-    c->left = static_cast<int8_t *>(bn_cuda_scratch(cuda, BN_CUDA_SLOT_LEFT, size_of(m, k)));
-    c->right = static_cast<int8_t *>(bn_cuda_scratch(cuda, BN_CUDA_SLOT_RIGHT, size_of(n, k)));
-    c->left_unit =
-        static_cast<float *>(bn_cuda_scratch(cuda, BN_CUDA_SLOT_LINES, units * sizeof(float)));
-    if (bn_cuda_failed(cuda)) return false;
-    c->right_unit = c->left_unit + m;
-    return true;
+    size_t unit_bytes = static_cast<size_t>(lines) * sizeof(float);
+    c->codes =
+        static_cast<int8_t *>(bn_cuda_scratch(cuda, BN_CUDA_SLOT_LEFT, size_of(lines, length)));
+    c->unit = static_cast<float *>(bn_cuda_scratch(cuda, BN_CUDA_SLOT_LINES, unit_bytes));
+    return !bn_cuda_failed(cuda);
 }
 
 /* dx = (unit of dy's row * s) * (dy's codes x W's codes). */
@@ -186,14 +183,14 @@ static void input_in_codes(bn_cuda *cuda, const backward_step &step)
     coded c = {};
     bn_cuda_form form = bn_cuda_form_of(weight);
     bn_cuda_elements dy = {step.dy.data, BN_F32, step.dy.rows, step.dy.cols, nullptr};
-    if (!take(cuda, &c, dy.rows, 0, weight->rows)) return;
-    bn_cuda_quantize_rows(cuda, c.left, c.left_unit, &dy);
-    bn_cuda_code_product product = {.a = c.left,
+    if (!take(cuda, &c, dy.rows, weight->rows)) return;
+    bn_cuda_quantize_rows(cuda, c.codes, c.unit, &dy);
+    bn_cuda_code_product product = {.a = c.codes,
                                     .b = form.turned,
                                     .length = weight->rows,
                                     .end = {.out = step.dx.data,
                                             .add = step.accumulate ? step.dx.data : nullptr,
-                                            .row = c.left_unit,
+                                            .row = c.unit,
                                             .column = nullptr,
                                             .scale = form.scale,
                                             .rows = dy.rows,
@@ -205,44 +202,65 @@ static void input_in_codes(bn_cuda *cuda, const backward_step &step)
  */
 static void weight_in_codes(bn_cuda *cuda, const backward_step &step)
 {
-    bn_act x = step.x;
-    const bn_weight *weight = step.weight;
     coded c = {};
-    bool is_code = x.dtype == BN_I8;
     bn_cuda_elements dy = {step.dy.data, BN_F32, step.dy.rows, step.dy.cols,
-                           is_code ? x.scale : nullptr};
-    bn_cuda_elements input = elements_of(x);
-    if (!take(cuda, &c, weight->rows, weight->cols, x.rows)) return;
-    bn_cuda_quantize_columns(cuda, c.left, c.left_unit, &dy);
-    if (is_code) {
-        bn_cuda_turn(cuda, c.right, static_cast<const int8_t *>(x.data), x.rows, x.cols);
-    } else {
-        bn_cuda_quantize_columns(cuda, c.right, c.right_unit, &input);
-    }
-    bn_cuda_code_product product = {.a = c.left,
-                                    .b = c.right,
-                                    .length = x.rows,
+                           step.x.dtype == BN_I8 ? step.x.scale : nullptr};
+    if (!take(cuda, &c, step.weight->rows, step.x.rows)) return;
+    bn_cuda_quantize_columns(cuda, c.codes, c.unit, &dy);
+    bn_cuda_code_product product = {.a = c.codes,
+                                    .b = static_cast<const int8_t *>(step.right),
+                                    .length = step.x.rows,
                                     .end = {.out = step.dw,
                                             .add = step.dw,
-                                            .row = c.left_unit,
-                                            .column = is_code ? nullptr : c.right_unit,
+                                            .row = c.unit,
+                                            .column = step.right_unit,
                                             .scale = nullptr,
-                                            .rows = weight->rows,
-                                            .cols = weight->cols}};
+                                            .rows = step.weight->rows,
+                                            .cols = step.weight->cols}};
     bn_cuda_multiply_codes(cuda, &product);
+}
+
+/* x^T as codes, with their units behind them where they are not x's own. */
+static void turn_input(bn_cuda *cuda, backward_step *step)
+{
+    bn_act x = step->x;
+    size_t bytes = (size_of(x.rows, x.cols) + sizeof(float) - 1) / sizeof(float) * sizeof(float);
+    auto *codes = static_cast<int8_t *>(bn_cuda_scratch(
+        cuda, BN_CUDA_SLOT_RIGHT, bytes + static_cast<size_t>(x.cols) * sizeof(float)));
+    if (!codes) return;
+    step->right = codes;
+    if (x.dtype == BN_I8) {
+        bn_cuda_turn(cuda, codes, static_cast<const int8_t *>(x.data), x.rows, x.cols);
+        return;
+    }
+    float *unit = reinterpret_cast<float *>(codes + bytes);
+    bn_cuda_elements input = elements_of(x);
+    bn_cuda_quantize_columns(cuda, codes, unit, &input);
+    step->right_unit = unit;
 }
 
 void bn_cuda_linear_backward(void *self, bn_mat dx, bn_act x, const bn_linear_grad *layers,
                              int count)
 {
     bn_cuda *cuda = static_cast<bn_cuda *>(self);
+    if (bn_cuda_failed(cuda)) return;
+    bn_dtype dtype = bn_cuda_form_of(layers[0].weight).dtype; /* one for all */
+    backward_step step = {};
+    step.dx = dx;
+    step.x = x;
+    if (dtype == BN_I8) {
+        turn_input(cuda, &step);
+    } else {
+        bn_cuda_elements input = elements_of(x);
+        step.right = in_format(cuda, BN_CUDA_SLOT_RIGHT, dtype, &input);
+    }
     for (int i = 0; i < count && !bn_cuda_failed(cuda); i++) {
-        backward_step step = {dx, i > 0, x, layers[i].weight, layers[i].dy, layers[i].dw};
-        if (bn_cuda_form_of(step.weight).dtype != BN_I8) {
-            backward_in_floats(cuda, step);
-            continue;
-        }
-        if (dx.data) input_in_codes(cuda, step);
-        weight_in_codes(cuda, step);
+        step.accumulate = i > 0;
+        step.weight = layers[i].weight;
+        step.dy = layers[i].dy;
+        step.dw = layers[i].dw;
+        if (dtype != BN_I8) backward_in_floats(cuda, step);
+        if (dtype == BN_I8 && dx.data) input_in_codes(cuda, step);
+        if (dtype == BN_I8) weight_in_codes(cuda, step);
     }
 }

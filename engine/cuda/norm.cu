@@ -1,9 +1,8 @@
 /* RMSNorm (arXiv:1910.07467) ending in a quantizer whose gradient passes straight through: one
  * block a row, read once and written once. */
-#include "engine/cuda/gate.h"
 #include "engine/cuda/site.h"
 
-enum { GAIN_ROWS = 64, GAIN_THREADS = 128 };
+enum { GAIN_COLUMNS = BN_WARP, GAIN_LINES = 8, AT_ONCE = 8 };
 
 static __global__ void __launch_bounds__(BN_SITE_THREADS)
     forward_rows(bn_norm_args args, bn_site_rows plan)
@@ -12,7 +11,8 @@ static __global__ void __launch_bounds__(BN_SITE_THREADS)
     for (int r = static_cast<int>(blockIdx.x); r < plan.rows; r += static_cast<int>(gridDim.x)) {
         const float *x = args.x.data + static_cast<size_t>(r) * plan.cols;
         BN_EACH_COLUMN(c, plan.cols) y[c] = x[c];
-        bn_site_forward(args.site, y, plan.cols, args.stats + r * BN_NORM_STATS);
+        bn_site_forward(args.site, y, plan.cols,
+                        args.stats + static_cast<size_t>(r) * BN_NORM_STATS);
         bn_site_write(args.out, r, y);
     }
 }
@@ -21,78 +21,64 @@ void bn_cuda_norm_forward(void *self, const bn_norm_args *args)
 {
     bn_cuda *cuda = static_cast<bn_cuda *>(self);
     bn_site_rows plan = bn_site_plan(cuda, args->x.rows, args->x.cols);
-    if (plan.rows == 0) return;
+    if (plan.blocks == 0) return;
     BN_LAUNCH(cuda, forward_rows, plan.blocks, BN_SITE_THREADS, plan.shared_bytes, *args, plan);
 }
 
 static __global__ void __launch_bounds__(BN_SITE_THREADS)
-    backward_rows(bn_norm_args args, bn_norm_grads grads)
+    backward_rows(bn_norm_args args, bn_norm_grads grads, bn_site_rows plan, float *parts)
 {
-    int r = static_cast<int>(blockIdx.x), cols = args.x.cols;
-    size_t start = static_cast<size_t>(r) * cols;
-    float *dx = grads.dx.data + start;
-    bn_site_backward(args.site, args.x.data + start, cols, args.stats + r * BN_NORM_STATS,
-                     grads.dy.data + start, [=](int c, float value) { dx[c] += value; });
+    const float *x = args.x.data;
+    float *dx = grads.dx.data;
+    bn_site_backward_rows(
+        args.site, plan, args.stats, grads.dy.data, parts, [=](size_t i) { return x[i]; },
+        [=](size_t i, float value) { dx[i] += value; });
 }
 
 void bn_cuda_norm_backward(void *self, const bn_norm_args *args, const bn_norm_grads *grads)
 {
     bn_cuda *cuda = static_cast<bn_cuda *>(self);
+    bn_site_rows plan = bn_site_plan_back(cuda, args->x.rows, args->x.cols);
+    float *parts = grads->dgain ? bn_cuda_gain_parts(cuda, &plan) : nullptr;
     if (bn_cuda_failed(cuda)) return;
-    BN_LAUNCH(cuda, backward_rows, args->x.rows, BN_SITE_THREADS, 0, *args, *grads);
-    if (!grads->dgain) return;
-    bn_gain_terms terms = {.dy = grads->dy.data,
-                           .x = args->x.data,
-                           .gate = nullptr,
-                           .up = nullptr,
-                           .stats = args->stats,
-                           .rows = args->x.rows,
-                           .cols = args->x.cols,
-                           .relu2 = false};
-    bn_cuda_add_gain(cuda, grads->dgain, &terms);
+    BN_LAUNCH(cuda, backward_rows, plan.blocks, BN_SITE_THREADS, plan.shared_bytes, *args, *grads,
+              plan, parts);
+    if (parts) bn_cuda_add_gain(cuda, grads->dgain, parts, &plan);
 }
 
-/* What the outer norm read at row r, column c. */
-static __device__ __forceinline__ float input_of(const bn_gain_terms &t, size_t i)
+/* Line y of a block sums parts y, y + GAIN_LINES, ...; the lines are then summed in their order. */
+static __global__ void __launch_bounds__(GAIN_COLUMNS *GAIN_LINES)
+    add_gain_parts(float *dgain, const float *parts, int count, int cols)
 {
-    return t.x ? t.x[i] : bn_activate(t.gate[i], t.relu2).value * t.up[i];
-}
-
-/* parts[block, c]: the sum over GAIN_ROWS rows. */
-static __global__ void sum_gain_rows(float *parts, bn_gain_terms t)
-{
-    int c = static_cast<int>(blockIdx.y * blockDim.x + threadIdx.x);
-    if (c >= t.cols) return;
-    int first = static_cast<int>(blockIdx.x) * GAIN_ROWS;
-    int last = first + GAIN_ROWS < t.rows ? first + GAIN_ROWS : t.rows;
+    BN_SHARED(double, lines, GAIN_COLUMNS *GAIN_LINES);
+    int x = static_cast<int>(threadIdx.x), y = static_cast<int>(threadIdx.y);
+    int c = static_cast<int>(blockIdx.x) * GAIN_COLUMNS + x;
     double sum = 0;
-    for (int r = first; r < last; r++) {
-        size_t i = static_cast<size_t>(r) * t.cols + c;
-        sum += static_cast<double>(t.dy[i]) *
-               static_cast<double>(input_of(t, i) * t.stats[r * BN_NORM_STATS]);
+    for (int i = y; c < cols && i < count; i += GAIN_LINES * AT_ONCE) {
+        float some[AT_ONCE];
+        for (int k = 0; k < AT_ONCE; k++) {
+            int part = i + k * GAIN_LINES;
+            some[k] = part < count ? parts[static_cast<size_t>(part) * cols + c] : 0.0F;
+        }
+        for (int k = 0; k < AT_ONCE; k++) sum += static_cast<double>(some[k]);
     }
-    parts[static_cast<size_t>(blockIdx.x) * t.cols + c] = static_cast<float>(sum);
-}
-
-static __global__ void add_gain_parts(float *dgain, const float *parts, int count, int cols)
-{
-    int c = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
-    if (c >= cols) return;
-    double sum = static_cast<double>(dgain[c]);
-    for (int i = 0; i < count; i++) {
-        sum += static_cast<double>(parts[static_cast<size_t>(i) * cols + c]);
-    }
+    lines[y * GAIN_COLUMNS + x] = sum;
+    __syncthreads();
+    if (y != 0 || c >= cols) return;
+    sum = static_cast<double>(dgain[c]);
+    for (int i = 0; i < GAIN_LINES; i++) sum += lines[i * GAIN_COLUMNS + x];
     dgain[c] = static_cast<float>(sum);
 }
 
-void bn_cuda_add_gain(bn_cuda *cuda, float *dgain, const bn_gain_terms *terms)
+float *bn_cuda_gain_parts(bn_cuda *cuda, const bn_site_rows *plan)
 {
-    int count = (terms->rows + GAIN_ROWS - 1) / GAIN_ROWS;
-    int wide = (terms->cols + GAIN_THREADS - 1) / GAIN_THREADS;
-    float *parts = static_cast<float *>(bn_cuda_scratch(
-        cuda, BN_CUDA_SLOT_PARTS, static_cast<size_t>(count) * terms->cols * sizeof(float)));
-    if (!parts) return;
-    dim3 grid(static_cast<unsigned>(count), static_cast<unsigned>(wide));
-    BN_LAUNCH(cuda, sum_gain_rows, grid, GAIN_THREADS, 0, parts, *terms);
-    BN_LAUNCH(cuda, add_gain_parts, wide, GAIN_THREADS, 0, dgain, parts, count, terms->cols);
+    size_t count = static_cast<size_t>(plan->blocks) * static_cast<size_t>(plan->cols);
+    return static_cast<float *>(bn_cuda_scratch(cuda, BN_CUDA_SLOT_PARTS, count * sizeof(float)));
+}
+
+void bn_cuda_add_gain(bn_cuda *cuda, float *dgain, const float *parts, const bn_site_rows *plan)
+{
+    int blocks = (plan->cols + GAIN_COLUMNS - 1) / GAIN_COLUMNS;
+    BN_LAUNCH(cuda, add_gain_parts, blocks, dim3(GAIN_COLUMNS, GAIN_LINES), 0, dgain, parts,
+              plan->blocks, plan->cols);
 }

@@ -11,38 +11,59 @@
 #include "engine/cuda/cuda.h"
 #include "engine/cuda/kernel.h"
 
-enum { BN_SITE_THREADS = 128, BN_SITE_SHARED_FLOATS = 12 << 10, BN_SITE_BLOCKS = 1024 };
+enum {
+    BN_SITE_THREADS = 128,
+    BN_SITE_SHARED_FLOATS = 12 << 10,
+    BN_SITE_BLOCKS = 1024,
+    BN_SITE_SPAN = 32, /* rows of a block on the way back */
+};
 
 #define BN_EACH_COLUMN(c, cols)                                                                    \
     for (int c = static_cast<int>(threadIdx.x); c < (cols); c += BN_SITE_THREADS)
 
-/* One row after another: block b takes rows b, b + gridDim.x, ... `far` is scratch memory for the
- * rows of all blocks, or NULL when a row fits shared memory. */
+/* `far` is scratch memory for the buffers of all blocks, or NULL when a block's fit shared memory.
+ */
 struct bn_site_rows {
     float *far;
     int rows, cols, blocks;
-    size_t shared_bytes;
+    size_t shared_bytes, floats; /* of a block's buffer */
 };
 
-/* rows 0: no memory, which has stuck to the backend. */
-static inline bn_site_rows bn_site_plan(bn_cuda *cuda, int rows, int cols)
+/* blocks 0: no memory, which has stuck to the backend. */
+static inline bn_site_rows bn_site_take(bn_cuda *cuda, int rows, int cols, int arrays)
 {
-    bn_site_rows plan = {nullptr, rows, cols, rows, static_cast<size_t>(cols) * sizeof(float)};
-    if (bn_cuda_failed(cuda)) plan.rows = 0;
-    if (cols <= BN_SITE_SHARED_FLOATS || plan.rows == 0) return plan;
-    plan.blocks = rows < BN_SITE_BLOCKS ? rows : BN_SITE_BLOCKS;
+    size_t floats = static_cast<size_t>(arrays) * static_cast<size_t>(cols);
+    bn_site_rows plan = {nullptr, rows, cols, 0, floats * sizeof(float), floats};
+    if (bn_cuda_failed(cuda)) return plan;
+    bool fits = floats <= BN_SITE_SHARED_FLOATS;
+    plan.blocks = rows;
+    if (arrays > 1) plan.blocks = (rows + BN_SITE_SPAN - 1) / BN_SITE_SPAN;
+    if (arrays == 1 && !fits && rows > BN_SITE_BLOCKS) plan.blocks = BN_SITE_BLOCKS;
+    if (fits) return plan;
     plan.far = static_cast<float *>(bn_cuda_scratch(
         cuda, BN_CUDA_SLOT_ROWS, static_cast<size_t>(plan.blocks) * plan.shared_bytes));
     plan.shared_bytes = 0;
-    if (!plan.far) plan.rows = 0;
+    if (!plan.far) plan.blocks = 0;
     return plan;
+}
+
+/* Forward: a buffer of one row; block b takes rows b, b + gridDim.x, ... */
+static inline bn_site_rows bn_site_plan(bn_cuda *cuda, int rows, int cols)
+{
+    return bn_site_take(cuda, rows, cols, 1);
+}
+
+/* Backward: a row of x, of dy and of the gain's gradient; block b takes BN_SITE_SPAN rows. */
+static inline bn_site_rows bn_site_plan_back(bn_cuda *cuda, int rows, int cols)
+{
+    return bn_site_take(cuda, rows, cols, 3);
 }
 
 /* The block's buffer. */
 static __device__ __forceinline__ float *bn_site_buffer(const bn_site_rows &plan)
 {
     BN_DYN_SHARED(float, near);
-    return plan.far ? plan.far + static_cast<size_t>(blockIdx.x) * plan.cols : near;
+    return plan.far ? plan.far + blockIdx.x * plan.floats : near;
 }
 
 /* y = y / sqrt(mean(y^2) + eps) [* gain]; returns the factor. */
@@ -117,6 +138,38 @@ static __device__ __forceinline__ void bn_site_backward(const bn_norm_site &site
     }
 }
 
+/* The site's backward pass over a block's rows, each read once: x of element i is load(i), dx of it
+ * goes to write(i, dx). parts[block, c], where it is not NULL, is their sum for the gain's
+ * gradient.
+ */
+template <class Load, class Write>
+static __device__ __forceinline__ void bn_site_backward_rows(const bn_norm_site &site,
+                                                             const bn_site_rows &plan,
+                                                             const float *stats, const float *dys,
+                                                             float *parts, Load load, Write write)
+{
+    int cols = plan.cols, first = static_cast<int>(blockIdx.x) * BN_SITE_SPAN;
+    int last = first + BN_SITE_SPAN < plan.rows ? first + BN_SITE_SPAN : plan.rows;
+    float *x = bn_site_buffer(plan), *dy = x + cols, *gain = dy + cols;
+    BN_EACH_COLUMN(c, cols) gain[c] = 0;
+    for (int r = first; r < last; r++) {
+        size_t start = static_cast<size_t>(r) * cols;
+        const float *kept = stats + static_cast<size_t>(r) * BN_NORM_STATS;
+        BN_EACH_COLUMN(c, cols)
+        {
+            x[c] = load(start + c);
+            dy[c] = dys[start + c];
+        }
+        bn_site_backward(site, x, cols, kept, dy,
+                         [&](int c, float value) { write(start + c, value); });
+        float outer = kept[0];
+        BN_EACH_COLUMN(c, cols) gain[c] += dy[c] * (x[c] * outer);
+    }
+    if (!parts) return;
+    parts += static_cast<size_t>(blockIdx.x) * cols;
+    BN_EACH_COLUMN(c, cols) parts[c] = gain[c];
+}
+
 template <class T>
 static __device__ __forceinline__ void bn_site_round(const bn_act &out, int r, const float *y)
 {
@@ -169,15 +222,9 @@ static __device__ __forceinline__ void bn_site_write(const bn_act &out, int r, c
     }
 }
 
-/* dgain[c] += sum_r terms[r, c] * factor, in a fixed order: defined in norm.cu. */
-struct bn_gain_terms {
-    const float *dy; /* [rows, cols] as bn_site_backward leaves it */
-    const float *x;  /* [rows, cols] what the outer norm read; NULL: gate and up make it */
-    const float *gate, *up;
-    const float *stats;
-    int rows, cols;
-    bool relu2;
-};
-void bn_cuda_add_gain(bn_cuda *cuda, float *dgain, const bn_gain_terms *terms);
+/* Memory for the parts of a gain's gradient, and dgain[c] += sum_i parts[i, c] in a fixed order:
+ * defined in norm.cu. NULL: no memory. */
+float *bn_cuda_gain_parts(bn_cuda *cuda, const bn_site_rows *plan);
+void bn_cuda_add_gain(bn_cuda *cuda, float *dgain, const float *parts, const bn_site_rows *plan);
 
 #endif
