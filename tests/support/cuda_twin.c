@@ -11,7 +11,6 @@ cuda_twin_counts cuda_twin_look(void)
 {
     static cuda_twin_counts_function *now;
     if (!now) {
-        /* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody calls setenv beside it */
         const char *path = getenv("BNEXP_CUDA_PLUGIN");
         assert_non_null(path);
         void *twin = dlopen(path, RTLD_NOW | RTLD_LOCAL);
