@@ -43,6 +43,9 @@ export function missing(sweep) {
   return `Only ${finished[0]} is in it: there is no twin to compare it with${ahead ? ` (${ahead})` : ""}.`;
 }
 
+/** A side as a legend names it. @param {Side} side */
+export const sideLabel = (side) => Number.isFinite(side.best.rate) ? `${side.variant}, lr ${format.rate(side.best.rate)}` : side.variant;
+
 /** The bytes that a side's weights take where the model is used. @param {Side} side */
 export function weightBytes(side) {
   const deployed = sideMetric(side, "model/deployed_bytes");

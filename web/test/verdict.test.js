@@ -1,6 +1,6 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
-import { answers, missing, sentence } from "../src/verdict.js";
+import { answers, missing, sentence, sideLabel } from "../src/verdict.js";
 
 const side = (variant, mean, n, metrics) => ({ variant, best: { rate: 0.003, mean, sd: 0.01, runs: Array(n).fill(0), losses: [] },
   rates: [], metrics: Object.entries(metrics).map(([name, value]) => ({ name, mean: value })) });
@@ -49,4 +49,9 @@ test("a sweep without an answer says what it still lacks", () => {
 test("a sweep answers when one of its models has two sides", () => {
   assert.equal(answers({ comparison: [{ sides: [low] }, { sides: [low, high] }] }), true);
   assert.equal(answers({ comparison: [{ sides: [low] }, { sides: [high] }] }), false);
+});
+
+test("a side that chose no learning rate is named without one", () => {
+  assert.equal(sideLabel({ variant: "fp16", best: { rate: NaN } }), "fp16");
+  assert.equal(sideLabel({ variant: "fp16", best: { rate: 2e-3 } }), "fp16, lr 2e\u22123");
 });

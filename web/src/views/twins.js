@@ -10,6 +10,7 @@ import { lookOf } from "../colors.js";
 import { curveFigure, LEGEND_MAX, whenSeen } from "../figure.js";
 import { BAND_RUNS, groupMean } from "../series.js";
 import { orderedSides } from "./compare.js";
+import { sideLabel } from "../verdict.js";
 import { smoothCurves, smoothingControl, strengthOf } from "./smoothing.js";
 
 /** @typedef {import("../app.js").App} App */
@@ -49,7 +50,7 @@ export function floorOf(model, runs, metric) {
 /** @param {App} app @param {import("../model.js").Sweep} sweep @param {import("../model.js").Cell | null} cell */
 function groupsOf(app, sweep, cell) {
   if (cell) return orderedSides(cell).map((side) => ({ name: side.variant, runs: side.best.runs.slice(0, RUNS_MAX).map((i) => app.model.runs[i]),
-    label: `${side.variant}, lr ${format.rate(side.best.rate)}` }));
+    label: sideLabel(side) }));
   const begun = sweep.runs.filter((run) => run.records > 0).slice(0, RUNS_MAX);
   return begun.map((run) => ({ name: run.variant || run.name, runs: [run], label: run.name }));
 }
