@@ -16,14 +16,6 @@
 #include "engine/cuda/cuda.h"
 #include "engine/cuda/kernel.h"
 
-#ifdef __CUDACC__
-#define BN_UNROLL     _Pragma("unroll")
-#define BN_UNROLL_TWO _Pragma("unroll 2") /* where a full one would spill registers */
-#else
-#define BN_UNROLL
-#define BN_UNROLL_TWO
-#endif
-
 enum {
     BN_ATTENTION_TILE = 64, /* queries or keys that a block owns: 16 a warp */
     BN_ATTENTION_THREADS = 128,

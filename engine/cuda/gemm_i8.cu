@@ -14,8 +14,8 @@ enum {
     STAGE_BYTES = 2 * TILE * STEP,
     SHARED_BYTES = STAGES * STAGE_BYTES,
     WARP_ROWS = 64,
-    WARP_COLS = 32,
-    THREADS = 256,
+    WARP_COLS = 64,
+    THREADS = 128,
 };
 
 /* Where 16 codes of a tile's row lie. Eight rows that are read at once fall on different banks. */
@@ -57,24 +57,25 @@ static __device__ __forceinline__ void load_stage(int8_t *stage, const operand &
     }
 }
 
-/* sums += the warp's 64 x 32 rectangle over one stage: [4][4] tensor core tiles of 16 x 8. */
-static __device__ __forceinline__ void multiply_stage(int sums[4][4][4], const int8_t *stage,
+/* sums += the warp's 64 x 64 square over one stage: [4][8] tensor core tiles of 16 x 8. A square,
+ * as shared memory is read as fast as an H100 multiplies 64 x 32. */
+static __device__ __forceinline__ void multiply_stage(int sums[4][8][4], const int8_t *stage,
                                                       int top, int left)
 {
     int lane = static_cast<int>(threadIdx.x) % BN_WARP, row = lane % 8, quarter = lane / 8;
     const int8_t *b_stage = stage + TILE * STEP;
     for (int chunk = 0; chunk < CHUNKS; chunk += 2) {
-        uint32_t a[4][4], b[2][4];
+        uint32_t a[4][4], b[4][4];
         for (int i = 0; i < 4; i++) {
             int r = top + 16 * i + quarter % 2 * 8 + row;
             bn_ldmatrix_x4(a[i], stage + place_of(r, chunk + quarter / 2));
         }
-        for (int j = 0; j < 2; j++) {
+        for (int j = 0; j < 4; j++) {
             int r = left + 16 * j + quarter / 2 * 8 + row;
             bn_ldmatrix_x4(b[j], b_stage + place_of(r, chunk + quarter % 2));
         }
-        for (int n = 0; n < 4 * 4; n++)
-            bn_mma_i8(sums[n / 4][n % 4], a[n / 4], b[n % 4 / 2] + n % 2 * 2);
+        BN_UNROLL for (int n = 0; n < 4 * 8; n++)
+            bn_mma_i8(sums[n / 8][n % 8], a[n / 8], b[n % 8 / 2] + n % 2 * 2);
     }
 }
 
@@ -106,7 +107,7 @@ static __global__ void __launch_bounds__(THREADS)
     BN_DYN_SHARED(int8_t, stages);
     int steps = (a.length + STEP - 1) / STEP, warp = static_cast<int>(threadIdx.x) / BN_WARP;
     int top = warp % 2 * WARP_ROWS, left = warp / 2 * WARP_COLS;
-    int sums[4][4][4] = {};
+    int sums[4][8][4] = {};
     for (int s = 0; s < STAGES - 1; s++) {
         if (s < steps) load_stage<aligned>(stages + s * STAGE_BYTES, a, b, s * STEP);
         bn_copy_async_commit();
@@ -124,10 +125,11 @@ static __global__ void __launch_bounds__(THREADS)
     int lane = static_cast<int>(threadIdx.x) % BN_WARP;
     int row = static_cast<int>(blockIdx.y) * TILE + top + lane / 4;
     int column = static_cast<int>(blockIdx.x) * TILE + left + lane % 4 * 2;
-    for (int n = 0; n < 4 * 4; n++) {
-        const int *tile = sums[n / 4][n % 4];
-        write_pair(e, tile, row + n / 4 * 16, column + n % 4 * 8, wide);
-        write_pair(e, tile + 2, row + n / 4 * 16 + 8, column + n % 4 * 8, wide);
+    BN_UNROLL for (int n = 0; n < 4 * 8; n++)
+    {
+        const int *tile = sums[n / 8][n % 8];
+        write_pair(e, tile, row + n / 8 * 16, column + n % 8 * 8, wide);
+        write_pair(e, tile + 2, row + n / 8 * 16 + 8, column + n % 8 * 8, wide);
     }
 }
 

@@ -11,6 +11,14 @@
 enum { BN_WARP = 32, BN_WARPS_MAX = 32 };
 #define BN_ALL_LANES 0xFFFFFFFFU
 
+#ifdef __CUDACC__
+#define BN_UNROLL     _Pragma("unroll")
+#define BN_UNROLL_TWO _Pragma("unroll 2") /* where a full one would spill registers */
+#else
+#define BN_UNROLL
+#define BN_UNROLL_TWO
+#endif
+
 struct bn_bf16 {
     uint16_t bits;
 };
