@@ -7,7 +7,10 @@
 /* A strip takes half of the second-level cache and as many panels as keep its sums in the first;
  * each thread packs its strips for itself, since what another processor has written is far away.
  * B is packed once for all. */
-enum { SUM_WORDS = 128, STRIP_PANELS = 16, STRIP_WORDS = 112 << 10, CHUNK_WORDS = 1152 };
+enum { STRIP_PANELS = 16, STRIP_WORDS = 112 << 10, CHUNK_WORDS = 1152 };
+
+/* Of one pass over the sum: as much of B's panel as leaves room in the first-level cache. */
+enum { SUM_WORDS = 128, TWO_BIT_SUM_WORDS = 192 };
 enum { PARTS_A_THREAD = 2, JOBS_MAX = 2 * BN_SITE_LAYERS_MAX, GROUPS_MAX = 1 + BN_SITE_LAYERS_MAX };
 
 /* Adding 128 makes every code of -127 ... 127 unsigned. */
@@ -92,7 +95,7 @@ static int cut_sum(bn_plan *p)
     int chunks = p->a.quantized ? 1 : bn_cpu_blocks(words, CHUNK_WORDS);
     int multiple = p->kernel->step_multiple;
     p->chunk_words = rounded_up(bn_cpu_blocks(words, chunks), multiple);
-    int passes = bn_cpu_blocks(p->chunk_words, SUM_WORDS);
+    int passes = bn_cpu_blocks(p->chunk_words, p->b.two_bit ? TWO_BIT_SUM_WORDS : SUM_WORDS);
     p->sum_words = rounded_up(bn_cpu_blocks(p->chunk_words, passes), multiple);
     int fitting = STRIP_WORDS / (p->chunk_words * p->a.block);
     return least(fitting > 1 ? fitting : 1, STRIP_PANELS);
