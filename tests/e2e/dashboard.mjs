@@ -69,6 +69,11 @@ await claim("all runs are in the table and the count says so", () => at("demo", 
   equal(Number(await page.locator(".runs-table").getAttribute("aria-rowcount")) - 1, Number(query(home("demo"), "SELECT count(*) FROM run")), "rows");
 }));
 
+await claim("on a narrow screen the bar shows where one is", () => at("demo", "#pareto/lr", { width: 320 }, async (page) => {
+  const [tabs, tab] = [await page.locator(".tabs").boundingBox(), await page.locator(".tab[aria-current]").boundingBox()];
+  equal(tab.x >= tabs.x - 1 && tab.x + tab.width <= tabs.x + tabs.width + 1, true, `${tab.x} + ${tab.width} within ${tabs.x} + ${tabs.width}`);
+}));
+
 await claim("a filter keeps what the database finds", () => at("demo", "#runs", {}, async (page) => {
   await page.keyboard.press("/");
   await page.keyboard.type("quant.variant = fp16 and optim.lr > 1e-3 and val/loss < 1.7");

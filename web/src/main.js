@@ -54,6 +54,7 @@ function render() {
   const kept = same ? scrollY : 0;
   keepFigures(same);
   replace(top, topBar(app, showHelp));
+  top.querySelector(".tab[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
   const view = (SHOW[place.view] ?? compareView)(app);
   // The old height stays until the new content has its own: nothing jumps.
   main.style.setProperty("min-height", `${main.offsetHeight}px`);
