@@ -217,38 +217,38 @@ bn_status bn_checkpoint_write(const bn_checkpoint *what, const char *dir, int ke
     return bn_checkpoint_dir_trim(dir, keep, err);
 }
 
-static bn_status foreign_knob(const bn_config *config, const bn_knob *knob, const char *said,
+static bn_status foreign_knob(const bn_config *config, const bn_config *theirs, const bn_knob *knob,
                               bn_error *err)
 {
-    char key[NAME_MAX_BYTES];
-    bn_text own = {0};
-    knob_key(key, knob);
+    bn_text own = {0}, said = {0};
     bn_config_get(config, knob, &own);
-    bool same = said && own.data && strcmp(said, own.data) == 0;
-    if (said && !own.data) same = said[0] == '\0';
+    bn_config_get(theirs, knob, &said);
+    const char *mine = own.data ? own.data : "", *other = said.data ? said.data : "";
+    bool same = strcmp(mine, other) == 0;
     if (!same) {
         (void)bn_fail(err, BN_EINVAL, "its '%s' is %.60s, the run's is %.60s", knob->name,
-                      said ? said : "not told", own.data ? own.data : "''");
+                      other[0] ? other : "''", mine[0] ? mine : "''");
     }
     bn_text_release(&own);
+    bn_text_release(&said);
     return same ? BN_OK : BN_EINVAL;
 }
 
-/* Every knob that says what is trained must be the same. */
+/* Every knob that says what is trained must be the same. One that is younger than the file had its
+ * default then. */
 static bn_status check_knobs(const bn_checkpoint *what, const bn_st_reader *file, bn_error *err)
 {
-    char key[NAME_MAX_BYTES];
     size_t count = 0;
     const bn_knob *knobs = bn_knob_table(&count);
     const char *format = bn_st_meta_of(file, FORMAT_KEY);
+    bn_config theirs;
     if (!format || strcmp(format, FORMAT_VALUE) != 0) {
         return bn_fail(err, BN_ECORRUPT, "not a checkpoint of this program's version");
     }
+    if (bn_checkpoint_config(&theirs, file, err) != BN_OK) return err->status;
     for (size_t i = 0; i < count; i++) {
         if (!knobs[i].identity) continue;
-        knob_key(key, &knobs[i]);
-        bn_status status = foreign_knob(what->config, &knobs[i], bn_st_meta_of(file, key), err);
-        if (status != BN_OK) return status;
+        if (foreign_knob(what->config, &theirs, &knobs[i], err) != BN_OK) return err->status;
     }
     const char *hash = bn_st_meta_of(file, DATA_KEY);
     if (hash && strcmp(hash, what->data_hash) == 0) return BN_OK;

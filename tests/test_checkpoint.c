@@ -254,6 +254,50 @@ static void test_a_checkpoint_of_another_shape_names_the_knob_and_both_values(vo
     assert_non_null(strstr(err.text, "its 'model.width' is 16, the run's is 32"));
 }
 
+/* Overwrites what follows the first `mark` in a file. */
+static void patch_behind(const char *path, const char *mark, const char *to)
+{
+    static char head[1 << 16];
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    size_t count = fread(head, 1, sizeof head, file), length = strlen(mark), at = 0;
+    while (at + length < count && memcmp(head + at, mark, length) != 0) at++;
+    assert_true(at + length < count);
+    assert_int_equal(fseek(file, (long)(at + length), SEEK_SET), 0);
+    assert_int_equal(fwrite(to, 1, strlen(to), file), strlen(to));
+    assert_int_equal(fclose(file), 0);
+}
+
+/* A sound checkpoint of before there was the knob model.embed_std. */
+static void make_older(const char *path)
+{
+    bn_error err = {0};
+    bn_st_reader *file = NULL;
+    patch_behind(path, "model.embed_", "old");
+    assert_int_equal(bn_st_open(&file, path, &err), BN_OK);
+    assert_int_equal(bn_st_verify(file, &err), BN_ECORRUPT);
+    bn_st_close(file);
+    const char *found = strstr(err.text, "its checksum is ");
+    assert_non_null(found);
+    char digits[9] = "";
+    memcpy(digits, found + strlen("its checksum is "), 8);
+    patch_behind(path, "\"crc32\":\"", digits);
+}
+
+static void test_a_knob_younger_than_the_checkpoint_had_its_default(void **state)
+{
+    heard h = {0};
+    bn_error err = {0};
+    bn_config config = run_lab_config(*state);
+    (void)run_lab_train(&config, *state, "run");
+    make_older(newest(*state));
+    assert_int_equal(train_hearing(&config, *state, &h, &err), BN_OK);
+    assert_int_equal(resumed_step(*state), 12);
+    run_lab_set(&config, "model.embed_std=0.1", NULL);
+    assert_int_equal(train_hearing(&config, *state, &h, &err), BN_EINVAL);
+    assert_non_null(strstr(err.text, "its 'model.embed_std' is 0.02, the run's is 0.1"));
+}
+
 static void test_how_a_run_is_run_may_change_between_attempts(void **state)
 {
     heard h = {0};
@@ -332,6 +376,7 @@ int main(void)
         TEST(test_a_foreign_file_is_passed_over),
         TEST(test_when_nothing_is_sound_the_run_begins_again),
         TEST(test_a_checkpoint_of_another_shape_names_the_knob_and_both_values),
+        TEST(test_a_knob_younger_than_the_checkpoint_had_its_default),
         TEST(test_how_a_run_is_run_may_change_between_attempts),
         TEST(test_another_text_under_the_same_name_is_another_run),
         TEST(test_the_newest_and_the_best_are_kept),
