@@ -204,8 +204,8 @@ static void run_strip(const head_pass *p, int start, int at, int rows)
     product.c = logits;
     bn_cuda_gemm(p->cuda, &product);
     if (bn_cuda_failed(p->cuda)) return;
-    strip_rows s = {logits, p->args->targets + start, p->args->loss + start, head->rows,
-                    p->args->scale, p->args->loss_scale};
+    strip_rows s = {logits,     p->args->targets + start, p->args->loss + start,
+                    head->rows, p->args->scale,           p->args->loss_scale};
     if (p->format == BN_F32) {
         launch_soften<float>(p->cuda, &s, dlogits, rows);
     } else {

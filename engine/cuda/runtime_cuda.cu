@@ -137,8 +137,7 @@ static const char *send(bn_runtime *runtime, void *to, const void *from, size_t 
     const char *why = words(cudaEventSynchronize(s->sent));
     if (why) return why;
     memcpy(s->memory, from, bytes);
-    why = words(
-        cudaMemcpyAsync(to, s->memory, bytes, cudaMemcpyHostToDevice, stream_of(runtime)));
+    why = words(cudaMemcpyAsync(to, s->memory, bytes, cudaMemcpyHostToDevice, stream_of(runtime)));
     return why ? why : words(cudaEventRecord(s->sent, stream_of(runtime)));
 }
 
@@ -147,8 +146,8 @@ const char *bn_runtime_write(bn_runtime *runtime, void *to, const void *from, si
     const char *why = nullptr;
     for (size_t at = 0; at < bytes && !why; at += STAGE_BYTES) {
         size_t part = bytes - at < STAGE_BYTES ? bytes - at : STAGE_BYTES;
-        why = send(runtime, static_cast<char *>(to) + at, static_cast<const char *>(from) + at,
-                   part);
+        why =
+            send(runtime, static_cast<char *>(to) + at, static_cast<const char *>(from) + at, part);
     }
     return why;
 }

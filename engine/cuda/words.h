@@ -32,7 +32,7 @@
 /* A launch that fails sticks to the backend. */
 #define BN_LAUNCH(cuda, kernel, grid, block, shared_bytes, ...)                                    \
     do {                                                                                           \
-        if (bn_cuda_shared_is_large(shared_bytes)) {                                                    \
+        if (bn_cuda_shared_is_large(shared_bytes)) {                                               \
             (void)cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,        \
                                        static_cast<int>(shared_bytes));                            \
         }                                                                                          \
