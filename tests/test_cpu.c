@@ -79,6 +79,85 @@ static void test_all_other_ops_do_not_depend_on_the_thread_count(void **state)
     }
 }
 
+/* Columns that end in the middle of a panel, of a block, of a sum; rows in the middle of a strip.
+ */
+static const every_op_shape head_shapes[] = {
+    {1, 1, 1}, {13, 5, 385}, {100, 7, 390}, {29, 3, 2700}, {211, 33, 40}};
+enum { HEAD_SHAPES = sizeof head_shapes / sizeof *head_shapes };
+
+static void test_heads_of_any_shape_agree_with_the_reference(void **state)
+{
+    (void)state;
+    for (int i = 0; i < HEAD_SHAPES; i++) {
+        every_op_head_agrees("cpu:2", head_shapes[i], BN_WEIGHT_F32);
+        every_op_head_agrees("cpu:2", head_shapes[i], BN_WEIGHT_BF16);
+    }
+}
+
+static void head_has_the_same_bits(every_op_shape s, bn_weight_kind kind, const char *device)
+{
+    lab one = lab_open("cpu:1");
+    lab more = lab_open(device);
+    every_op_results a = {0};
+    every_op_results b = {0};
+    every_op_head(&one, &a, s, kind);
+    every_op_head(&more, &b, s, kind);
+    for (int i = 0; i < a.used; i++) {
+        assert_memory_equal(a.data[i], b.data[i], a.count[i] * sizeof(float));
+    }
+    lab_close(&one);
+    lab_close(&more);
+}
+
+/* Among them more threads than there are strips. */
+static void test_heads_do_not_depend_on_the_thread_count(void **state)
+{
+    (void)state;
+    for (int i = 0; i < HEAD_SHAPES; i++) {
+        head_has_the_same_bits(head_shapes[i], BN_WEIGHT_F32, "cpu:3");
+        head_has_the_same_bits(head_shapes[i], BN_WEIGHT_BF16, "cpu:4");
+        head_has_the_same_bits(head_shapes[i], BN_WEIGHT_BF16, "cpu:19");
+    }
+}
+
+/* So many words that the gradients of all rows do not fit at once: rows given in two calls then
+ * have to come to the same. */
+static void test_a_head_in_chunks_adds_up(void **state)
+{
+    (void)state;
+    enum { ROWS = 97, FIRST = 48, WIDTH = 2, WORDS = 177500 };
+    lab l = lab_open("cpu:3");
+    bn_weight head = lab_weight(&l, WORDS, WIDTH, (bn_weight_format){.kind = BN_WEIGHT_F32});
+    int32_t *targets = lab_bytes(&l, ROWS * sizeof *targets);
+    for (int r = 0; r < ROWS; r++) targets[r] = r * 1801;
+    float *x = lab_normal(&l, ROWS * WIDTH, 1);
+    bn_head_args whole = {.x = {.data = x, .rows = ROWS, .cols = WIDTH},
+                          .head = &head,
+                          .targets = targets,
+                          .loss = lab_floats(&l, ROWS),
+                          .dx = lab_mat(&l, ROWS, WIDTH, 0),
+                          .dw = lab_floats(&l, (size_t)WORDS * WIDTH),
+                          .scale = 1.0F / ROWS};
+    bn_head_args half = whole;
+    half.x.rows = half.dx.rows = FIRST;
+    half.loss = lab_floats(&l, ROWS);
+    half.dx.data = lab_floats(&l, ROWS * WIDTH);
+    half.dw = lab_floats(&l, (size_t)WORDS * WIDTH);
+    bn_head_args rest = half;
+    rest.x = (bn_act){.data = x + FIRST * WIDTH, .rows = ROWS - FIRST, .cols = WIDTH};
+    rest.targets += FIRST;
+    rest.loss += FIRST;
+    rest.dx = (bn_mat){half.dx.data + FIRST * WIDTH, ROWS - FIRST, WIDTH};
+    bn_head_loss(l.be, &whole);
+    bn_head_loss(l.be, &half);
+    bn_head_loss(l.be, &rest);
+    lab_wait(&l);
+    assert_memory_equal(whole.loss, half.loss, ROWS * sizeof(float));
+    assert_memory_equal(whole.dx.data, half.dx.data, ROWS * WIDTH * sizeof(float));
+    lab_assert_near(whole.dw, half.dw, (size_t)WORDS * WIDTH, 1e-6);
+    lab_close(&l);
+}
+
 /* Also NULL: the machine's best. Before any backend has threads. */
 static void choose_isa(const char *name)
 {
@@ -120,8 +199,11 @@ int main(void)
         cmocka_unit_test(test_bits_do_not_depend_on_the_thread_count),
         cmocka_unit_test(test_all_other_ops_agree_with_the_reference),
         cmocka_unit_test(test_all_other_ops_do_not_depend_on_the_thread_count),
+        cmocka_unit_test(test_heads_of_any_shape_agree_with_the_reference),
+        cmocka_unit_test(test_heads_do_not_depend_on_the_thread_count),
     };
     const struct CMUnitTest once[] = {
+        cmocka_unit_test(test_a_head_in_chunks_adds_up),
         cmocka_unit_test(test_an_unknown_instruction_set_is_refused_by_name),
         cmocka_unit_test(test_an_impossible_allocation_sticks_until_sync),
     };

@@ -1,13 +1,12 @@
 /* The two ends of the network: token embedding, and output head with cross-entropy. */
-#include <math.h>
 #include <string.h>
 
-#include "engine/cpu/pack.h"
-#include "engine/cpu/product.h"
-#include "engine/cpu/quantize.h"
+#include "engine/cpu/head_strip.h"
 
-/* What a strip's f32 logits and a chunk's gradients may take. */
-enum { STRIP_BYTES = 96 << 20, CHUNK_BYTES = 64 << 20 };
+/* What the logits of all threads' strips and the gradients of a chunk may take; in f32 less, since
+ * the head itself takes twice as much. */
+enum { STRIPS_BYTES = 65 << 20, CHUNK_BYTES_BF16 = 65 << 20, CHUNK_BYTES_F32 = 48 << 20 };
+enum { STRIP_PANELS = 11, CHUNK_PANELS = 8, CACHE_LINE = 64 };
 enum { COLUMNS_A_PART = 64, ROWS_A_PART = 4 };
 
 typedef struct embedding {
@@ -60,141 +59,9 @@ void bn_cpu_embed_backward(void *self, bn_mat dtable, bn_mat dout, const int32_t
     bn_pool_run(e.cpu->pool, bn_cpu_blocks(dout.cols, COLUMNS_A_PART), scatter_part, &e);
 }
 
-/* One call. Rows are taken in strips whose f32 logits stay in the last-level cache; the gradients
- * of a chunk of strips are kept in the head's own format until dw takes them in one product. */
-typedef struct head_pass {
-    bn_cpu *cpu;
-    const bn_head_args *args;
-    bn_dtype format;           /* of the products */
-    bn_panels forward, across; /* the head, packed once for all strips */
-    float *logits;             /* [strip, V]; for an f32 head they lie in dlogits */
-    void *dlogits;             /* [chunk, V] in `format` */
-    int strip, chunk;          /* rows */
-    int start, rows;           /* of the strip at hand */
-    int chunk_start;
-} head_pass;
-
-static size_t dlogit_bytes(const head_pass *p)
-{
-    return p->format == BN_BF16 ? sizeof(uint16_t) : sizeof(float);
-}
-
-/* Where the gradients of row r's logits go. */
-static void *dlogit_row(const head_pass *p, int r)
-{
-    size_t at_row = at(r - p->chunk_start, p->args->head->rows);
-    return (char *)p->dlogits + at_row * dlogit_bytes(p);
-}
-
-static float *logit_row(const head_pass *p, int r)
-{
-    if (p->format == BN_F32 && p->dlogits) return dlogit_row(p, r);
-    return p->logits + at(r - p->start, p->args->head->rows);
-}
-
-static void softmax_row(const head_pass *p, int r)
-{
-    const bn_rows *rows = p->cpu->isa->rows;
-    const bn_head_args *args = p->args;
-    size_t vocabulary = (size_t)args->head->rows;
-    float *z = logit_row(p, r);
-    int32_t target = args->targets[r];
-    args->loss[r] = 0;
-    if (target < 0) {
-        if (args->dx.data) memset(dlogit_row(p, r), 0, vocabulary * dlogit_bytes(p));
-        return;
-    }
-    float wanted = z[target];
-    float most = rows->max(z, vocabulary);
-    float sum = rows->exp_shifted(z, 1, most, vocabulary);
-    args->loss[r] = logf(sum) + (most - wanted);
-    if (!args->dx.data) return;
-    z[target] -= sum; /* (exp / sum - 1) * scale, with the multiplication that is due anyway */
-    if (p->format == BN_BF16) {
-        rows->to_bf16(dlogit_row(p, r), z, args->scale / sum, vocabulary);
-    } else {
-        rows->scale(z, z, args->scale / sum, NULL, vocabulary);
-    }
-}
-
-static void softmax_part(void *context, int part, int thread)
-{
-    const head_pass *p = context;
-    (void)thread;
-    int end = (part + 1) * ROWS_A_PART < p->rows ? (part + 1) * ROWS_A_PART : p->rows;
-    for (int r = part * ROWS_A_PART; r < end; r++) softmax_row(p, p->start + r);
-}
-
-static bn_operand x_operand(const head_pass *p, int start, int rows, bool across)
-{
-    bn_act x = p->args->x;
-    size_t bytes = x.dtype == BN_F32 ? sizeof(float) : sizeof(uint16_t);
-    return (bn_operand){.data = (const char *)x.data + at(start, x.cols) * bytes,
-                        .dtype = x.dtype,
-                        .stride = (size_t)x.cols,
-                        .lines = across ? x.cols : rows,
-                        .across = across};
-}
-
-static bn_operand head_operand(const bn_weight *head, bool across)
-{
-    return (bn_operand){.data = bn_cpu_weight_values(head),
-                        .dtype = bn_weight_dtype(head->format.kind),
-                        .stride = (size_t)head->cols,
-                        .lines = across ? head->cols : head->rows,
-                        .across = across};
-}
-
-static bn_operand dlogit_operand(const head_pass *p, int start, int rows, bool across)
-{
-    int vocabulary = p->args->head->rows;
-    return (bn_operand){.data = dlogit_row(p, start),
-                        .dtype = p->format,
-                        .stride = (size_t)vocabulary,
-                        .lines = across ? vocabulary : rows,
-                        .across = across};
-}
-
-/* Logits, losses, gradients of the logits and dx of one strip. */
-static void run_strip(head_pass *p)
-{
-    const bn_weight *head = p->args->head;
-    size_t cols = (size_t)head->cols;
-    bn_product_job forward = {.format = p->format,
-                              .length = head->cols,
-                              .a = x_operand(p, p->start, p->rows, false),
-                              .b = head_operand(head, false),
-                              .b_packed = &p->forward};
-    forward.result =
-        (bn_result){.c = logit_row(p, p->start), .stride = (size_t)head->rows, .scale = 1};
-    bn_product_run(p->cpu, &forward);
-    bn_pool_run(p->cpu->pool, bn_cpu_blocks(p->rows, ROWS_A_PART), softmax_part, p);
-    if (!p->args->dx.data) return;
-    bn_product_job to_input = {.format = p->format,
-                               .length = head->rows,
-                               .a = dlogit_operand(p, p->start, p->rows, false),
-                               .b = head_operand(head, true),
-                               .b_packed = &p->across};
-    to_input.result =
-        (bn_result){.c = p->args->dx.data + (size_t)p->start * cols, .stride = cols, .scale = 1};
-    bn_product_run(p->cpu, &to_input);
-}
-
-/* dw += dlogits^T x over the chunk. */
-static void add_weight_gradient(head_pass *p, int rows)
-{
-    size_t cols = (size_t)p->args->head->cols;
-    bn_product_job job = {.format = p->format,
-                          .length = rows,
-                          .a = dlogit_operand(p, p->chunk_start, rows, true),
-                          .b = x_operand(p, p->chunk_start, rows, true)};
-    job.result = (bn_result){.c = p->args->dw, .stride = cols, .scale = 1, .accumulate = true};
-    bn_product_run(p->cpu, &job);
-}
-
 static size_t padded(size_t bytes)
 {
-    return (bytes + 63) / 64 * 64;
+    return (bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
 }
 
 static int least(int a, int b)
@@ -202,39 +69,96 @@ static int least(int a, int b)
     return a < b ? a : b;
 }
 
-/* Memory for everything, and the head packed into it. */
-static bool prepare(head_pass *p)
+/* One call: rows in chunks whose gradients wait for one product for dw, chunks in strips that are
+ * dealt out to the threads. */
+typedef struct head_pass {
+    bn_head_plan plan;
+    int height;      /* of a panel of rows */
+    int chunk;       /* rows */
+    int rows, parts; /* of the chunk at hand */
+} head_pass;
+
+/* How many rows' gradients wait: the same for any number of threads, since dw's sums are cut there;
+ * and a multiple of CHUNK_PANELS panels, so that most numbers of threads have even shares. */
+static int chunk_rows(const head_pass *h)
 {
+    const bn_head_args *args = h->plan.args;
+    if (!bn_head_learns(&h->plan)) return args->x.rows;
+    bool half = h->plan.format == BN_BF16;
+    size_t row_bytes = (size_t)args->head->rows * (half ? sizeof(uint16_t) : sizeof(float));
+    size_t fitting = (half ? CHUNK_BYTES_BF16 : CHUNK_BYTES_F32) / row_bytes;
+    int unit = CHUNK_PANELS * h->height;
+    int most = fitting < (size_t)args->x.rows ? (int)fitting : args->x.rows;
+    int chunks = bn_cpu_blocks(args->x.rows, most > unit ? most / unit * unit : unit);
+    return bn_cpu_blocks(args->x.rows, chunks * unit) * unit;
+}
+
+/* Rows of the longest strip, when a thread's share of a chunk is cut into even ones whose logits
+ * fit into memory for all threads. */
+static int strip_rows(const head_pass *h)
+{
+    int threads = bn_pool_threads(h->plan.cpu->pool);
+    size_t panel_bytes = (size_t)h->plan.args->head->rows * sizeof(float) * (size_t)h->height;
+    size_t fitting = STRIPS_BYTES / (size_t)threads / panel_bytes;
+    int most = fitting < STRIP_PANELS ? (int)fitting : STRIP_PANELS;
+    int share = bn_cpu_blocks(h->chunk, threads * h->height);
+    int strips = bn_cpu_blocks(share, most > 1 ? most : 1);
+    return bn_cpu_blocks(share, strips) * h->height;
+}
+
+/* Memory for everything, and the head packed into it. */
+static bool prepare(head_pass *h)
+{
+    bn_head_plan *p = &h->plan;
     const bn_weight *head = p->args->head;
-    size_t row = (size_t)head->rows;
-    bool backward = p->args->dx.data != NULL;
-    int block = p->cpu->isa->kernels[BN_PRODUCT_KIND_F32].mr;
-    int fitting = (int)(STRIP_BYTES / (row * sizeof(float))) / block * block;
-    int strips_wanted = bn_cpu_blocks(p->args->x.rows, fitting > block ? fitting : block);
-    int even = bn_cpu_blocks(p->args->x.rows, strips_wanted * block) * block;
-    p->strip = least(even, p->args->x.rows);
-    int strips = (int)(CHUNK_BYTES / (row * dlogit_bytes(p))) / p->strip;
-    p->chunk = backward ? least((strips > 1 ? strips : 1) * p->strip, p->args->x.rows) : p->strip;
+    bool learns = bn_head_learns(p);
+    h->height = bn_product_a_panels(p->cpu, 1, p->format, 1).block;
+    h->chunk = chunk_rows(h);
+    p->strip_rows = strip_rows(h);
+    p->gradients = bn_product_a_panels(p->cpu, head->rows, p->format, h->chunk);
     bn_product_job along = {.format = p->format, .length = head->cols};
     bn_product_job across = {.format = p->format, .length = head->rows};
-    along.a = x_operand(p, 0, p->strip, false);
-    across.a = along.a;
-    along.b = head_operand(head, false);
-    across.b = head_operand(head, true);
+    along.a = across.a = bn_head_x_of(p, 0, 1, false);
+    along.b = bn_head_rows_of(p, false);
+    across.b = bn_head_rows_of(p, true);
     size_t along_bytes = padded(bn_product_pack_bytes(p->cpu, &along.b, p->format, head->cols));
     size_t across_bytes =
-        backward ? padded(bn_product_pack_bytes(p->cpu, &across.b, p->format, head->rows)) : 0;
-    bool apart = p->format != BN_F32 || !backward;
-    size_t logit_bytes = apart ? padded((size_t)p->strip * row * sizeof(float)) : 0;
-    size_t chunk_bytes = backward ? padded((size_t)p->chunk * row * dlogit_bytes(p)) : 0;
+        learns ? padded(bn_product_pack_bytes(p->cpu, &across.b, p->format, head->rows)) : 0;
+    size_t words = (size_t)p->gradients.count * (size_t)p->gradients.block;
+    size_t bytes = learns ? words * (size_t)p->gradients.word_count * sizeof(uint32_t) : 0;
+    p->stride = bn_head_strip_bytes(p);
+    size_t threads = (size_t)bn_pool_threads(p->cpu->pool);
     char *memory = bn_cpu_scratch(p->cpu, BN_CPU_SLOT_OP,
-                                  along_bytes + across_bytes + logit_bytes + chunk_bytes);
+                                  along_bytes + across_bytes + padded(bytes) + threads * p->stride);
     if (!memory) return false;
-    bn_product_pack(p->cpu, &along, memory, &p->forward);
-    if (backward) bn_product_pack(p->cpu, &across, memory + along_bytes, &p->across);
-    p->logits = (float *)(void *)(memory + along_bytes + across_bytes);
-    p->dlogits = backward ? memory + along_bytes + across_bytes + logit_bytes : NULL;
+    bn_product_pack(p->cpu, &along, memory, &p->along);
+    if (learns) bn_product_pack(p->cpu, &across, memory + along_bytes, &p->across);
+    p->gradients.words = (uint32_t *)(void *)(memory + along_bytes + across_bytes);
+    p->memory = memory + along_bytes + across_bytes + padded(bytes);
     return true;
+}
+
+static void strip_part(void *context, int part, int thread)
+{
+    const head_pass *h = context;
+    int64_t panels = bn_cpu_blocks(h->rows, h->height);
+    int first = (int)(panels * part / h->parts) * h->height;
+    int end = least((int)(panels * (part + 1) / h->parts) * h->height, h->rows);
+    bn_head_strip_run(&h->plan, h->plan.chunk_start + first, end - first, thread);
+}
+
+/* dw += dlogits^T x over the chunk. */
+static void add_weight_gradient(const head_pass *h)
+{
+    const bn_head_plan *p = &h->plan;
+    bn_product_job job = {.format = p->format,
+                          .length = h->rows,
+                          .a = {.lines = p->args->head->rows},
+                          .b = bn_head_x_of(p, p->chunk_start, h->rows, true),
+                          .a_packed = &p->gradients};
+    size_t cols = (size_t)p->args->head->cols;
+    job.result = (bn_result){.c = p->args->dw, .stride = cols, .scale = 1, .accumulate = true};
+    bn_product_run(p->cpu, &job);
 }
 
 void bn_cpu_head_loss(void *self, const bn_head_args *args)
@@ -242,15 +166,16 @@ void bn_cpu_head_loss(void *self, const bn_head_args *args)
     if (bn_cpu_failed(self)) return;
     bn_head_args scaled = *args;
     if (args->loss_scale) scaled.scale *= (float)*args->loss_scale;
-    head_pass p = {.cpu = self, .args = &scaled};
-    p.format = args->head->format.kind == BN_WEIGHT_BF16 ? BN_BF16 : BN_F32;
-    if (!prepare(&p)) return;
-    for (p.start = 0; p.start < args->x.rows; p.start += p.strip) {
-        p.rows = least(p.strip, args->x.rows - p.start);
-        p.chunk_start = p.start / p.chunk * p.chunk;
-        run_strip(&p);
-        int done = p.start + p.rows - p.chunk_start;
-        bool full = done == p.chunk || p.start + p.rows == args->x.rows;
-        if (full && args->dx.data) add_weight_gradient(&p, done);
+    head_pass h = {.plan = {.cpu = self, .args = &scaled}};
+    bn_head_plan *p = &h.plan;
+    p->format = args->head->format.kind == BN_WEIGHT_BF16 ? BN_BF16 : BN_F32;
+    if (!prepare(&h)) return;
+    int threads = bn_pool_threads(p->cpu->pool);
+    for (p->chunk_start = 0; p->chunk_start < args->x.rows; p->chunk_start += h.chunk) {
+        h.rows = least(h.chunk, args->x.rows - p->chunk_start);
+        int panels = bn_cpu_blocks(h.rows, h.height);
+        h.parts = least(bn_cpu_blocks(h.rows, threads * p->strip_rows) * threads, panels);
+        bn_pool_run(p->cpu->pool, h.parts, strip_part, &h);
+        if (bn_head_learns(p)) add_weight_gradient(&h);
     }
 }

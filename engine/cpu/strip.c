@@ -124,6 +124,14 @@ static void fetch_target(const bn_plan *p, const strip *s, spot at)
     }
 }
 
+/* Words of a panel of A that was not packed just now. */
+static void fetch_strip(const strip *s, int a, int first, int count)
+{
+    size_t at = (size_t)a * (size_t)s->a.word_count + (size_t)(first - s->first);
+    size_t block = (size_t)s->a.block;
+    fetch(s->a.words + at * block, (size_t)count * block * sizeof *s->a.words);
+}
+
 /* The finished sums into C. */
 static void write_tile(const bn_plan *p, const strip *s, spot at)
 {
@@ -162,11 +170,13 @@ static void multiply_panel(const bn_plan *p, const strip *s, int b, int first, i
     const uint32_t *next = onward ? b_words(p, b, first + count) : b_words(p, b + 1, s->first);
     size_t bytes = (size_t)count * (size_t)p->b.block * sizeof *next / (p->b.two_bit ? 4 : 1);
     size_t piece = (bytes / (size_t)s->a.count + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
-    bool fetching = onward || b + 1 < s->b_end;
+    bool fetching = onward || b + 1 < p->b.count;
+    bool far = p->job->a_packed && b == s->b_start;
     for (int a = 0; a < s->a.count; a++) {
         spot at = {a, b, tiles + (size_t)a * tile_words};
         if (fetching) fetch((const char *)next + (size_t)a * piece, piece);
         if (last) fetch_target(p, s, at);
+        if (far && a + 1 < s->a.count) fetch_strip(s, a + 1, first, count);
         add_words(p, s, at, first, count);
         if (last) write_tile(p, s, at);
     }
@@ -215,7 +225,8 @@ void bn_strip_run(const bn_plan *p, int block, uint32_t *memory)
 
 void bn_strip_run_packed(const bn_plan *p, void *memory)
 {
-    strip s = {.a = p->a, .b_end = p->b.count, .end = p->chunk_words, .tiles = memory};
+    int b_end = bn_cpu_blocks(p->job->b.lines, p->b.block);
+    strip s = {.a = p->a, .b_end = b_end, .end = p->chunk_words, .tiles = memory};
     take_strip(p, &s);
     multiply_strip(p, &s);
 }

@@ -128,23 +128,30 @@ static void run_glu(lab *l, every_op_results *out, bool relu2)
     keep(out, grads.dgain, WIDTH);
 }
 
-static void run_head(lab *l, every_op_results *out, bn_weight_kind kind)
+void every_op_head(lab *l, every_op_results *out, every_op_shape s, bn_weight_kind kind)
 {
-    int32_t *targets = lab_bytes(l, TOKENS * sizeof *targets);
-    for (int r = 0; r < TOKENS; r++) targets[r] = r % 7 == 3 ? -1 : (r * 31) % VOCAB;
-    bn_weight head = lab_weight(l, VOCAB, WIDTH, (bn_weight_format){.kind = kind});
+    size_t rows = (size_t)s.rows, width = (size_t)s.ins, words = (size_t)s.outs;
+    int32_t *targets = lab_bytes(l, rows * sizeof *targets);
+    for (int r = 0; r < s.rows; r++) targets[r] = r % 7 == 3 ? -1 : (r * 31) % s.outs;
+    bn_weight head = lab_weight(l, s.outs, s.ins, (bn_weight_format){.kind = kind});
     bn_head_args args = {
-        .x = {.data = lab_normal(l, (size_t)TOKENS * WIDTH, 1), .rows = TOKENS, .cols = WIDTH},
+        .x = {.data = lab_normal(l, rows * width, 1), .rows = s.rows, .cols = s.ins},
         .head = &head,
         .targets = targets,
-        .loss = lab_floats(l, TOKENS),
-        .dx = lab_mat(l, TOKENS, WIDTH, 1),
-        .dw = lab_normal(l, (size_t)VOCAB * WIDTH, 0.1),
-        .scale = 1.0F / TOKENS};
+        .loss = lab_floats(l, rows),
+        .dx = lab_mat(l, s.rows, s.ins, 1),
+        .dw = lab_normal(l, words * width, 0.1),
+        .scale = 1.0F / (float)s.rows};
+    bn_head_args losses_alone = args;
+    losses_alone.loss = lab_floats(l, rows);
+    losses_alone.dx.data = losses_alone.dw = NULL;
     bn_head_loss(l->be, &args);
-    keep(out, args.loss, TOKENS);
-    keep(out, args.dx.data, (size_t)TOKENS * WIDTH);
-    keep(out, args.dw, (size_t)VOCAB * WIDTH);
+    bn_head_loss(l->be, &losses_alone);
+    lab_wait(l);
+    keep(out, args.loss, rows);
+    keep(out, losses_alone.loss, rows);
+    keep(out, args.dx.data, rows * width);
+    keep(out, args.dw, words * width);
 }
 
 static void run_embedding(lab *l, every_op_results *out)
@@ -202,10 +209,10 @@ void every_op_rest(lab *l, every_op_results *out, int which)
         run_glu(l, out, true);
         break;
     case EVERY_OP_HEAD_F32:
-        run_head(l, out, BN_WEIGHT_F32);
+        every_op_head(l, out, (every_op_shape){TOKENS, WIDTH, VOCAB}, BN_WEIGHT_F32);
         break;
     case EVERY_OP_HEAD_BF16:
-        run_head(l, out, BN_WEIGHT_BF16);
+        every_op_head(l, out, (every_op_shape){TOKENS, WIDTH, VOCAB}, BN_WEIGHT_BF16);
         break;
     case EVERY_OP_EMBEDDING:
         run_embedding(l, out);
@@ -239,6 +246,29 @@ void every_op_layer_agrees(const char *device, every_op_shape s, const every_op_
     lab_close(&reference);
 }
 
+static void results_agree(const every_op_results *a, const every_op_results *b, double tolerance)
+{
+    assert_true(a->used > 0);
+    assert_int_equal(a->used, b->used);
+    for (int i = 0; i < a->used; i++) {
+        lab_assert_near(a->data[i], b->data[i], a->count[i], tolerance);
+    }
+}
+
+void every_op_head_agrees(const char *device, every_op_shape s, bn_weight_kind kind)
+{
+    lab tested = lab_open(device);
+    lab reference = lab_open("reference");
+    every_op_results a = {0};
+    every_op_results b = {0};
+    every_op_head(&tested, &a, s, kind);
+    every_op_head(&reference, &b, s, kind);
+    results_agree(&a, &b, kind == BN_WEIGHT_BF16 ? 2e-4 : 2e-5);
+    assert_memory_equal(a.data[0], a.data[1], a.count[0] * sizeof(float));
+    lab_close(&tested);
+    lab_close(&reference);
+}
+
 void every_op_rest_agrees(const char *device, int which)
 {
     lab tested = lab_open(device);
@@ -247,13 +277,8 @@ void every_op_rest_agrees(const char *device, int which)
     every_op_results b = {0};
     every_op_rest(&tested, &a, which);
     every_op_rest(&reference, &b, which);
-    assert_true(a.used > 0);
-    assert_int_equal(a.used, b.used);
-    for (int i = 0; i < a.used; i++) {
-        /* bf16 gradients of the logits: a last bit of p turns a tie, 2^-9 of one term */
-        lab_assert_near(a.data[i], b.data[i], a.count[i],
-                        which == EVERY_OP_HEAD_BF16 ? 2e-4 : 2e-5);
-    }
+    /* bf16 gradients of the logits: a last bit of p turns a tie, 2^-9 of one term */
+    results_agree(&a, &b, which == EVERY_OP_HEAD_BF16 ? 2e-4 : 2e-5);
     lab_close(&tested);
     lab_close(&reference);
 }

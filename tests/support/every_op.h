@@ -56,6 +56,13 @@ enum {
 };
 void every_op_rest(lab *l, every_op_results *out, int which);
 
+/* The output head, of `ins` wide rows and a vocabulary of `outs`: losses, the same without
+ * gradients, and the gradients of x and of the head. */
+void every_op_head(lab *l, every_op_results *out, every_op_shape s, bn_weight_kind kind);
+
+/* Asserts that it agrees with the reference's, and that asking for gradients changes no loss. */
+void every_op_head_agrees(const char *device, every_op_shape s, bn_weight_kind kind);
+
 /* Asserts that they agree with the reference's. */
 void every_op_rest_agrees(const char *device, int which);
 
