@@ -72,6 +72,14 @@ bn_dtype bn_head_dtype(const bn_config *config)
     return exact ? BN_F32 : BN_BF16;
 }
 
+bn_dtype bn_attention_dtype(const bn_config *config)
+{
+    bool exact =
+        config->model.attention == BN_ATTENTION_FP32 ||
+        (config->model.attention == BN_ATTENTION_AUTO && config->quant.variant == BN_VARIANT_FP32);
+    return exact ? BN_F32 : BN_BF16;
+}
+
 bn_weight_format bn_head_format(const bn_config *config)
 {
     if (bn_head_dtype(config) == BN_F32) {

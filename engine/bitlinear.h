@@ -28,6 +28,9 @@ bn_dtype bn_bitlinear_dtype(const bn_config *config);
 bn_weight_format bn_head_format(const bn_config *config);
 bn_dtype bn_head_dtype(const bn_config *config);
 
+/* What attention may round the operands of its products to. */
+bn_dtype bn_attention_dtype(const bn_config *config);
+
 bool bn_variant_is_low_bit(int variant); /* ternary, binary, int8: weights have codes */
 
 /* Bytes of one element of an activation. */

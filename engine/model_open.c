@@ -184,7 +184,6 @@ static bn_status open_tables(bn_model *model, const bn_config *config, bn_error 
 {
     if (check_rows(config, err) != BN_OK) return err->status;
     int heads = (int)config->model.heads, width = (int)config->model.width;
-    bool fp32 = config->quant.variant == BN_VARIANT_FP32;
     model->layers = (int)config->model.layers;
     model->accum = (int)config->train.accum;
     model->init_std = config->model.init_std;
@@ -199,7 +198,7 @@ static bn_status open_tables(bn_model *model, const bn_config *config, bn_error 
                               .ffn = (int)config->model.ffn,
                               .rope_theta = (float)config->model.rope_theta,
                               .relu2 = config->model.activation == BN_ACTIVATION_RELU2,
-                              .attention = fp32 ? BN_F32 : BN_BF16};
+                              .attention = bn_attention_dtype(config)};
     if (bn_params_init(&model->params, config, err) != BN_OK) return err->status;
     model->blocks = calloc((size_t)model->layers, sizeof *model->blocks);
     if (!model->blocks) return bn_fail(err, BN_ENOMEM, "no memory for %d blocks", model->layers);

@@ -60,7 +60,9 @@ static golden open_golden(const char *device, const char *name)
     bn_error err = {0};
     (void)snprintf(path, sizeof path, "%s/%s.safetensors", BN_GOLDEN, name);
     if (bn_st_open(&g.file, path, &err) != BN_OK) fail_msg("%s", err.text);
-    g.lab = model_lab_open_list(device, bn_st_meta_of(g.file, "knobs"));
+    char knobs[BN_CONFIG_TEXT_MAX]; /* the script's model attends in float32 */
+    (void)snprintf(knobs, sizeof knobs, "%s;model.attention=fp32", bn_st_meta_of(g.file, "knobs"));
+    g.lab = model_lab_open_list(device, knobs);
     g.low_bit = bn_variant_is_low_bit(g.lab.config.quant.variant);
     read_batch(&g);
     float *weights = read_block(&g, "");

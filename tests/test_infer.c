@@ -65,7 +65,9 @@ static double mean_loss(bn_infer *infer, const model_lab *lab)
     return sum / (batch * seq);
 }
 
-#define WIDE "model.width=64;model.heads=4;model.ffn=96;model.context=24;model.init_std=0.3;"
+#define WIDE                                                                                       \
+    "model.width=64;model.heads=4;model.ffn=96;model.context=24;model.init_std=0.3;"               \
+    "model.attention=fp32;"
 
 static const char *const NETWORKS[] = {
     WIDE "quant.variant=ternary",
@@ -92,6 +94,22 @@ static void test_losses_are_those_of_training_for_every_variant(void **state)
         if (fabs(inferred / trained - 1) > 5e-4) {
             fail_msg("%s: training %.9g, inference %.9g", NETWORKS[i], trained, inferred);
         }
+        bn_infer_close(infer);
+        model_lab_close(&lab);
+    }
+}
+
+static void test_bf16_attention_of_training_changes_losses_little(void **state)
+{
+    (void)state;
+    static const size_t networks[] = {0, 1, 4, 7};
+    for (size_t i = 0; i < sizeof networks / sizeof networks[0]; i++) {
+        char knobs[256];
+        (void)snprintf(knobs, sizeof knobs, "%s;model.attention=auto", NETWORKS[networks[i]]);
+        model_lab lab = model_lab_open_list("cpu:2", knobs);
+        bn_infer *infer = open_infer(&lab, 2);
+        double apart = fabs(mean_loss(infer, &lab) / model_lab_loss(&lab) - 1);
+        if (!(apart < 5e-3)) fail_msg("%s: %.9g", knobs, apart);
         bn_infer_close(infer);
         model_lab_close(&lab);
     }
@@ -397,6 +415,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_losses_are_those_of_training_for_every_variant),
+        TEST(test_bf16_attention_of_training_changes_losses_little),
         TEST(test_an_int8_head_changes_losses_little),
         TEST(test_steps_and_threads_do_not_change_a_bit_of_ternary_logits),
         TEST(test_single_steps_agree_with_the_whole_for_every_variant),

@@ -120,7 +120,7 @@ static void check_straight_through(const char *variant)
 {
     model_lab low =
         model_lab_open("reference", variant, "quant.act_bits=none", "quant.backward=fp32",
-                       "model.head=fp32", "model.init_std=0.2", NULL);
+                       "model.head=fp32", "model.attention=fp32", "model.init_std=0.2", NULL);
     model_lab plain = model_lab_open("reference", "quant.variant=fp32", "model.init_std=0.2", NULL);
     float *weights = effective_weights(&low);
     model_lab_write(&plain, weights);
@@ -203,9 +203,9 @@ static void test_backends_agree_within_single_precision(void **state)
     static const char *const variants[] = {"quant.variant=ternary", "quant.variant=fp32"};
     for (size_t i = 0; i < 2; i++) {
         model_lab plain = model_lab_open("reference", variants[i], "model.head=fp32",
-                                         "quant.backward=fp32", NULL);
-        model_lab fast =
-            model_lab_open("cpu:2", variants[i], "model.head=fp32", "quant.backward=fp32", NULL);
+                                         "model.attention=fp32", "quant.backward=fp32", NULL);
+        model_lab fast = model_lab_open("cpu:2", variants[i], "model.head=fp32",
+                                        "model.attention=fp32", "quant.backward=fp32", NULL);
         double one = model_lab_gradients(&plain), two = model_lab_gradients(&fast);
         assert_true(fabs(one - two) < 1e-6 * one);
         assert_same_gradients(&plain, &fast);
