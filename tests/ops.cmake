@@ -1,5 +1,5 @@
 bn_test(half bn_base)
-foreach(name ops_quantize ops_gradients ops_formulas cpu)
+foreach(name ops_quantize ops_gradients ops_formulas cpu cpu_attention)
     bn_test(${name} bn_ops bn_cpu)
     target_sources(test_${name} PRIVATE support/ops_lab.c)
 endforeach()

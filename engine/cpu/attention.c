@@ -1,213 +1,315 @@
 /* Causal attention by blocks of queries: a block's scores are one strip [rows, seq], never the
- * square. All four products go through the f32 micro-kernel; keys and values are packed once a head
- * and stay in the second-level cache. One (sequence, kv head) is one part, so its dk and dv have
- * one owner. */
+ * square. All seven products read their operands in rows (attend.h), so softmax weights and slopes
+ * are multiplied as they were written. What all blocks of a head read is made words once and stays
+ * in the second-level cache. One (sequence, kv head) is one part: its dk and dv have one owner. */
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
 #include "engine/cpu/cpu.h"
 
-/* Register blocks of queries whose scores are kept together in the backward pass. */
-enum { STRIP_BLOCKS = 4 };
+/* STRIP: queries whose weights and slopes are kept together in the backward pass, about. STAGGER:
+ * words between rows that would otherwise be a power of two apart, all in one set of the cache. */
+enum { STRIP = 64, STAGGER = 16, LINE_WORDS = 16 };
 
-typedef struct head_memory {
-    float *key_rows;   /* B panels, lanes = keys, words = dim */
-    float *value_rows; /* the same of the values; backward only */
-    float *across;     /* B panels, lanes = dim, words = keys: values forward, keys backward */
-    float *scores;     /* [strip rows, padded seq]: softmax weights */
-    float *slopes;     /* the same: their gradient; backward only */
-    float *left;       /* A panel: block rows, words = seq or dim */
-    float *query_strip, *dout_strip; /* B panels, lanes = dim, words = strip rows */
-} head_memory;
+/* A thread's scratch in 32-bit words: one float, or two bf16 of the dimension to sum over. */
+typedef struct memory {
+    uint32_t *turning;                    /* rows on their way into a panel */
+    uint32_t *key_lanes;                  /* panels [dim words][lanes] of keys */
+    uint32_t *across;                     /* [key words][dim]: values; keys in the backward pass */
+    uint32_t *query_rows;                 /* [block rows][dim words] */
+    uint32_t *weight_rows;                /* [block rows][row step]; slopes in the backward pass */
+    float *scores;                        /* [block rows][step] */
+    float *sums;                          /* [block rows][dim] */
+    uint32_t *value_lanes;                /* from here on in the backward pass only */
+    uint32_t *dout_rows;                  /* [block rows][dim words] */
+    float *dp;                            /* [block rows][step] */
+    uint32_t *weights, *slopes;           /* [strip words][step] */
+    uint32_t *query_across, *dout_across; /* [strip words][dim] */
+    float *dk, *dv;                       /* [keys][dim] */
+} memory;
 
 typedef struct pass {
     bn_cpu *cpu;
     const bn_attention_args *args;
-    const bn_attention_grads *grads;
-    const bn_kernel *kernel;
+    const bn_attention_grads *grads; /* NULL: forward */
+    const bn_attend *kernel;
     const bn_rows *rows;
-    int keys_padded, dim_padded; /* to whole panels */
-    int strip;                   /* query rows a strip */
-    float factor;                /* 1 / sqrt(dim) */
-    float *scratch;
+    int dim_words;
+    int keys, dim; /* whole blocks of lanes */
+    int strip;
+    size_t step, row_step;
+    float factor; /* 1 / sqrt(dim) */
+    uint32_t *scratch;
     size_t stride;
 } pass;
 
-/* What a part works on: one sequence and kv head. */
-typedef struct where {
-    size_t q, k; /* element offset of token 0 of the query head and the kv head */
-    size_t lse;  /* of token 0 of the query head */
-    size_t q_step, k_step;
-} where;
-
-static size_t area(int a, int b)
+static int round_up(int count, int unit)
 {
-    return (size_t)a * (size_t)b;
+    return bn_cpu_blocks(count, unit) * unit;
 }
 
-static head_memory memory_of(const pass *p, int thread)
+static int least(int a, int b)
 {
-    float *at = p->scratch + (size_t)thread * p->stride;
-    size_t rows = area(p->keys_padded, p->args->dim);
-    size_t across = area(p->args->seq, p->dim_padded);
-    size_t strip = area(p->strip, p->keys_padded);
-    size_t strip_across = area(p->strip, p->dim_padded);
-    head_memory m;
-    m.key_rows = at;
-    m.value_rows = m.key_rows + rows;
-    m.across = m.value_rows + rows;
-    m.scores = m.across + across;
-    m.slopes = m.scores + strip;
-    m.query_strip = m.slopes + strip;
-    m.dout_strip = m.query_strip + strip_across;
-    m.left = m.dout_strip + strip_across;
+    return a < b ? a : b;
+}
+
+static size_t area(int a, size_t b)
+{
+    return (size_t)a * b;
+}
+
+/* Hands out pieces of a thread's scratch; with base NULL it only counts. */
+typedef struct cursor {
+    uint32_t *base;
+    size_t used;
+} cursor;
+
+static void *carve(cursor *c, size_t words)
+{
+    size_t at = c->used;
+    c->used += (words + LINE_WORDS - 1) / LINE_WORDS * LINE_WORDS;
+    return c->base ? c->base + at : NULL;
+}
+
+static memory lay(const pass *p, cursor *c)
+{
+    int rows = p->kernel->rows, group = p->kernel->group;
+    size_t dim = (size_t)p->dim, dim_words = (size_t)p->dim_words;
+    size_t key_words = (size_t)bn_cpu_blocks(p->keys, group);
+    size_t strip_words = (size_t)bn_cpu_blocks(p->strip, group);
+    memory m = {.turning = carve(c, area(p->kernel->lanes, dim_words)),
+                .key_lanes = carve(c, area(p->keys, dim_words)),
+                .across = carve(c, key_words * dim),
+                .query_rows = carve(c, area(rows, dim_words)),
+                .weight_rows = carve(c, area(rows, p->row_step)),
+                .scores = carve(c, area(rows, p->step)),
+                .sums = carve(c, area(rows, dim))};
+    if (!p->grads) return m;
+    m.value_lanes = carve(c, area(p->keys, dim_words));
+    m.dout_rows = carve(c, area(rows, dim_words));
+    m.dp = carve(c, area(rows, p->step));
+    m.weights = carve(c, strip_words * p->step);
+    m.slopes = carve(c, strip_words * p->step);
+    m.query_across = carve(c, strip_words * dim);
+    m.dout_across = carve(c, strip_words * dim);
+    m.dk = carve(c, area(p->keys + rows, dim));
+    m.dv = carve(c, area(p->keys + rows, dim));
+    return m;
+}
+
+static memory memory_of(const pass *p, int thread)
+{
+    assert(p->scratch);
+    memory m = lay(p, &(cursor){.base = p->scratch + area(thread, p->stride)});
+    assert(m.scores && m.query_rows && (!p->grads || (m.dk && m.dv)));
     return m;
 }
 
 static bool prepare(pass *p, bn_cpu *cpu, const bn_attention_args *args,
                     const bn_attention_grads *grads)
 {
-    const bn_kernel *kernel = &cpu->isa->kernels[BN_PRODUCT_KIND_F32];
-    *p = (pass){.cpu = cpu, .args = args, .grads = grads, .kernel = kernel, .rows = cpu->isa->rows};
-    p->keys_padded = bn_cpu_blocks(args->seq, kernel->nr) * kernel->nr;
-    p->dim_padded = bn_cpu_blocks(args->dim, kernel->nr) * kernel->nr;
-    p->strip = STRIP_BLOCKS * kernel->mr;
-    p->factor = (float)(1 / sqrt(args->dim));
-    int words = p->keys_padded > args->dim ? p->keys_padded : args->dim;
-    size_t floats = 2 * area(p->keys_padded, args->dim) + area(args->seq, p->dim_padded) +
-                    2 * area(p->strip, p->keys_padded) + 2 * area(p->strip, p->dim_padded) +
-                    area(words, kernel->mr);
-    p->scratch = bn_cpu_row_scratch(cpu, floats, &p->stride);
+    const bn_attend *kernel = &cpu->isa->attend[args->products == BN_BF16];
+    *p = (pass){.cpu = cpu,
+                .args = args,
+                .grads = grads,
+                .kernel = kernel,
+                .rows = cpu->isa->rows,
+                .dim_words = bn_cpu_blocks(args->dim, kernel->group),
+                .keys = round_up(args->seq, kernel->lanes),
+                .dim = round_up(args->dim, kernel->lanes),
+                .strip = STRIP / kernel->rows * kernel->rows,
+                .factor = (float)(1 / sqrt(args->dim))};
+    p->step = (size_t)p->keys + STAGGER;
+    p->row_step = (size_t)bn_cpu_blocks(p->keys, kernel->group) + STAGGER;
+    cursor count = {0};
+    (void)lay(p, &count);
+    p->scratch = (uint32_t *)bn_cpu_row_scratch(cpu, count.used, &p->stride);
     return p->scratch != NULL;
 }
+
+/* What a part works on: one sequence and head. Elements from token 0 on, and between tokens. */
+typedef struct where {
+    size_t q, k, lse;
+    size_t q_step, k_step;
+} where;
 
 static where place_of(const pass *p, int sequence, int head)
 {
     const bn_attention_args *a = p->args;
-    size_t token = area(sequence, a->seq);
+    size_t token = area(sequence, (size_t)a->seq);
     int kv = head / (a->heads / a->kv_heads);
-    return (where){.q = token * (size_t)a->q.cols + area(head, a->dim),
-                   .k = token * (size_t)a->k.cols + area(kv, a->dim),
+    return (where){.q = token * (size_t)a->q.cols + area(head, (size_t)a->dim),
+                   .k = token * (size_t)a->k.cols + area(kv, (size_t)a->dim),
                    .lse = token * (size_t)a->heads + (size_t)head,
                    .q_step = (size_t)a->q.cols,
                    .k_step = (size_t)a->k.cols};
 }
 
-/* B panels whose lanes are tokens and whose words run along dim. */
-static void pack_tokens(const pass *p, float *to, const float *from, size_t step)
+/* Tokens in memory, one head's elements of each. */
+typedef struct tokens {
+    const float *data;
+    size_t step;
+    int count;
+} tokens;
+
+/* Brings tokens from memory into the second-level cache: rows of one head are so far apart that the
+ * processor does not see them coming. */
+static void fetch(const pass *p, tokens from)
 {
-    int lanes = p->kernel->nr;
-    for (int j = 0; j < p->args->seq; j += lanes) {
-        int lines = p->args->seq - j < lanes ? p->args->seq - j : lanes;
-        p->rows->transpose((uint32_t *)to + area(j, p->args->dim), lanes,
-                           (const uint32_t *)from + (size_t)j * step, step, lines, p->args->dim);
+    for (int t = 0; t < from.count; t++) {
+        const float *x = from.data + area(t, from.step);
+        for (int i = 0; i < p->args->dim; i += LINE_WORDS) __builtin_prefetch(x + i, 0, 2);
+        __asm__ volatile(""); /* gcc 12 drops calls of what only prefetches */
     }
 }
 
-/* B panels whose lanes run along dim and whose words are `count` tokens. */
-static void pack_dim(const pass *p, float *to, const float *from, size_t step, int count)
+/* to[t] = the words of token t along dim, zero for missing tokens before `rows`. */
+static void write_rows(const pass *p, uint32_t *to, tokens from, int rows)
 {
-    int lanes = p->kernel->nr;
-    for (int c = 0; c < p->args->dim; c += lanes) {
-        int have = p->args->dim - c < lanes ? p->args->dim - c : lanes;
-        float *panel = to + area(c, count);
-        for (int j = 0; j < count; j++) {
-            memcpy(panel + area(j, lanes), from + (size_t)j * step + c,
-                   (size_t)have * sizeof *panel);
-            memset(panel + area(j, lanes) + have, 0, (size_t)(lanes - have) * sizeof *panel);
-        }
+    size_t dim = (size_t)p->args->dim, words = (size_t)p->dim_words;
+    for (int t = 0; t < from.count; t++, to += words) {
+        p->kernel->along(to, from.data + area(t, from.step), dim);
+    }
+    memset(to, 0, area(rows - from.count, words) * sizeof *to);
+}
+
+/* Panels whose lanes are tokens and whose words run along dim. */
+static void write_lanes(const pass *p, const memory *m, uint32_t *to, tokens from)
+{
+    int lanes = p->kernel->lanes;
+    for (int t = 0; t < from.count; t += lanes, to += area(lanes, (size_t)p->dim_words)) {
+        tokens some = {from.data + area(t, from.step), from.step, least(from.count - t, lanes)};
+        write_rows(p, m->turning, some, some.count);
+        p->rows->transpose(to, lanes, m->turning, (size_t)p->dim_words, some.count, p->dim_words);
     }
 }
 
-/* strip[r, j] = left . B's lane j, for the lanes before `end`. */
-static void multiply_keys(const pass *p, const float *left, const float *panels, float *strip,
+/* to[w] = the words of tokens along the tokens, a lane for each element of dim. */
+static void write_across(const pass *p, uint32_t *to, tokens from)
+{
+    for (int t = 0; t < from.count; t += p->kernel->group, to += p->dim) {
+        const float *x = from.data + area(t, from.step);
+        const float *next = t + 1 < from.count ? x + from.step : NULL;
+        p->kernel->across(to, x, next, (size_t)p->args->dim);
+    }
+}
+
+/* c[r, keys before `end`] = rows . panels. */
+static void multiply_keys(const pass *p, const uint32_t *rows, const uint32_t *panels, float *c,
                           int end)
 {
-    _Alignas(64) float tile[BN_KERNEL_MR_MAX * BN_KERNEL_NR_MAX];
-    int lanes = p->kernel->nr;
-    int dim = p->args->dim;
-    for (int j = 0; j < end; j += lanes) {
-        p->kernel->run(dim, (const uint32_t *)left, (const uint32_t *)panels + area(j, dim), tile,
-                       false);
-        for (int r = 0; r < p->kernel->mr; r++) {
-            memcpy(strip + area(r, p->keys_padded) + j, tile + area(r, lanes),
-                   (size_t)lanes * sizeof *tile);
-        }
+    size_t words = (size_t)p->dim_words;
+    bn_attend_product one = {.a = rows,
+                             .b = panels,
+                             .c = c,
+                             .a_row = words,
+                             .a_step = 1,
+                             .b_step = (size_t)p->kernel->lanes,
+                             .c_row = p->step,
+                             .steps = words};
+    for (int j = 0; j < end; j += p->kernel->lanes) {
+        one.b = panels + area(j, words);
+        one.c = c + j;
+        p->kernel->product(&one);
     }
 }
 
-typedef struct target {
-    float *c;
-    size_t step;
-    int rows;
-    const float *row_scale;
-    bool accumulate;
-} target;
-
-/* c[r, :] (=, +=) left . B panels over dim, `words` long, each `panel_words` apart. */
-static void multiply_dim(const pass *p, const float *left, const float *panels, int words,
-                         int panel_words, target to)
+/* c[r, 0 ... dim) (=, +=), one register block of lanes after another. */
+static void multiply_across(const pass *p, bn_attend_product product)
 {
-    _Alignas(64) float sums[BN_KERNEL_MR_MAX * BN_KERNEL_NR_MAX];
-    int lanes = p->kernel->nr;
-    for (int c = 0; c < p->args->dim; c += lanes) {
-        p->kernel->run(words, (const uint32_t *)left,
-                       (const uint32_t *)panels + area(c, panel_words), sums, false);
-        bn_tile t = {.tile = sums, .tile_lanes = lanes, .rows = to.rows, .scale = 1};
-        t.lanes = p->args->dim - c < lanes ? p->args->dim - c : lanes;
-        t.row_scale = to.row_scale;
-        t.accumulate = to.accumulate;
-        t.c = to.c + c;
-        t.stride = to.step;
-        p->rows->finish_tile(&t);
+    const uint32_t *b = product.b;
+    float *c = product.c;
+    product.b_step = product.c_row = (size_t)p->dim;
+    for (int i = 0; i < p->dim; i += p->kernel->lanes) {
+        product.b = b + i;
+        product.c = c + i;
+        p->kernel->product(&product);
     }
 }
 
-static void turn(const pass *p, float *left, const float *from, size_t step, int lines, int words)
+/* The scores of a block's queries t ... and how many columns of them count: those behind a query
+ * are -infinity. */
+static size_t score(const pass *p, const memory *m, tokens queries, int t)
 {
-    p->rows->transpose((uint32_t *)left, p->kernel->mr, (const uint32_t *)from, step, lines, words);
+    int end = round_up(t + queries.count, p->kernel->lanes);
+    write_rows(p, m->query_rows, queries, p->kernel->rows);
+    multiply_keys(p, m->query_rows, m->key_lanes, m->scores, end);
+    for (int r = 0; r < queries.count; r++) {
+        float *row = m->scores + area(r, p->step);
+        for (int j = t + r + 1; j < end; j++) row[j] = -INFINITY;
+    }
+    return (size_t)end;
+}
+
+static tokens queries_of(const pass *p, const bn_mat *mat, size_t at, int count)
+{
+    return (tokens){mat->data + at, (size_t)p->args->q.cols, count};
+}
+
+/* While head `head` of a sequence works on tokens t ..., those of the next head are fetched. */
+static void fetch_next(const pass *p, int sequence, int head, int t, int lines)
+{
+    const bn_attention_args *a = p->args;
+    int next = head + 1 < a->heads ? head + 1 : 0;
+    if (next == 0 && ++sequence == a->batch) return;
+    where at = place_of(p, sequence, next);
+    size_t q = at.q + area(t, at.q_step);
+    size_t k = at.k + area(t, at.k_step);
+    fetch(p, queries_of(p, &a->q, q, lines));
+    if (next % (a->heads / a->kv_heads) == 0) {
+        fetch(p, (tokens){a->k.data + k, at.k_step, lines});
+        fetch(p, (tokens){a->v.data + k, at.k_step, lines});
+    }
+    if (!p->grads) return;
+    fetch(p, queries_of(p, &a->out, q, lines));
+    fetch(p, queries_of(p, &p->grads->dout, q, lines));
 }
 
 /* Queries t ... t + lines - 1 of one head. */
-static void attend(const pass *p, const head_memory *m, where at, int t, int lines)
+static void attend(const pass *p, const memory *m, where at, int t, int lines)
 {
     const bn_attention_args *a = p->args;
-    float inverse[BN_KERNEL_MR_MAX];
-    int end = t + lines;
-    turn(p, m->left, a->q.data + at.q + (size_t)t * at.q_step, at.q_step, lines, a->dim);
-    multiply_keys(p, m->left, m->key_rows, m->scores, end);
+    float inverse[BN_ATTEND_ROWS_MAX];
+    size_t q = at.q + area(t, at.q_step);
+    size_t count = score(p, m, queries_of(p, &a->q, q, lines), t);
     for (int r = 0; r < lines; r++) {
-        float *s = m->scores + area(r, p->keys_padded);
-        size_t seen = (size_t)t + (size_t)r + 1;
-        float most = p->rows->max(s, seen) * p->factor;
-        float sum = p->rows->exp_shifted(s, p->factor, most, seen);
-        memset(s + seen, 0, ((size_t)end - seen) * sizeof *s);
-        a->lse[at.lse + area(t + r, a->heads)] = most + logf(sum);
+        const float *row = m->scores + area(r, p->step);
+        float most = p->rows->max(row, count);
+        float sum =
+            p->kernel->weigh(m->weight_rows + area(r, p->row_step), row, p->factor, most, count);
+        a->lse[at.lse + area(t + r, (size_t)a->heads)] = most * p->factor + logf(sum);
         inverse[r] = 1 / sum;
     }
-    turn(p, m->left, m->scores, (size_t)p->keys_padded, lines, end);
-    target to = {.c = a->out.data + at.q + (size_t)t * at.q_step,
-                 .step = at.q_step,
-                 .rows = lines,
-                 .row_scale = inverse};
-    multiply_dim(p, m->left, m->across, end, a->seq, to);
+    bn_attend_product product = {.a = m->weight_rows,
+                                 .b = m->across,
+                                 .c = m->sums,
+                                 .a_row = p->row_step,
+                                 .a_step = 1,
+                                 .steps = (size_t)bn_cpu_blocks(t + lines, p->kernel->group)};
+    multiply_across(p, product);
+    for (int r = 0; r < lines; r++) {
+        p->rows->scale(a->out.data + q + area(r, at.q_step), m->sums + area(r, (size_t)p->dim),
+                       inverse[r], NULL, (size_t)a->dim);
+    }
 }
 
 static void forward_part(void *context, int part, int thread)
 {
     const pass *p = context;
     const bn_attention_args *a = p->args;
-    head_memory m = memory_of(p, thread);
+    memory m = memory_of(p, thread);
     int group = a->heads / a->kv_heads;
     int first = part % a->kv_heads * group;
     where at = place_of(p, part / a->kv_heads, first);
-    pack_tokens(p, m.key_rows, a->k.data + at.k, at.k_step);
-    pack_dim(p, m.across, a->v.data + at.k, at.k_step, a->seq);
+    write_lanes(p, &m, m.key_lanes, (tokens){a->k.data + at.k, at.k_step, a->seq});
+    write_across(p, m.across, (tokens){a->v.data + at.k, at.k_step, a->seq});
     for (int h = first; h < first + group; h++) {
         at = place_of(p, part / a->kv_heads, h);
-        for (int t = 0; t < a->seq; t += p->kernel->mr) {
-            int lines = a->seq - t < p->kernel->mr ? a->seq - t : p->kernel->mr;
+        for (int t = 0; t < a->seq; t += p->kernel->rows) {
+            int lines = least(a->seq - t, p->kernel->rows);
             attend(p, &m, at, t, lines);
+            fetch_next(p, part / a->kv_heads, h, t, lines);
         }
     }
 }
@@ -219,98 +321,119 @@ void bn_cpu_attention_forward(void *self, const bn_attention_args *args)
     bn_pool_run(p.cpu->pool, args->batch * args->kv_heads, forward_part, &p);
 }
 
-/* Softmax weights and their slopes for queries t ... of a strip that ends before key `end`, and
- * these queries' dq. With p the softmax, dp = dout.v, D = dout.out:  ds = p (dp - D) / sqrt(dim).
- */
-static void slopes_of(const pass *p, const head_memory *m, where at, int t, int lines, int row)
+/* Softmax weights and their slopes of queries t ... t + lines - 1, from row `row` of the strip on.
+ * With p the softmax, dp = dout.v, D = dout.out:  ds = p (dp - D) / sqrt(dim). */
+static void find_slopes(const pass *p, const memory *m, where at, int t, int row, int lines)
 {
     const bn_attention_args *a = p->args;
-    const bn_attention_grads *g = p->grads;
-    int end = t + lines;
-    float *weights = m->scores + area(row, p->keys_padded);
-    float *slopes = m->slopes + area(row, p->keys_padded);
-    size_t q = at.q + (size_t)t * at.q_step;
-    turn(p, m->left, a->q.data + q, at.q_step, lines, a->dim);
-    multiply_keys(p, m->left, m->key_rows, weights, end);
-    turn(p, m->left, g->dout.data + q, at.q_step, lines, a->dim);
-    multiply_keys(p, m->left, m->value_rows, slopes, end);
-    for (int r = 0; r < lines; r++) {
-        size_t seen = (size_t)t + (size_t)r + 1;
-        float *w = weights + area(r, p->keys_padded);
-        float *s = slopes + area(r, p->keys_padded);
-        size_t row_at = q + (size_t)r * at.q_step;
-        float mean = p->rows->dot(g->dout.data + row_at, a->out.data + row_at, (size_t)a->dim);
-        (void)p->rows->exp_shifted(w, p->factor, a->lse[at.lse + area(t + r, a->heads)], seen);
-        p->rows->softmax_backward(s, w, mean, p->factor, seen);
-        memset(w + seen, 0, ((size_t)p->keys_padded - seen) * sizeof *w);
-        memset(s + seen, 0, ((size_t)p->keys_padded - seen) * sizeof *s);
+    const float *dout = p->grads->dout.data;
+    size_t q = at.q + area(t, at.q_step);
+    size_t count = score(p, m, queries_of(p, &a->q, q, lines), t);
+    write_rows(p, m->dout_rows, queries_of(p, &p->grads->dout, q, lines), p->kernel->rows);
+    multiply_keys(p, m->dout_rows, m->value_lanes, m->dp, (int)count);
+    int group = p->kernel->group;
+    for (int r = 0; r < lines; r += group) {
+        size_t word = (size_t)((row + r) / group) * p->step;
+        bn_attend_slopes s = {.scores = m->scores + area(r, p->step),
+                              .dp = m->dp + area(r, p->step),
+                              .step = p->step,
+                              .factor = p->factor,
+                              .weights = m->weights + word,
+                              .slopes = m->slopes + word,
+                              .rows = m->weight_rows + area(r, p->row_step),
+                              .row_step = p->row_step};
+        for (int i = 0; i < group; i++) {
+            size_t token = q + area(r + i, at.q_step);
+            bool exists = r + i < lines;
+            size_t lse = at.lse + area(t + r + i, (size_t)a->heads);
+            s.shift[i] = exists ? a->lse[lse] / p->factor : INFINITY;
+            s.mean[i] =
+                exists ? p->rows->dot(dout + token, a->out.data + token, (size_t)a->dim) : 0;
+        }
+        p->kernel->slope(&s, count);
     }
-    turn(p, m->left, slopes, (size_t)p->keys_padded, lines, end);
-    target to = {.c = g->dq.data + q, .step = at.q_step, .rows = lines};
-    multiply_dim(p, m->left, m->across, end, a->seq, to);
 }
 
-/* A strip's weights or slopes [rows, padded keys], and the B panels of its queries over dim. */
+/* dq of the queries that find_slopes was for. */
+static void find_dq(const pass *p, const memory *m, where at, int t, int row, int lines)
+{
+    bool grouped = p->kernel->group > 1;
+    bn_attend_product product = {.a = grouped ? m->weight_rows : m->slopes + area(row, p->step),
+                                 .b = m->across,
+                                 .c = m->sums,
+                                 .a_row = grouped ? p->row_step : p->step,
+                                 .a_step = 1,
+                                 .steps = (size_t)bn_cpu_blocks(t + lines, p->kernel->group)};
+    multiply_across(p, product);
+    float *dq = p->grads->dq.data + at.q + area(t, at.q_step);
+    for (int r = 0; r < lines; r++) {
+        memcpy(dq + area(r, at.q_step), m->sums + area(r, (size_t)p->dim),
+               (size_t)p->args->dim * sizeof *dq);
+    }
+}
+
+/* A strip's queries t ... t + rows - 1; the first that its keys' gradients get, or not. */
 typedef struct strip {
-    const float *values, *panels;
-    int rows, end; /* keys before `end` are seen by some row */
+    int t, rows;
+    bool first_head;
 } strip;
 
-/* c[j, :] += sum over the strip's rows of values[row, j] * B[row, :]. */
-static void add_keys(const pass *p, const head_memory *m, strip s, target to)
+/* c[j, :] (=, +=) sum over the strip's queries of values[query, j] * across[query, :]. No query
+ * before j sees key j. */
+static void add_keys(const pass *p, strip s, const uint32_t *values, const uint32_t *across,
+                     float *c)
 {
-    int block = p->kernel->mr;
-    float *c = to.c;
-    for (int j = 0; j < s.end; j += block) {
-        to.rows = s.end - j < block ? s.end - j : block;
-        for (int r = 0; r < s.rows; r++) {
-            float *left = m->left + area(r, block);
-            const float *from = s.values + area(r, p->keys_padded) + j;
-            memcpy(left, from, (size_t)to.rows * sizeof *left);
-            memset(left + to.rows, 0, (size_t)(block - to.rows) * sizeof *left);
-        }
-        to.c = c + (size_t)j * to.step;
-        multiply_dim(p, m->left, s.panels, s.rows, s.rows, to);
+    int group = p->kernel->group;
+    bn_attend_product product = {.a_row = 1, .a_step = p->step};
+    for (int j = 0; j < s.t + s.rows; j += p->kernel->rows) {
+        size_t skipped = j > s.t ? (size_t)((j - s.t) / group) : 0;
+        product.a = values + skipped * p->step + j;
+        product.b = across + skipped * (size_t)p->dim;
+        product.c = c + area(j, (size_t)p->dim);
+        product.steps = (size_t)bn_cpu_blocks(s.rows, group) - skipped;
+        product.add = !s.first_head || j < s.t;
+        multiply_across(p, product);
     }
 }
 
-static void backward_strip(const pass *p, const head_memory *m, where at, int t)
+static void backward_strip(const pass *p, const memory *m, where at, strip s)
 {
-    const bn_attention_args *a = p->args;
-    const bn_attention_grads *g = p->grads;
-    int rows = a->seq - t < p->strip ? a->seq - t : p->strip;
-    for (int row = 0; row < rows; row += p->kernel->mr) {
-        int lines = rows - row < p->kernel->mr ? rows - row : p->kernel->mr;
-        slopes_of(p, m, at, t + row, lines, row);
+    for (int row = 0; row < s.rows; row += p->kernel->rows) {
+        int lines = least(s.rows - row, p->kernel->rows);
+        find_slopes(p, m, at, s.t + row, row, lines);
+        find_dq(p, m, at, s.t + row, row, lines);
     }
-    size_t q = at.q + (size_t)t * at.q_step;
-    pack_dim(p, m->query_strip, a->q.data + q, at.q_step, rows);
-    pack_dim(p, m->dout_strip, g->dout.data + q, at.q_step, rows);
-    target dk = {.c = g->dk.data + at.k, .step = at.k_step, .accumulate = true};
-    target dv = {.c = g->dv.data + at.k, .step = at.k_step, .accumulate = true};
-    add_keys(p, m, (strip){m->slopes, m->query_strip, rows, t + rows}, dk);
-    add_keys(p, m, (strip){m->scores, m->dout_strip, rows, t + rows}, dv);
+    size_t q = at.q + area(s.t, at.q_step);
+    write_across(p, m->query_across, queries_of(p, &p->args->q, q, s.rows));
+    write_across(p, m->dout_across, queries_of(p, &p->grads->dout, q, s.rows));
+    add_keys(p, s, m->slopes, m->query_across, m->dk);
+    add_keys(p, s, m->weights, m->dout_across, m->dv);
 }
 
 static void backward_part(void *context, int part, int thread)
 {
     const pass *p = context;
     const bn_attention_args *a = p->args;
-    head_memory m = memory_of(p, thread);
+    memory m = memory_of(p, thread);
     int group = a->heads / a->kv_heads;
     int first = part % a->kv_heads * group;
     where at = place_of(p, part / a->kv_heads, first);
-    pack_tokens(p, m.key_rows, a->k.data + at.k, at.k_step);
-    pack_tokens(p, m.value_rows, a->v.data + at.k, at.k_step);
-    pack_dim(p, m.across, a->k.data + at.k, at.k_step, a->seq);
-    for (int j = 0; j < a->seq; j++) {
-        size_t key = at.k + (size_t)j * at.k_step;
-        memset(p->grads->dk.data + key, 0, (size_t)a->dim * sizeof(float));
-        memset(p->grads->dv.data + key, 0, (size_t)a->dim * sizeof(float));
-    }
+    tokens keys = {a->k.data + at.k, at.k_step, a->seq};
+    write_lanes(p, &m, m.key_lanes, keys);
+    write_lanes(p, &m, m.value_lanes, (tokens){a->v.data + at.k, at.k_step, a->seq});
+    write_across(p, m.across, keys);
     for (int h = first; h < first + group; h++) {
         at = place_of(p, part / a->kv_heads, h);
-        for (int t = 0; t < a->seq; t += p->strip) backward_strip(p, &m, at, t);
+        for (int t = 0; t < a->seq; t += p->strip) {
+            strip s = {t, least(a->seq - t, p->strip), h == first};
+            backward_strip(p, &m, at, s);
+            fetch_next(p, part / a->kv_heads, h, t, s.rows);
+        }
+    }
+    for (int j = 0; j < a->seq; j++) {
+        size_t key = at.k + area(j, at.k_step), from = area(j, (size_t)p->dim);
+        memcpy(p->grads->dk.data + key, m.dk + from, (size_t)a->dim * sizeof *m.dk);
+        memcpy(p->grads->dv.data + key, m.dv + from, (size_t)a->dim * sizeof *m.dv);
     }
 }
 

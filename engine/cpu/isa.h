@@ -3,6 +3,7 @@
 #define BN_ENGINE_CPU_ISA_H
 
 #include "engine/base/status.h"
+#include "engine/cpu/attend.h"
 #include "engine/cpu/decode.h"
 #include "engine/cpu/rows.h"
 
@@ -11,6 +12,7 @@ typedef struct bn_isa {
     const bn_kernel *kernels; /* by bn_product_kind; all of one register block */
     const bn_rows *rows;
     const bn_decode *decode; /* for weights in 2 bits or less, and products of one row */
+    const bn_attend *attend; /* f32, and what may be rounded to bf16 */
 } bn_isa;
 
 /* The table's rows, slowest first; *count of them. */

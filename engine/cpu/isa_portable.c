@@ -2,7 +2,7 @@
 #include "engine/cpu/isa.h"
 
 static const bn_isa table[] = {
-    {"portable", bn_kernels_portable, &bn_rows_portable, &bn_decode_portable},
+    {"portable", bn_kernels_portable, &bn_rows_portable, &bn_decode_portable, bn_attend_portable},
 };
 
 const bn_isa *bn_isa_table(int *count)
