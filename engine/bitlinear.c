@@ -74,10 +74,16 @@ bn_dtype bn_head_dtype(const bn_config *config)
 
 bn_dtype bn_attention_dtype(const bn_config *config)
 {
-    bool exact =
-        config->model.attention == BN_ATTENTION_FP32 ||
-        (config->model.attention == BN_ATTENTION_AUTO && config->quant.variant == BN_VARIANT_FP32);
-    return exact ? BN_F32 : BN_BF16;
+    switch ((bn_attention_type)config->model.attention) {
+    case BN_ATTENTION_FP32:
+        return BN_F32;
+    case BN_ATTENTION_BF16:
+        return BN_BF16;
+    case BN_ATTENTION_AUTO:
+        break;
+    }
+    if (config->quant.variant == BN_VARIANT_FP32) return BN_F32;
+    return config->quant.variant == BN_VARIANT_FP16 ? BN_F16 : BN_BF16;
 }
 
 bn_weight_format bn_head_format(const bn_config *config)

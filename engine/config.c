@@ -54,7 +54,8 @@ static const bn_knob KNOBS[] = {
     {"model.head", BN_KNOB_CHOICE, FIELD(model.head), 0, 0, "auto|fp32|bf16", "auto", true, "",
      "products of the output head; auto: fp32 for variant fp32, else bf16"},
     {"model.attention", BN_KNOB_CHOICE, FIELD(model.attention), 0, 0, "auto|fp32|bf16", "auto",
-     true, "", "products of attention while training; auto: fp32 for variant fp32, else bf16"},
+     true, "",
+     "products of attention while training; auto: as the variant if fp32 or fp16, else bf16"},
 
     {"quant.variant", BN_KNOB_CHOICE, FIELD(quant.variant), 0, 0, VARIANTS, "ternary", true, "",
      "number format of the blocks' linear layers"},

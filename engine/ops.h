@@ -191,15 +191,17 @@ typedef struct bn_rope_args {
 } bn_rope_args;
 
 /* Causal softmax attention, scale 1/sqrt(dim). Query head h reads kv head h / (heads/kv_heads).
- * products BF16 lets a backend round the operands of its products (q, k, v, dout, the weights and
- * their gradients) to bf16; sums and softmax are f32 always. */
+ * products BF16 or F16 lets a backend round the operands of its products (q, k, v, dout, the
+ * weights and their gradients) to that format; sums and softmax are f32 always. A backend may as
+ * well make them as for F32. Rounded to fp16, what is beyond 65504 is infinity, and the gradients
+ * that come of it are not finite, so that the step is skipped (steps.h). */
 typedef struct bn_attention_args {
     bn_mat q;    /* [R, heads * dim] */
     bn_mat k, v; /* [R, kv_heads * dim] */
     bn_mat out;  /* [R, heads * dim] */
     float *lse;  /* [R, heads]: log-sum-exp of the scaled scores, kept for the backward pass */
     int batch, seq, heads, kv_heads, dim;
-    bn_dtype products; /* F32 or BF16 */
+    bn_dtype products; /* F32, BF16 or F16 */
 } bn_attention_args;
 
 typedef struct bn_attention_grads {

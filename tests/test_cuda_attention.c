@@ -1,5 +1,5 @@
 /* Attention and head of the CUDA backend, run by the emulator, against the reference: ragged
- * sequences and heads, both precisions of the products, strips and chunks. */
+ * sequences and heads, all formats of the products, strips and chunks. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,8 +24,8 @@ typedef struct results {
     float *out, *lse, *dq, *dk, *dv;
 } results;
 
-/* The work is given, not yet done. */
-static results start_attention(lab *l, shape s, bn_dtype products)
+/* The work is given, not yet done. dout: the deviation of the gradient of `out`. */
+static results start_attention(lab *l, shape s, bn_dtype products, float dout)
 {
     int rows = s.batch * s.seq;
     bn_attention_args args = {.q = lab_mat(l, rows, s.heads * s.dim, 1),
@@ -39,7 +39,7 @@ static results start_attention(lab *l, shape s, bn_dtype products)
                               .kv_heads = s.kv_heads,
                               .dim = s.dim,
                               .products = products};
-    bn_attention_grads grads = {.dout = lab_mat(l, rows, s.heads * s.dim, 1),
+    bn_attention_grads grads = {.dout = lab_mat(l, rows, s.heads * s.dim, dout),
                                 .dq = lab_mat(l, rows, s.heads * s.dim, 1),
                                 .dk = lab_mat(l, rows, s.kv_heads * s.dim, 1),
                                 .dv = lab_mat(l, rows, s.kv_heads * s.dim, 1)};
@@ -54,11 +54,16 @@ static results start_attention(lab *l, shape s, bn_dtype products)
                      .dv = grads.dv.data};
 }
 
-static results attend(lab *l, shape s, bn_dtype products)
+static results attend_scaled(lab *l, shape s, bn_dtype products, float dout)
 {
-    results made = start_attention(l, s, products);
+    results made = start_attention(l, s, products, dout);
     lab_wait(l);
     return made;
+}
+
+static results attend(lab *l, shape s, bn_dtype products)
+{
+    return attend_scaled(l, s, products, 1);
 }
 
 static void choose_order(const char *seed)
@@ -102,29 +107,39 @@ static void test_bf16_attention_agrees_within_its_rounding(void **state)
     }
 }
 
+/* Operands are rounded to 11 bits; 8e-4 of the largest value was the most. */
+static void test_f16_attention_agrees_within_its_rounding(void **state)
+{
+    (void)state;
+    for (int i = 0; i < SHAPES; i++) {
+        choose_order(i % 2 ? "9" : "1");
+        compare(shapes[i], BN_F16, 1.5e-3);
+    }
+}
+
 /* One key: its weight is 1 whatever the scores are, so nothing changes with them. */
 static void test_a_lone_key_has_no_slope(void **state)
 {
     (void)state;
     lab l = lab_open("cuda");
-    results r = attend(&l, (shape){2, 1, 2, 1, 20}, BN_BF16);
-    for (size_t i = 0; i < r.queries; i++) assert_true(fabs((double)r.dq[i]) < 1e-6);
-    for (size_t i = 0; i < r.keys; i++) assert_true(fabs((double)r.dk[i]) < 1e-6);
+    for (bn_dtype products = BN_BF16; products <= BN_F16; products++) {
+        results r = attend(&l, (shape){2, 1, 2, 1, 20}, products);
+        for (size_t i = 0; i < r.queries; i++) assert_true(fabs((double)r.dq[i]) < 1e-6);
+        for (size_t i = 0; i < r.keys; i++) assert_true(fabs((double)r.dk[i]) < 1e-6);
+    }
     lab_close(&l);
 }
 
-static void test_bits_of_attention_do_not_depend_on_the_order_of_threads(void **state)
+static void compare_orders(shape s, bn_dtype products)
 {
     static const char *const seeds[] = {"1", "5", "90210"};
-    shape s = {1, 70, 2, 1, 20};
-    (void)state;
     choose_order("0");
     lab one = lab_open("cuda");
-    results a = attend(&one, s, BN_BF16);
+    results a = attend(&one, s, products);
     for (size_t i = 0; i < sizeof seeds / sizeof seeds[0]; i++) {
         choose_order(seeds[i]);
         lab other = lab_open("cuda");
-        results b = attend(&other, s, BN_BF16);
+        results b = attend(&other, s, products);
         assert_memory_equal(a.out, b.out, a.queries * sizeof *a.out);
         assert_memory_equal(a.dq, b.dq, a.queries * sizeof *a.dq);
         assert_memory_equal(a.dk, b.dk, a.keys * sizeof *a.dk);
@@ -132,6 +147,40 @@ static void test_bits_of_attention_do_not_depend_on_the_order_of_threads(void **
         lab_close(&other);
     }
     lab_close(&one);
+}
+
+static void test_bits_of_attention_do_not_depend_on_the_order_of_threads(void **state)
+{
+    (void)state;
+    compare_orders((shape){1, 70, 2, 1, 20}, BN_BF16);
+    compare_orders((shape){1, 70, 2, 1, 20}, BN_F16);
+}
+
+static size_t count_not_finite(const float *values, size_t count)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < count; i++) found += isfinite(values[i]) ? 0 : 1;
+    return found;
+}
+
+/* dout of 1.4e4 times a normal number is within fp16, and its sums with 128 values are not; of 1e6
+ * it is not itself. bf16 ends where f32 does. */
+static void test_gradients_beyond_fp16_come_out_as_not_finite(void **state)
+{
+    (void)state;
+    shape s = {1, 66, 1, 1, 128};
+    choose_order("5");
+    lab l = lab_open("cuda");
+    results slopes = attend_scaled(&l, s, BN_F16, 1.4e4F);
+    assert_int_equal(count_not_finite(slopes.dv, slopes.keys), 0);
+    assert_true(count_not_finite(slopes.dq, slopes.queries) > 0);
+    assert_true(count_not_finite(slopes.dk, slopes.keys) > 0);
+    results inputs = attend_scaled(&l, s, BN_F16, 1e6F);
+    assert_true(count_not_finite(inputs.dv, inputs.keys) > 0);
+    results wide = attend_scaled(&l, s, BN_BF16, 1e6F);
+    assert_int_equal(count_not_finite(wide.dq, wide.queries), 0);
+    assert_int_equal(count_not_finite(wide.dv, wide.keys), 0);
+    lab_close(&l);
 }
 
 static void test_scores_that_overflow_a_bare_exponential_are_survived(void **state)
@@ -162,7 +211,7 @@ static void test_heads_that_are_too_wide_are_refused(void **state)
     (void)state;
     bn_error err = {0};
     lab l = lab_open("cuda");
-    (void)start_attention(&l, (shape){1, 2, 1, 1, 130}, BN_BF16);
+    (void)start_attention(&l, (shape){1, 2, 1, 1, 130}, BN_BF16, 1);
     assert_int_equal(bn_backend_sync(l.be, &err), BN_EINVAL);
     assert_non_null(strstr(err.text, "130"));
     assert_non_null(strstr(err.text, "128"));
@@ -238,8 +287,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_f32_attention_agrees_with_the_reference),
         cmocka_unit_test(test_bf16_attention_agrees_within_its_rounding),
+        cmocka_unit_test(test_f16_attention_agrees_within_its_rounding),
         cmocka_unit_test(test_a_lone_key_has_no_slope),
         cmocka_unit_test(test_bits_of_attention_do_not_depend_on_the_order_of_threads),
+        cmocka_unit_test(test_gradients_beyond_fp16_come_out_as_not_finite),
         cmocka_unit_test(test_scores_that_overflow_a_bare_exponential_are_survived),
         cmocka_unit_test(test_heads_that_are_too_wide_are_refused),
         cmocka_unit_test(test_strips_and_chunks_of_the_head_meet_without_a_seam),

@@ -19,22 +19,33 @@ static int small(int i, int j)
     return (i * 7 + j * 5) % 9 - 4;
 }
 
-static __global__ void multiply_bf16(float *d)
+static __device__ void mma_bf16(float *d, const uint32_t *a, const uint32_t *b)
+{
+    bn_mma_bf16(d, a, b);
+}
+
+static __device__ void mma_f16(float *d, const uint32_t *a, const uint32_t *b)
+{
+    bn_mma_f16(d, a, b);
+}
+
+/* Both 16-bit formats share one layout. */
+template <uint32_t (*pair)(float, float),
+          void (*multiply)(float *, const uint32_t *, const uint32_t *)>
+static __global__ void multiply16(float *d)
 {
     int lane = static_cast<int>(threadIdx.x), g = lane / 4, t = lane % 4;
     uint32_t a[4], b[2];
     for (int i = 0; i < 4; i++) {
         int row = g + (i % 2) * 8, k = 2 * t + (i / 2) * 8;
-        a[i] =
-            bn_pair_bf16(static_cast<float>(small(row, k)), static_cast<float>(small(row, k + 1)));
+        a[i] = pair(static_cast<float>(small(row, k)), static_cast<float>(small(row, k + 1)));
     }
     for (int i = 0; i < 2; i++) {
         int k = 2 * t + i * 8;
-        b[i] = bn_pair_bf16(static_cast<float>(small(k, g + 3)),
-                            static_cast<float>(small(k + 1, g + 3)));
+        b[i] = pair(static_cast<float>(small(k, g + 3)), static_cast<float>(small(k + 1, g + 3)));
     }
     float sums[4] = {1, 1, 1, 1};
-    bn_mma_bf16(sums, a, b);
+    multiply(sums, a, b);
     for (int i = 0; i < 4; i++) d[(g + i / 2 * 8) * 8 + 2 * t + i % 2] = sums[i];
 }
 
@@ -65,14 +76,18 @@ static int product(int row, int column, int length)
 static void test_tensor_core_products_follow_the_layout_of_the_isa(void **state)
 {
     (void)state;
-    float d[16 * 8];
+    float d[16 * 8], h[16 * 8];
     int e[16 * 8];
+    void (*bf16)(float *) = multiply16<bn_pair_bf16, mma_bf16>;
+    void (*f16)(float *) = multiply16<bn_pair_f16, mma_f16>;
     for (const char *seed : seeds) {
         setenv("BN_EMU_SEED", seed, 1);
-        BN_LAUNCH(nullptr, multiply_bf16, 1, 32, 0, d);
+        BN_LAUNCH(nullptr, bf16, 1, 32, 0, d);
+        BN_LAUNCH(nullptr, f16, 1, 32, 0, h);
         BN_LAUNCH(nullptr, multiply_i8, 1, 32, 0, e);
         for (int i = 0; i < 16 * 8; i++) {
             assert_int_equal(static_cast<int>(d[i]), product(i / 8, i % 8, 16));
+            assert_int_equal(static_cast<int>(h[i]), product(i / 8, i % 8, 16));
             assert_int_equal(e[i], product(i / 8, i % 8, 32));
         }
     }

@@ -84,14 +84,14 @@ static __device__ __forceinline__ void store_lse(const bn_attention_pack &p, con
 }
 
 /* Keys and values take turns: while one is multiplied the other arrives. Longest walks first. */
-template <int DIM, int PLANES>
-static __global__ void __launch_bounds__(BN_ATTENTION_THREADS, PLANES == 2 ? 2
-                                                               : DIM > 64  ? 3
-                                                                           : 4)
+template <int DIM, class T>
+static __global__ void __launch_bounds__(BN_ATTENTION_THREADS, bn_planes<T> == 2 ? 2
+                                                               : DIM > 64        ? 3
+                                                                                 : 4)
     attend(const bn_attention_pack p, float *out, float *lse)
 {
     BN_DYN_SHARED(uint16_t, query);
-    constexpr int size = bn_tile_elements<DIM, PLANES, TILE>;
+    constexpr int size = bn_tile_elements<DIM, T, TILE>;
     uint16_t *key = query + size, *value = key + size;
     int tile = static_cast<int>(gridDim.y - 1 - blockIdx.y);
     int head = static_cast<int>(blockIdx.x);
@@ -102,25 +102,25 @@ static __global__ void __launch_bounds__(BN_ATTENTION_THREADS, PLANES == 2 ? 2
         query + static_cast<int>(threadIdx.x) / BN_WARP * 16 * (DIM + BN_ATTENTION_PAD);
     online o = {{-INFINITY, -INFINITY}, {0, 0}};
     float sums[DIM / 8][4] = {};
-    bn_tile_load<DIM, PLANES, TILE>(
-        query, p.q + head * length + static_cast<size_t>(tile) * TILE * DIM, p.q_plane);
-    bn_tile_load<DIM, PLANES, TILE>(key, keys, p.kv_plane);
+    bn_tile_load<DIM, T, TILE>(query, p.q + head * length + static_cast<size_t>(tile) * TILE * DIM,
+                               p.q_plane);
+    bn_tile_load<DIM, T, TILE>(key, keys, p.kv_plane);
     bn_copy_async_commit();
     for (int j = 0; j <= tile; j++) {
         float scores[TILE_COLUMNS][4] = {};
         size_t at = static_cast<size_t>(j) * TILE * DIM;
         bn_copy_async_wait<0>();
         __syncthreads(); /* the keys are there, and nobody reads the last values any more */
-        bn_tile_load<DIM, PLANES, TILE>(value, values + at, p.kv_plane);
+        bn_tile_load<DIM, T, TILE>(value, values + at, p.kv_plane);
         bn_copy_async_commit();
-        bn_tile_dots<DIM, PLANES, TILE, TILE>(scores, mine, key);
+        bn_tile_dots<DIM, T, TILE, TILE>(scores, mine, key);
         if (j == tile) hide_future(scores);
         weigh<DIM>(scores, &o, sums, p.factor);
         bn_copy_async_wait<0>();
         __syncthreads(); /* the values are there, and nobody reads these keys any more */
-        if (j < tile) bn_tile_load<DIM, PLANES, TILE>(key, keys + at + TILE * DIM, p.kv_plane);
+        if (j < tile) bn_tile_load<DIM, T, TILE>(key, keys + at + TILE * DIM, p.kv_plane);
         bn_copy_async_commit();
-        bn_tile_mix<DIM, PLANES, TILE>(sums, scores, value);
+        bn_tile_mix<DIM, T, TILE>(sums, scores, value);
     }
     o.sum[0] = row_sum(o.sum[0]);
     o.sum[1] = row_sum(o.sum[1]);
@@ -130,20 +130,21 @@ static __global__ void __launch_bounds__(BN_ATTENTION_THREADS, PLANES == 2 ? 2
 }
 
 /* to: {out, lse} */
-template <int DIM, int PLANES>
+template <int DIM, class T>
 static void launch(bn_cuda *cuda, const bn_attention_pack *p, float *const *to)
 {
-    void (*kernel)(const bn_attention_pack, float *, float *) = attend<DIM, PLANES>;
-    constexpr size_t bytes = 3 * bn_tile_elements<DIM, PLANES, TILE> * sizeof(uint16_t);
+    void (*kernel)(const bn_attention_pack, float *, float *) = attend<DIM, T>;
+    constexpr size_t bytes = 3 * bn_tile_elements<DIM, T, TILE> * sizeof(uint16_t);
     dim3 grid(static_cast<unsigned>(p->batch * p->heads),
               static_cast<unsigned>(p->seq_padded / TILE));
     if (!bn_cuda_attention_fits(cuda, p, bytes)) return;
     BN_LAUNCH(cuda, kernel, grid, BN_ATTENTION_THREADS, bytes, *p, to[0], to[1]);
 }
 
-static const bn_attention_launch launches[2][4] = {
-    {launch<32, 1>, launch<64, 1>, launch<96, 1>, launch<128, 1>},
-    {launch<32, 2>, launch<64, 2>, launch<96, 2>, launch<128, 2>},
+static const bn_attention_launch launches[3][4] = {
+    {launch<32, float>, launch<64, float>, launch<96, float>, launch<128, float>},
+    {launch<32, bn_bf16>, launch<64, bn_bf16>, launch<96, bn_bf16>, launch<128, bn_bf16>},
+    {launch<32, bn_f16>, launch<64, bn_f16>, launch<96, bn_f16>, launch<128, bn_f16>},
 };
 
 void bn_cuda_attention_forward(void *self, const bn_attention_args *args)
@@ -152,5 +153,5 @@ void bn_cuda_attention_forward(void *self, const bn_attention_args *args)
     bn_attention_pack pack;
     if (!bn_cuda_attention_pack(cuda, &pack, args, nullptr)) return;
     float *const to[] = {args->out.data, args->lse};
-    launches[pack.planes - 1][pack.dim_padded / 32 - 1](cuda, &pack, to);
+    launches[pack.products][pack.dim_padded / 32 - 1](cuda, &pack, to);
 }

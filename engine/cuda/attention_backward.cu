@@ -35,12 +35,12 @@ static __device__ __forceinline__ void slope_tile(float (*scores)[4], float (*sl
 
 /* A value tile is released before its key tile, so the next one arrives during the last product;
  * the next keys arrive during the first. */
-template <int DIM, int PLANES>
+template <int DIM, class T>
 static __global__ void __launch_bounds__(BN_ATTENTION_THREADS)
     slope_queries(const bn_attention_pack p, float *dq)
 {
     BN_DYN_SHARED(uint16_t, query);
-    constexpr int size = bn_tile_elements<DIM, PLANES, TILE>;
+    constexpr int size = bn_tile_elements<DIM, T, TILE>;
     uint16_t *dout = query + size, *key = dout + size, *value = key + size;
     int tile = static_cast<int>(gridDim.y - 1 - blockIdx.y), head = static_cast<int>(blockIdx.x);
     int shared_head = head / p.heads * p.kv_heads + head % p.heads / (p.heads / p.kv_heads);
@@ -52,29 +52,27 @@ static __global__ void __launch_bounds__(BN_ATTENTION_THREADS)
                                   warp_row + threadIdx.x % BN_WARP / 4;
     const bn_attention_row rows[2] = {row[0], row[8]};
     float sums[DIM / 8][4] = {};
-    bn_tile_load<DIM, PLANES, TILE>(query, p.q + own, p.q_plane);
-    bn_tile_load<DIM, PLANES, TILE>(dout, p.dout + own, p.q_plane);
-    bn_tile_load<DIM, PLANES, TILE>(value, values, p.kv_plane);
+    bn_tile_load<DIM, T, TILE>(query, p.q + own, p.q_plane);
+    bn_tile_load<DIM, T, TILE>(dout, p.dout + own, p.q_plane);
+    bn_tile_load<DIM, T, TILE>(value, values, p.kv_plane);
     bn_copy_async_commit();
-    bn_tile_load<DIM, PLANES, TILE>(key, keys, p.kv_plane);
+    bn_tile_load<DIM, T, TILE>(key, keys, p.kv_plane);
     bn_copy_async_commit();
     for (int j = 0; j <= tile; j++) {
         float scores[TILE / 8][4] = {}, slopes[TILE / 8][4] = {};
         size_t next = static_cast<size_t>(j + 1) * TILE * DIM;
         bn_copy_async_wait<1>();
         __syncthreads(); /* the values are there */
-        bn_tile_dots<DIM, PLANES, TILE, TILE>(slopes, dout + warp_row * (DIM + BN_ATTENTION_PAD),
-                                              value);
+        bn_tile_dots<DIM, T, TILE, TILE>(slopes, dout + warp_row * (DIM + BN_ATTENTION_PAD), value);
         bn_copy_async_wait<0>();
         __syncthreads(); /* the keys are there, and nobody reads these values any more */
-        if (j < tile) bn_tile_load<DIM, PLANES, TILE>(value, values + next, p.kv_plane);
+        if (j < tile) bn_tile_load<DIM, T, TILE>(value, values + next, p.kv_plane);
         bn_copy_async_commit();
-        bn_tile_dots<DIM, PLANES, TILE, TILE>(scores, query + warp_row * (DIM + BN_ATTENTION_PAD),
-                                              key);
+        bn_tile_dots<DIM, T, TILE, TILE>(scores, query + warp_row * (DIM + BN_ATTENTION_PAD), key);
         slope_tile(scores, slopes, rows, p.factor, j == tile);
-        bn_tile_mix<DIM, PLANES, TILE>(sums, slopes, key);
+        bn_tile_mix<DIM, T, TILE>(sums, slopes, key);
         __syncthreads(); /* nobody reads these keys any more */
-        if (j < tile) bn_tile_load<DIM, PLANES, TILE>(key, keys + next, p.kv_plane);
+        if (j < tile) bn_tile_load<DIM, T, TILE>(key, keys + next, p.kv_plane);
         bn_copy_async_commit();
     }
     bn_tile_store<DIM>(bn_tile_place_of(dq, p, p.heads, head, tile * TILE), sums, p.scale, p.scale);
@@ -133,27 +131,27 @@ static __device__ __forceinline__ void load_rows(bn_attention_row *to, const bn_
 
 /* Weights lie transposed, [keys, queries], so that they are the left operand of dv and dk as they
  * stand. */
-template <int DIM, int PLANES>
+template <int DIM, class T>
 static __global__ void __launch_bounds__(BN_ATTENTION_THREADS)
     slope_keys(const bn_attention_pack p, float *dk, float *dv)
 {
     BN_DYN_SHARED(uint16_t, key);
-    uint16_t *value = key + bn_tile_elements<DIM, PLANES, TILE>;
-    uint16_t *query = value + bn_tile_elements<DIM, PLANES, TILE>;
-    uint16_t *dout = query + bn_tile_elements<DIM, PLANES, STEP>;
+    uint16_t *value = key + bn_tile_elements<DIM, T, TILE>;
+    uint16_t *query = value + bn_tile_elements<DIM, T, TILE>;
+    uint16_t *dout = query + bn_tile_elements<DIM, T, STEP>;
     bn_attention_row *rows =
-        reinterpret_cast<bn_attention_row *>(dout + bn_tile_elements<DIM, PLANES, STEP>);
+        reinterpret_cast<bn_attention_row *>(dout + bn_tile_elements<DIM, T, STEP>);
     int tile = static_cast<int>(blockIdx.y), head = static_cast<int>(blockIdx.x);
     int warp_at = static_cast<int>(threadIdx.x) / BN_WARP * 16 * (DIM + BN_ATTENTION_PAD);
     size_t own = (static_cast<size_t>(head) * p.seq_padded + tile * TILE) * DIM;
     const walk w(p, head, tile);
     float key_sums[DIM / 8][4] = {}, value_sums[DIM / 8][4] = {};
-    bn_tile_load<DIM, PLANES, TILE>(value, p.v + own, p.kv_plane);
-    bn_tile_load<DIM, PLANES, TILE>(key, p.k + own, p.kv_plane);
-    bn_tile_load<DIM, PLANES, STEP>(dout, p.dout + w.row(p, 0) * DIM, p.q_plane);
+    bn_tile_load<DIM, T, TILE>(value, p.v + own, p.kv_plane);
+    bn_tile_load<DIM, T, TILE>(key, p.k + own, p.kv_plane);
+    bn_tile_load<DIM, T, STEP>(dout, p.dout + w.row(p, 0) * DIM, p.q_plane);
     load_rows(rows, p.rows + w.row(p, 0));
     bn_copy_async_commit();
-    bn_tile_load<DIM, PLANES, STEP>(query, p.q + w.row(p, 0) * DIM, p.q_plane);
+    bn_tile_load<DIM, T, STEP>(query, p.q + w.row(p, 0) * DIM, p.q_plane);
     bn_copy_async_commit();
     for (int n = 0; n < w.count; n++) {
         float scores[STEP / 8][4] = {}, slopes[STEP / 8][4] = {};
@@ -161,19 +159,19 @@ static __global__ void __launch_bounds__(BN_ATTENTION_THREADS)
         size_t next = more ? w.row(p, n + 1) : 0;
         bn_copy_async_wait<1>();
         __syncthreads(); /* dout and rows are there */
-        bn_tile_dots<DIM, PLANES, TILE, STEP>(slopes, value + warp_at, dout);
+        bn_tile_dots<DIM, T, TILE, STEP>(slopes, value + warp_at, dout);
         bn_copy_async_wait<0>();
         __syncthreads(); /* the queries are there */
-        bn_tile_dots<DIM, PLANES, TILE, STEP>(scores, key + warp_at, query);
+        bn_tile_dots<DIM, T, TILE, STEP>(scores, key + warp_at, query);
         slope_step(scores, slopes, rows, p.factor, w.first(n));
-        bn_tile_mix<DIM, PLANES, STEP>(value_sums, scores, dout);
+        bn_tile_mix<DIM, T, STEP>(value_sums, scores, dout);
         __syncthreads(); /* nobody reads this dout and these rows any more */
-        if (more) bn_tile_load<DIM, PLANES, STEP>(dout, p.dout + next * DIM, p.q_plane);
+        if (more) bn_tile_load<DIM, T, STEP>(dout, p.dout + next * DIM, p.q_plane);
         if (more) load_rows(rows, p.rows + next);
         bn_copy_async_commit();
-        bn_tile_mix<DIM, PLANES, STEP>(key_sums, slopes, query);
+        bn_tile_mix<DIM, T, STEP>(key_sums, slopes, query);
         __syncthreads(); /* nobody reads these queries any more */
-        if (more) bn_tile_load<DIM, PLANES, STEP>(query, p.q + next * DIM, p.q_plane);
+        if (more) bn_tile_load<DIM, T, STEP>(query, p.q + next * DIM, p.q_plane);
         bn_copy_async_commit();
     }
     bn_tile_store<DIM>(bn_tile_place_of(dk, p, p.kv_heads, head, tile * TILE), key_sums, p.scale,
@@ -182,13 +180,13 @@ static __global__ void __launch_bounds__(BN_ATTENTION_THREADS)
 }
 
 /* to: {dq, dk, dv} */
-template <int DIM, int PLANES>
+template <int DIM, class T>
 static void launch(bn_cuda *cuda, const bn_attention_pack *p, float *const *to)
 {
-    void (*queries)(const bn_attention_pack, float *) = slope_queries<DIM, PLANES>;
-    void (*keys)(const bn_attention_pack, float *, float *) = slope_keys<DIM, PLANES>;
-    constexpr size_t tile_bytes = bn_tile_elements<DIM, PLANES, TILE> * sizeof(uint16_t);
-    constexpr size_t step_bytes = bn_tile_elements<DIM, PLANES, STEP> * sizeof(uint16_t);
+    void (*queries)(const bn_attention_pack, float *) = slope_queries<DIM, T>;
+    void (*keys)(const bn_attention_pack, float *, float *) = slope_keys<DIM, T>;
+    constexpr size_t tile_bytes = bn_tile_elements<DIM, T, TILE> * sizeof(uint16_t);
+    constexpr size_t step_bytes = bn_tile_elements<DIM, T, STEP> * sizeof(uint16_t);
     constexpr size_t row_bytes = STEP * sizeof(bn_attention_row);
     unsigned tiles = static_cast<unsigned>(p->seq_padded / TILE);
     dim3 by_query(static_cast<unsigned>(p->batch * p->heads), tiles);
@@ -199,9 +197,10 @@ static void launch(bn_cuda *cuda, const bn_attention_pack *p, float *const *to)
               *p, to[1], to[2]);
 }
 
-static const bn_attention_launch launches[2][4] = {
-    {launch<32, 1>, launch<64, 1>, launch<96, 1>, launch<128, 1>},
-    {launch<32, 2>, launch<64, 2>, launch<96, 2>, launch<128, 2>},
+static const bn_attention_launch launches[3][4] = {
+    {launch<32, float>, launch<64, float>, launch<96, float>, launch<128, float>},
+    {launch<32, bn_bf16>, launch<64, bn_bf16>, launch<96, bn_bf16>, launch<128, bn_bf16>},
+    {launch<32, bn_f16>, launch<64, bn_f16>, launch<96, bn_f16>, launch<128, bn_f16>},
 };
 
 void bn_cuda_attention_backward(void *self, const bn_attention_args *args,
@@ -211,5 +210,5 @@ void bn_cuda_attention_backward(void *self, const bn_attention_args *args,
     bn_attention_pack pack;
     if (!bn_cuda_attention_pack(cuda, &pack, args, grads)) return;
     float *const to[] = {grads->dq.data, grads->dk.data, grads->dv.data};
-    launches[pack.planes - 1][pack.dim_padded / 32 - 1](cuda, &pack, to);
+    launches[pack.products][pack.dim_padded / 32 - 1](cuda, &pack, to);
 }

@@ -1,4 +1,4 @@
-/* The operands of attention as its kernels take them: bf16, one head's rows together, padded. */
+/* The operands of attention as its kernels take them: 16 bits, one head's rows together, padded. */
 #include <cmath>
 
 #include "engine/cuda/attention.h"
@@ -10,7 +10,7 @@ struct packing {
     uint16_t *to;
     size_t plane;
     const float *from; /* [batch * seq, heads * dim] */
-    int seq, seq_padded, heads, dim, dim_padded, planes;
+    int seq, seq_padded, heads, dim, dim_padded;
 };
 
 /* A warp's row: position t of sequence b, head h. */
@@ -33,13 +33,17 @@ static __device__ __forceinline__ size_t source_of(const packing &p, place at)
 }
 
 /* What the planes hold of a value. */
-static __device__ __forceinline__ float rounded(float value, int planes)
+template <class T> static __device__ __forceinline__ float rounded(float value)
 {
-    float high = bn_value_bf16(bn_bits_bf16(value));
-    return planes == 1 ? high : high + bn_value_bf16(bn_bits_bf16(value - high));
+    if constexpr (bn_planes<T> == 1) {
+        return bn_from(bn_to<T>(value));
+    } else {
+        float high = bn_from(bn_to<bn_bf16>(value));
+        return high + bn_from(bn_to<bn_bf16>(value - high));
+    }
 }
 
-static __device__ __forceinline__ void pack_row(const packing &p, place at)
+template <class T> static __device__ __forceinline__ void pack_row(const packing &p, place at)
 {
     size_t row = (static_cast<size_t>(at.b) * p.heads + at.h) * p.seq_padded + at.t;
     uint16_t *to = p.to + row * p.dim_padded;
@@ -48,30 +52,33 @@ static __device__ __forceinline__ void pack_row(const packing &p, place at)
     for (int c = 2 * lane; c < p.dim_padded; c += 2 * BN_WARP) {
         float low = at.exists && c < p.dim ? from[c] : 0.0F;
         float high = at.exists && c + 1 < p.dim ? from[c + 1] : 0.0F;
-        uint32_t halves[2][4];
-        bn_tile_split<2>(halves, 0, low, high);
-        *reinterpret_cast<uint32_t *>(to + c) = halves[0][0];
-        if (p.planes == 2) *reinterpret_cast<uint32_t *>(to + p.plane + c) = halves[1][0];
+        uint32_t halves[bn_planes<T>][4];
+        bn_tile_split<T>(halves, 0, low, high);
+        BN_UNROLL for (int plane = 0; plane < bn_planes<T>; plane++)
+        {
+            *reinterpret_cast<uint32_t *>(to + plane * p.plane + c) = halves[plane][0];
+        }
     }
 }
 
-static __global__ void pack(const packing p)
+template <class T> static __global__ void pack(const packing p)
 {
-    pack_row(p, place_of(p));
+    pack_row<T>(p, place_of(p));
 }
 
 /* dout also gives each row its mean: of what the planes hold, so that the slopes of a query that
  * sees one key are zero. */
+template <class T>
 static __global__ void pack_dout(const packing p, const float *out, const float *lse,
                                  bn_attention_row *rows)
 {
     place at = place_of(p);
-    pack_row(p, at);
+    pack_row<T>(p, at);
     int lane = static_cast<int>(threadIdx.x) % BN_WARP;
     float sum = 0;
     for (int c = lane; at.exists && c < p.dim; c += BN_WARP) {
         size_t i = source_of(p, at) + c;
-        sum += rounded(p.from[i], p.planes) * out[i];
+        sum += rounded<T>(p.from[i]) * out[i];
     }
     sum = bn_warp_sum(sum);
     if (lane != 0) return;
@@ -88,8 +95,7 @@ static packing packing_of(const bn_attention_pack &p, uint16_t *to, const bn_mat
     packing out = {to,           heads == p.heads ? p.q_plane : p.kv_plane,
                    from.data,    p.seq,
                    p.seq_padded, heads,
-                   p.dim,        p.dim_padded,
-                   p.planes};
+                   p.dim,        p.dim_padded};
     return out;
 }
 
@@ -109,7 +115,7 @@ static void lay_out(bn_attention_pack *p, const bn_attention_args *args)
     p->kv_heads = args->kv_heads;
     p->dim = args->dim;
     p->dim_padded = (args->dim + DIM_STEP - 1) / DIM_STEP * DIM_STEP;
-    p->planes = args->products == BN_F32 ? 2 : 1;
+    p->products = args->products;
     p->scale = static_cast<float>(1 / sqrt(static_cast<double>(args->dim)));
     p->factor = static_cast<float>(1.4426950408889634 / sqrt(static_cast<double>(args->dim)));
     size_t head = static_cast<size_t>(p->seq_padded) * p->dim_padded;
@@ -119,7 +125,8 @@ static void lay_out(bn_attention_pack *p, const bn_attention_args *args)
 
 static bool take_memory(bn_cuda *cuda, bn_attention_pack *p, bool backward)
 {
-    size_t q = p->q_plane * p->planes, kv = p->kv_plane * p->planes;
+    size_t planes = p->products == BN_F32 ? bn_planes<float> : 1;
+    size_t q = p->q_plane * planes, kv = p->kv_plane * planes;
     size_t rows = static_cast<size_t>(p->batch) * p->heads * p->seq_padded;
     size_t halves = (backward ? 2 : 1) * q + 2 * kv;
     size_t row_bytes = backward ? rows * sizeof *p->rows : 0;
@@ -134,6 +141,22 @@ static bool take_memory(bn_cuda *cuda, bn_attention_pack *p, bool backward)
     return true;
 }
 
+template <class T>
+static void fill(bn_cuda *cuda, const bn_attention_pack &p, const bn_attention_args *args,
+                 const bn_attention_grads *grads)
+{
+    void (*kernel)(const packing) = pack<T>;
+    void (*dout_kernel)(const packing, const float *, const float *, bn_attention_row *) =
+        pack_dout<T>;
+    dim3 queries = grid_of(p, args->heads), keys = grid_of(p, args->kv_heads);
+    BN_LAUNCH(cuda, kernel, queries, THREADS, 0, packing_of(p, p.q, args->q, args->heads));
+    BN_LAUNCH(cuda, kernel, keys, THREADS, 0, packing_of(p, p.k, args->k, args->kv_heads));
+    BN_LAUNCH(cuda, kernel, keys, THREADS, 0, packing_of(p, p.v, args->v, args->kv_heads));
+    if (!grads) return;
+    BN_LAUNCH(cuda, dout_kernel, queries, THREADS, 0,
+              packing_of(p, p.dout, grads->dout, args->heads), args->out.data, args->lse, p.rows);
+}
+
 bool bn_cuda_attention_pack(bn_cuda *cuda, bn_attention_pack *out, const bn_attention_args *args,
                             const bn_attention_grads *grads)
 {
@@ -145,15 +168,9 @@ bool bn_cuda_attention_pack(bn_cuda *cuda, bn_attention_pack *out, const bn_atte
     }
     lay_out(out, args);
     if (!take_memory(cuda, out, grads != nullptr)) return false;
-    dim3 queries = grid_of(*out, args->heads), keys = grid_of(*out, args->kv_heads);
-    BN_LAUNCH(cuda, pack, queries, THREADS, 0, packing_of(*out, out->q, args->q, args->heads));
-    BN_LAUNCH(cuda, pack, keys, THREADS, 0, packing_of(*out, out->k, args->k, args->kv_heads));
-    BN_LAUNCH(cuda, pack, keys, THREADS, 0, packing_of(*out, out->v, args->v, args->kv_heads));
-    if (grads) {
-        BN_LAUNCH(cuda, pack_dout, queries, THREADS, 0,
-                  packing_of(*out, out->dout, grads->dout, args->heads), args->out.data, args->lse,
-                  out->rows);
-    }
+    if (args->products == BN_F32) fill<float>(cuda, *out, args, grads);
+    if (args->products == BN_BF16) fill<bn_bf16>(cuda, *out, args, grads);
+    if (args->products == BN_F16) fill<bn_f16>(cuda, *out, args, grads);
     return !bn_cuda_failed(cuda);
 }
 
@@ -164,7 +181,7 @@ bool bn_cuda_attention_fits(bn_cuda *cuda, const bn_attention_pack *pack, size_t
         &cuda->failure, BN_EINVAL,
         "attention%s: heads of %d elements take %zu bytes of shared memory, this card has "
         "%zu: take more, smaller heads%s",
-        pack->planes == 2 ? " in fp32" : "", pack->dim, shared_bytes, cuda->facts.shared_bytes,
-        pack->planes == 2 ? ", or a 16-bit variant" : "");
+        pack->products == BN_F32 ? " in fp32" : "", pack->dim, shared_bytes,
+        cuda->facts.shared_bytes, pack->products == BN_F32 ? ", or a 16-bit variant" : "");
     return false;
 }
