@@ -298,6 +298,28 @@ static void test_measured_bytes_are_the_bytes_taken(void **state)
     model_lab_close(&lab);
 }
 
+/* Twins whose attention must agree name the knob. */
+static void test_attention_multiplies_in_the_variants_format_unless_the_knob_names_one(void **state)
+{
+    static const struct {
+        const char *knobs;
+        bn_dtype products;
+    } cases[] = {
+        {"quant.variant=fp32", BN_F32},
+        {"quant.variant=fp16", BN_F16},
+        {"quant.variant=bf16", BN_BF16},
+        {"quant.variant=ternary", BN_BF16},
+        {"quant.variant=fp16;model.attention=bf16", BN_BF16},
+        {"quant.variant=fp16;model.attention=fp32", BN_F32},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        model_lab lab = model_lab_open_list("reference", cases[i].knobs);
+        assert_int_equal(lab.model->shape.attention, cases[i].products);
+        model_lab_close(&lab);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -306,6 +328,8 @@ int main(void)
         cmocka_unit_test(test_gradients_match_in_the_seed_models_layout),
         cmocka_unit_test(test_latent_weights_get_the_gradient_of_the_quantized_ones),
         cmocka_unit_test(test_loss_at_initialisation_is_that_of_knowing_nothing),
+        cmocka_unit_test(
+            test_attention_multiplies_in_the_variants_format_unless_the_knob_names_one),
         cmocka_unit_test(test_losses_and_gradients_do_not_depend_on_the_number_of_threads),
         cmocka_unit_test(test_backends_agree_within_single_precision),
         cmocka_unit_test(test_twins_start_from_the_same_weights),
