@@ -94,20 +94,6 @@ bn_weight_format bn_head_format(const bn_config *config)
     return (bn_weight_format){.kind = BN_WEIGHT_BF16, .backward = BN_PRODUCT_BF16};
 }
 
-size_t bn_dtype_bytes(bn_dtype dtype)
-{
-    switch (dtype) {
-    case BN_F32:
-        return 4;
-    case BN_BF16:
-    case BN_F16:
-        return 2;
-    case BN_I8:
-        break;
-    }
-    return 1;
-}
-
 void bn_bitlinear_forward(bn_backend be, bn_act x, const bn_linear *layers,
                           const bn_bitlinear_outs *outs)
 {

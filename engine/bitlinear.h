@@ -33,9 +33,6 @@ bn_dtype bn_attention_dtype(const bn_config *config);
 
 bool bn_variant_is_low_bit(int variant); /* ternary, binary, int8: weights have codes */
 
-/* Bytes of one element of an activation. */
-size_t bn_dtype_bytes(bn_dtype dtype);
-
 /* Layers that share an input, at most BN_SITE_LAYERS_MAX: each out = residual + X W^T.
  *   outs  [count], each [R, O of its layer]    residual  NULL: none; or the out itself */
 typedef struct bn_bitlinear_outs {

@@ -27,6 +27,21 @@
 
 typedef enum bn_dtype { BN_F32, BN_BF16, BN_F16, BN_I8 } bn_dtype;
 
+/* Bytes of one element. */
+static inline size_t bn_dtype_bytes(bn_dtype dtype)
+{
+    switch (dtype) {
+    case BN_F32:
+        return 4;
+    case BN_BF16:
+    case BN_F16:
+        return 2;
+    case BN_I8:
+        break;
+    }
+    return 1;
+}
+
 typedef struct bn_mat {
     float *data; /* [rows, cols] */
     int rows, cols;

@@ -8,6 +8,7 @@
 
 #include "engine/base/half.h"
 #include "engine/cpu/attend.h"
+#include "engine/cpu/exponential.h"
 
 /* e^x as in rows.c, but 0 for the least arguments; and written so that gcc 12
  * makes vector code of loops that sum it. */
@@ -19,15 +20,9 @@ static inline float bn_attend_weight(float x)
     float n = rintf(c * 1.44269504F);
     float r = (x < least ? least : x) - n * 0.693359375F;
     r += n * 2.12194440e-4F;
-    float p = 1.9875691500e-4F;
-    p = p * r + 1.3981999507e-3F;
-    p = p * r + 8.3334519073e-3F;
-    p = p * r + 4.1665795894e-2F;
-    p = p * r + 1.6666665459e-1F;
-    p = p * r + 5.0000001201e-1F;
     uint32_t power = (uint32_t)((int32_t)n + 127) << 23;
     power = x < least ? 0 : power;
-    return (p * r * r + r + 1.0F) * bn_float_from_bits(power);
+    return bn_exp_near_zero(r) * bn_float_from_bits(power);
 }
 
 static float weigh_f32(uint32_t *restrict to, const float *restrict x, float factor, float shift,

@@ -41,25 +41,11 @@ int bn_word_elements(bn_word word)
     return 4;
 }
 
-static size_t dtype_bytes(bn_dtype dtype)
-{
-    switch (dtype) {
-    case BN_F32:
-        return 4;
-    case BN_BF16:
-    case BN_F16:
-        return 2;
-    case BN_I8:
-        break;
-    }
-    return 1;
-}
-
 static const void *element(const bn_operand *a, int line, int k)
 {
     size_t at =
         a->across ? (size_t)k * a->stride + (size_t)line : (size_t)line * a->stride + (size_t)k;
-    return (const char *)a->data + at * dtype_bytes(a->dtype);
+    return (const char *)a->data + at * bn_dtype_bytes(a->dtype);
 }
 
 /* Neighbours as floats: where they lie when they are floats, else in `to`. */
@@ -203,7 +189,7 @@ static void chunk_of_line(const packer *p, int line, int first, uint32_t *to)
 static bool is_plain(const packer *p)
 {
     const bn_panels *out = p->panels;
-    size_t bytes = dtype_bytes(p->operand->dtype);
+    size_t bytes = bn_dtype_bytes(p->operand->dtype);
     size_t per_word = sizeof(uint32_t) / bytes;
     bool same = out->word == BN_WORD_F32    ? p->operand->dtype == BN_F32 && p->format == BN_F32
                 : out->word == BN_WORD_BF16 ? p->operand->dtype == BN_BF16
@@ -227,7 +213,7 @@ static void turn_chunk(const packer *p, span s, uint32_t *to)
     size_t stride = CHUNK_WORDS;
     if (is_plain(p)) {
         from = element(p->operand, s.line, s.first * bn_word_elements(out->word));
-        stride = p->operand->stride * dtype_bytes(p->operand->dtype) / sizeof *from;
+        stride = p->operand->stride * bn_dtype_bytes(p->operand->dtype) / sizeof *from;
     } else {
         for (int l = 0; l < s.lines; l++) chunk_of_line(p, s.line + l, s.first, tile[l]);
     }
@@ -271,7 +257,7 @@ static void fetch_ahead(const bn_operand *operand, int length, int start, int k,
 {
     if (k + AHEAD_ROWS >= length) return;
     const char *row = element(operand, start, k + AHEAD_ROWS);
-    size_t bytes = (size_t)lines * dtype_bytes(operand->dtype);
+    size_t bytes = (size_t)lines * bn_dtype_bytes(operand->dtype);
     for (size_t at = 0; at < bytes; at += CACHE_LINE) __builtin_prefetch(row + at);
 }
 

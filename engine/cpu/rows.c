@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "engine/base/half.h"
+#include "engine/cpu/exponential.h"
 #include "engine/cpu/turn.h"
 
 static double sum_squares(const float *x, size_t count)
@@ -187,8 +188,8 @@ static void round_bf16(float *y, const float *x, float factor, size_t count)
     for (size_t i = 0; i < count; i++) y[i] = bn_bf16_to_float(bn_bf16_from_float(x[i] * factor));
 }
 
-/* exp(x) to about 1e-7 of its value: x = n ln 2 + r, |r| <= ln 2 / 2, a polynomial of degree 7 in r
- * (Cephes). Below -87.3 it stays at the smallest normal float, above 88 at e^88. */
+/* exp(x) to about 1e-7 of its value: x = n ln 2 + r, |r| <= ln 2 / 2. Below -87.3 it stays at the
+ * smallest normal float, above 88 at e^88. */
 static inline float exponential(float x)
 {
     float c = x > -87.3F ? x : -87.3F;
@@ -196,13 +197,7 @@ static inline float exponential(float x)
     float n = rintf(c * 1.44269504F);
     float r = c - n * 0.693359375F;
     r += n * 2.12194440e-4F;
-    float p = 1.9875691500e-4F;
-    p = p * r + 1.3981999507e-3F;
-    p = p * r + 8.3334519073e-3F;
-    p = p * r + 4.1665795894e-2F;
-    p = p * r + 1.6666665459e-1F;
-    p = p * r + 5.0000001201e-1F;
-    float value = p * r * r + r + 1.0F;
+    float value = bn_exp_near_zero(r);
     value *= bn_float_from_bits((uint32_t)((int32_t)n + 127) << 23);
     return isnan(x) ? x : value;
 }

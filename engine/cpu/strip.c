@@ -45,11 +45,6 @@ typedef struct strip {
     uint32_t *tiles;
 } strip;
 
-static size_t dtype_bytes(bn_dtype dtype)
-{
-    return dtype == BN_F32 ? 4 : dtype == BN_I8 ? 1 : 2;
-}
-
 /* The strip's lines and words of A, packed into the thread's memory. */
 static void pack_strip(const bn_plan *p, const strip *s)
 {
@@ -61,7 +56,7 @@ static void pack_strip(const bn_plan *p, const strip *s)
     int line = s->a_start * s->a.block;
     size_t at =
         a.across ? (size_t)k * a.stride + (size_t)line : (size_t)line * a.stride + (size_t)k;
-    a.data = (const char *)a.data + at * dtype_bytes(a.dtype);
+    a.data = (const char *)a.data + at * bn_dtype_bytes(a.dtype);
     a.lines = least(job->a.lines - line, s->a.count * s->a.block);
     if (a.k_scale) a.k_scale += k;
     const bn_rows *rows = p->cpu->isa->rows;

@@ -120,11 +120,6 @@ static size_t area(int rows, int cols)
     return static_cast<size_t>(rows) * static_cast<size_t>(cols);
 }
 
-static size_t bytes_of(bn_dtype format)
-{
-    return format == BN_F32 ? sizeof(float) : sizeof(uint16_t);
-}
-
 static int least(int a, int b)
 {
     return a < b ? a : b;
@@ -151,12 +146,13 @@ static bool prepare(head_pass *p)
     int rows = p->args->x.rows, vocabulary = head->rows;
     p->strip =
         rows_in(STRIP_BYTES, area(vocabulary, sizeof(float)), ROWS_STEP, least(rows, STRIP_ROWS));
-    p->chunk = backward ? rows_in(CHUNK_BYTES, vocabulary * bytes_of(p->format), p->strip,
+    p->chunk = backward ? rows_in(CHUNK_BYTES, vocabulary * bn_dtype_bytes(p->format), p->strip,
                                   least(rows, CHUNK_ROWS))
                         : p->strip;
     size_t logit_bytes = apart ? padded(area(p->strip, vocabulary) * sizeof(float)) : 0;
-    size_t slope_bytes = backward ? padded(area(p->chunk, vocabulary) * bytes_of(p->format)) : 0;
-    size_t x_bytes = rounds ? area(p->chunk, head->cols) * bytes_of(p->format) : 0;
+    size_t slope_bytes =
+        backward ? padded(area(p->chunk, vocabulary) * bn_dtype_bytes(p->format)) : 0;
+    size_t x_bytes = rounds ? area(p->chunk, head->cols) * bn_dtype_bytes(p->format) : 0;
     char *memory = static_cast<char *>(
         bn_cuda_scratch(p->cuda, BN_CUDA_SLOT_OP, logit_bytes + slope_bytes + x_bytes));
     if (!memory) return false;
@@ -171,7 +167,8 @@ static bool prepare(head_pass *p)
 static void take_x(head_pass *p, int start, int rows)
 {
     bn_act x = p->args->x;
-    const char *from = static_cast<const char *>(x.data) + area(start, x.cols) * bytes_of(x.dtype);
+    const char *from =
+        static_cast<const char *>(x.data) + area(start, x.cols) * bn_dtype_bytes(x.dtype);
     p->x = from;
     if (!p->rounded) return;
     bn_cuda_elements elements = {from, x.dtype, rows, x.cols, nullptr};
@@ -195,10 +192,11 @@ static bn_gemm product_of(const head_pass *p, int m, int n, int k)
 static void run_strip(const head_pass *p, int start, int at, int rows)
 {
     const bn_weight *head = p->args->head;
-    void *dlogits = p->dlogits ? p->dlogits + area(at, head->rows) * bytes_of(p->format) : nullptr;
+    void *dlogits =
+        p->dlogits ? p->dlogits + area(at, head->rows) * bn_dtype_bytes(p->format) : nullptr;
     float *logits = p->logits ? p->logits : static_cast<float *>(dlogits);
     bn_gemm product = product_of(p, rows, head->rows, head->cols);
-    product.a = p->x + area(at, head->cols) * bytes_of(p->format);
+    product.a = p->x + area(at, head->cols) * bn_dtype_bytes(p->format);
     product.b = p->head;
     product.b_across = true;
     product.c = logits;

@@ -7,11 +7,6 @@ static size_t size_of(int rows, int cols)
     return static_cast<size_t>(rows) * static_cast<size_t>(cols);
 }
 
-static size_t bytes_of(bn_dtype dtype)
-{
-    return dtype == BN_F32 ? 4 : dtype == BN_I8 ? 1 : 2;
-}
-
 static bn_cuda_elements elements_of(bn_act x)
 {
     return {x.data, x.dtype, x.rows, x.cols, nullptr};
@@ -22,7 +17,7 @@ static const void *in_format(bn_cuda *cuda, bn_cuda_slot slot, bn_dtype dtype,
                              const bn_cuda_elements *from)
 {
     if (from->dtype == dtype && !from->row_factor) return from->data;
-    void *to = bn_cuda_scratch(cuda, slot, size_of(from->rows, from->cols) * bytes_of(dtype));
+    void *to = bn_cuda_scratch(cuda, slot, size_of(from->rows, from->cols) * bn_dtype_bytes(dtype));
     if (to) bn_cuda_convert(cuda, to, nullptr, dtype, from);
     return to;
 }
@@ -117,7 +112,7 @@ static left_operands round_gradient(bn_cuda *cuda, bn_dtype dtype, const backwar
         const void *both = in_format(cuda, BN_CUDA_SLOT_LEFT, dtype, &dy);
         return {both, both};
     }
-    size_t bytes = size_of(dy.rows, dy.cols) * bytes_of(dtype);
+    size_t bytes = size_of(dy.rows, dy.cols) * bn_dtype_bytes(dtype);
     bool separate = dtype != BN_F32 && step.dx.data;
     void *to = bn_cuda_scratch(cuda, BN_CUDA_SLOT_LEFT, bytes);
     void *plain = separate ? bn_cuda_scratch(cuda, BN_CUDA_SLOT_PLAIN, bytes) : nullptr;

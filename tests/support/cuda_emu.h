@@ -474,59 +474,6 @@ template <class T> T fetch_max(T *p, T value)
     (static_cast<void>(cuda),                                                                      \
      bn_emu::launch(dim3(grid), dim3(block), shared_bytes, kernel, __VA_ARGS__))
 
-template <class T> T __ldg(const T *p)
-{
-    return *p;
-}
-
-inline float __expf(float x)
-{
-    return std::exp(x);
-}
-
-inline float __logf(float x)
-{
-    return std::log(x);
-}
-
-inline float __fdividef(float a, float b)
-{
-    return a / b;
-}
-
-inline float rsqrtf(float x)
-{
-    return 1.0F / std::sqrt(x);
-}
-
-inline float __uint_as_float(uint32_t bits)
-{
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-inline uint32_t __float_as_uint(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
-inline int atomicAdd(int *p, int value)
-{
-    return bn_emu::fetch_add(p, value);
-}
-
-inline unsigned atomicAdd(unsigned *p, unsigned value)
-{
-    return bn_emu::fetch_add(p, value);
-}
-
-inline unsigned atomicMax(unsigned *p, unsigned value)
-{
-    return bn_emu::fetch_max(p, value);
-}
-
 #include "cuda_emu_mma.h"
+#include "cuda_emu_words.h"
 #endif
