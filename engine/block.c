@@ -76,7 +76,7 @@ void bn_block_forward(bn_backend be, const bn_shape *shape, const bn_block *bloc
                          &(bn_bitlinear_outs){&next, 1, block->mid.data});
 }
 
-/* Back through one norm site: dy is the gradient of its output, dx is added to. */
+/* Back through one norm site: dy is the gradient of its output. */
 static void norm_back(bn_backend be, const bn_block *block, bn_site_id id, bn_mat x,
                       const bn_norm_grads *grads)
 {
@@ -100,7 +100,7 @@ static void ffn_half_back(bn_backend be, const bn_shape *shape, const bn_block *
     bn_bitlinear_backward(be, site[BN_SITE_FFN].out, &block->linear[BN_LINEAR_GATE],
                           &(bn_bitlinear_grads){dys, 2, scratch->dnorm});
     norm_back(be, block, BN_SITE_FFN, block->mid,
-              &(bn_norm_grads){scratch->dnorm, dx, site[BN_SITE_FFN].dgain});
+              &(bn_norm_grads){scratch->dnorm, dx, true, site[BN_SITE_FFN].dgain});
 }
 
 static void attention_half_back(bn_backend be, const bn_shape *shape, const bn_block *block,
@@ -109,20 +109,19 @@ static void attention_half_back(bn_backend be, const bn_shape *shape, const bn_b
     const bn_site *site = block->site;
     bn_bitlinear_backward(be, site[BN_SITE_ATTN_SUB].out, &block->linear[BN_LINEAR_O],
                           &(bn_bitlinear_grads){&dx, 1, scratch->dnorm});
-    bn_mat dattended = scratch->dattended;
-    bn_backend_zero(be, dattended.data,
-                    (size_t)dattended.rows * (size_t)dattended.cols * sizeof(float));
     norm_back(be, block, BN_SITE_ATTN_SUB, block->attended,
-              &(bn_norm_grads){scratch->dnorm, dattended, site[BN_SITE_ATTN_SUB].dgain});
+              &(bn_norm_grads){.dy = scratch->dnorm,
+                               .dx = scratch->dattended,
+                               .dgain = site[BN_SITE_ATTN_SUB].dgain});
     bn_attention_args attention = attention_of(shape, block);
-    bn_attention_grads dqkv = {dattended, scratch->dq, scratch->dk, scratch->dv};
+    bn_attention_grads dqkv = {scratch->dattended, scratch->dq, scratch->dk, scratch->dv};
     bn_attention_backward(be, &attention, &dqkv);
     rotate(be, shape, scratch->dq, scratch->dk, true);
     const bn_mat dys[] = {scratch->dq, scratch->dk, scratch->dv};
     bn_bitlinear_backward(be, site[BN_SITE_ATTN].out, &block->linear[BN_LINEAR_Q],
                           &(bn_bitlinear_grads){dys, 3, scratch->dnorm});
     norm_back(be, block, BN_SITE_ATTN, block->x,
-              &(bn_norm_grads){scratch->dnorm, dx, site[BN_SITE_ATTN].dgain});
+              &(bn_norm_grads){scratch->dnorm, dx, true, site[BN_SITE_ATTN].dgain});
 }
 
 void bn_block_backward(bn_backend be, const bn_shape *shape, const bn_block *block,

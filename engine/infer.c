@@ -43,7 +43,7 @@ static bn_status reserve(bn_infer *infer, int rows, bn_error *err)
     if (!more) return bn_backend_sync(infer->be, err);
     bn_backend_free(infer->be, logits->data);
     infer->bytes.activations += (size_t)(rows - logits->rows) * row_bytes;
-    *logits = (bn_mat){more, rows, (int)infer->config.model.vocab};
+    *logits = (bn_mat){.data = more, .rows = rows, .cols = (int)infer->config.model.vocab};
     if (infer->token_steps > infer->layer_steps) {
         infer->steps[infer->layer_steps].linear.out[0] = more;
     }
@@ -56,22 +56,24 @@ static void run_head(bn_infer *infer, int first, int rows)
     size_t width = (size_t)infer->shape.width;
     bn_act last = infer->last;
     last.rows = rows - first;
-    bn_norm_args norm = {
-        .site = infer->final_site,
-        .x = {infer->x.data + (size_t)first * width, last.rows, infer->shape.width},
-        .out = last,
-        .stats = infer->stats};
+    bn_norm_args norm = {.site = infer->final_site,
+                         .x = {.data = infer->x.data + (size_t)first * width,
+                               .rows = last.rows,
+                               .cols = infer->shape.width},
+                         .out = last,
+                         .stats = infer->stats};
     bn_norm_forward(infer->be, &norm);
     float *values = last.data;
     size_t count = (size_t)last.rows * width;
     for (size_t i = 0; i < count && infer->half_head; i++) {
         values[i] = bn_bf16_to_float(bn_bf16_from_float(values[i]));
     }
-    bn_logits_args args = {.x = last,
-                           .wide = infer->wide_head,
-                           .half = infer->half_head,
-                           .coded = infer->coded_head.panels ? &infer->coded_head : NULL,
-                           .out = {infer->logits.data, last.rows, infer->logits.cols}};
+    bn_logits_args args = {
+        .x = last,
+        .wide = infer->wide_head,
+        .half = infer->half_head,
+        .coded = infer->coded_head.panels ? &infer->coded_head : NULL,
+        .out = {.data = infer->logits.data, .rows = last.rows, .cols = infer->logits.cols}};
     bn_logits_forward(infer->be, &args);
 }
 

@@ -17,7 +17,7 @@ static bn_mat take_mat(bn_infer *infer, int cols)
 {
     size_t count = (size_t)BN_INFER_ROWS * (size_t)cols;
     float *data = take(infer, count, sizeof(float), &infer->bytes.activations);
-    return (bn_mat){data, BN_INFER_ROWS, cols};
+    return (bn_mat){.data = data, .rows = BN_INFER_ROWS, .cols = cols};
 }
 
 static bn_act take_act(bn_infer *infer, int cols, bn_dtype dtype)
@@ -48,7 +48,7 @@ static void take_activations(bn_infer *infer)
     infer->gate = take_mat(infer, shape->ffn);
     infer->up = take_mat(infer, shape->ffn);
     size_t vocab = (size_t)infer->config.model.vocab;
-    infer->logits = (bn_mat){NULL, 1, (int)vocab};
+    infer->logits = (bn_mat){.rows = 1, .cols = (int)vocab};
     infer->logits.data = take(infer, vocab, sizeof(float), &infer->bytes.activations);
     infer->wide = take_act(infer, shape->width, bn_bitlinear_dtype(&infer->config));
     infer->hidden = take_act(infer, shape->ffn, bn_bitlinear_dtype(&infer->config));

@@ -136,11 +136,11 @@ static void to_the_loss_and_back(bn_model *model, int micro, float scale)
                          .scale = scale,
                          .loss_scale = model->loss_scale};
     bn_head_loss(model->be, &head);
-    bn_mat dx = model->dx;
-    bn_backend_zero(model->be, dx.data, (size_t)dx.rows * (size_t)dx.cols * sizeof(float));
     bn_norm_args norm = final_norm(model);
     bn_norm_backward(model->be, &norm,
-                     &(bn_norm_grads){model->scratch.dnorm, dx, model->final_site.dgain});
+                     &(bn_norm_grads){.dy = model->scratch.dnorm,
+                                      .dx = model->dx,
+                                      .dgain = model->final_site.dgain});
 }
 
 static void train_piece(bn_model *model, int micro, float scale, int piece)

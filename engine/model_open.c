@@ -118,8 +118,9 @@ static void bind_table(bn_model *model, const bn_tensor *tensor, const bn_config
     bn_linear table = linear_at(model, tensor, bn_head_format(config));
     if (tensor->role == BN_ROLE_HEAD || config->model.tied) model->head = table;
     if (tensor->role == BN_ROLE_HEAD) return;
-    model->embed = (bn_mat){table.weight.master, tensor->rows, tensor->cols};
-    model->dembed = (bn_mat){table.grad, tensor->rows, tensor->cols};
+    model->embed =
+        (bn_mat){.data = table.weight.master, .rows = tensor->rows, .cols = tensor->cols};
+    model->dembed = (bn_mat){.data = table.grad, .rows = tensor->rows, .cols = tensor->cols};
 }
 
 /* Points blocks, head and gains at their places in weights and grads. */

@@ -9,6 +9,11 @@ static bool same_shape(bn_mat a, bn_mat b)
     return a.rows == b.rows && a.cols == b.cols;
 }
 
+static bool same_kind(bn_mat a, bn_mat b)
+{
+    return same_shape(a, b) && a.dtype == b.dtype && a.dtype != BN_I8;
+}
+
 void *bn_backend_alloc(bn_backend be, size_t bytes)
 {
     return be.ops->alloc(be.self, bytes);
@@ -86,13 +91,13 @@ void bn_weight_codes(bn_backend be, const bn_weight *weight, int8_t *codes, floa
 
 void bn_embed_forward(bn_backend be, bn_mat out, bn_mat table, const int32_t *tokens)
 {
-    assert(out.cols == table.cols);
+    assert(out.cols == table.cols && out.dtype == BN_F32 && table.dtype == BN_F32);
     be.ops->embed_forward(be.self, out, table, tokens);
 }
 
 void bn_embed_backward(bn_backend be, bn_mat dtable, bn_mat dout, const int32_t *tokens)
 {
-    assert(dtable.cols == dout.cols);
+    assert(dtable.cols == dout.cols && dtable.dtype == BN_F32 && dout.dtype == BN_F32);
     be.ops->embed_backward(be.self, dtable, dout, tokens);
 }
 
@@ -107,6 +112,7 @@ void bn_norm_forward(bn_backend be, const bn_norm_args *args)
 {
     check_site(&args->site);
     assert(args->x.rows == args->out.rows && args->x.cols == args->out.cols);
+    assert(args->x.dtype != BN_I8);
     be.ops->norm_forward(be.self, args);
 }
 
@@ -114,6 +120,8 @@ void bn_norm_backward(bn_backend be, const bn_norm_args *args, const bn_norm_gra
 {
     check_site(&args->site);
     assert(same_shape(args->x, grads->dy) && same_shape(args->x, grads->dx));
+    assert(grads->dy.dtype != BN_I8 && grads->dx.dtype != BN_I8);
+    assert(!grads->add || grads->dx.dtype == BN_F32);
     assert(!args->site.gain == !grads->dgain);
     be.ops->norm_backward(be.self, args, grads);
 }
@@ -121,7 +129,7 @@ void bn_norm_backward(bn_backend be, const bn_norm_args *args, const bn_norm_gra
 void bn_glu_forward(bn_backend be, const bn_glu_args *args)
 {
     check_site(&args->site);
-    assert(same_shape(args->gate, args->up));
+    assert(same_kind(args->gate, args->up));
     assert(args->gate.rows == args->out.rows && args->gate.cols == args->out.cols);
     be.ops->glu_forward(be.self, args);
 }
@@ -129,8 +137,8 @@ void bn_glu_forward(bn_backend be, const bn_glu_args *args)
 void bn_glu_backward(bn_backend be, const bn_glu_args *args, const bn_glu_grads *grads)
 {
     check_site(&args->site);
-    assert(same_shape(args->gate, args->up) && same_shape(args->gate, grads->dy));
-    assert(same_shape(args->gate, grads->dgate) && same_shape(args->gate, grads->dup));
+    assert(same_kind(args->gate, args->up) && same_kind(args->gate, grads->dy));
+    assert(same_kind(args->gate, grads->dgate) && same_kind(args->gate, grads->dup));
     assert(!args->site.gain == !grads->dgain);
     be.ops->glu_backward(be.self, args, grads);
 }
@@ -156,6 +164,8 @@ void bn_linear_forward(bn_backend be, bn_act x, const bn_linear_out *layers, int
         check_operands(x, layers[i].weight);
         assert(same_format(layers[i].weight->format, layers[0].weight->format));
         assert(layers[i].out.rows == x.rows && layers[i].out.cols == layers[i].weight->rows);
+        assert(layers[i].out.dtype == layers[0].out.dtype && layers[i].out.dtype != BN_I8);
+        assert(!layers[i].residual || layers[i].out.dtype == BN_F32);
     }
     be.ops->linear_forward(be.self, x, layers, count);
 }
@@ -163,18 +173,19 @@ void bn_linear_forward(bn_backend be, bn_act x, const bn_linear_out *layers, int
 void bn_linear_backward(bn_backend be, bn_mat dx, bn_act x, const bn_linear_grad *layers, int count)
 {
     assert(count >= 1 && count <= BN_SITE_LAYERS_MAX);
-    assert(!dx.data || (dx.rows == x.rows && dx.cols == x.cols));
+    assert(!dx.data || (dx.rows == x.rows && dx.cols == x.cols && dx.dtype != BN_I8));
     for (int i = 0; i < count; i++) {
         check_operands(x, layers[i].weight);
         assert(same_format(layers[i].weight->format, layers[0].weight->format));
         assert(layers[i].dy.rows == x.rows && layers[i].dy.cols == layers[i].weight->rows);
+        assert(layers[i].dy.dtype == layers[0].dy.dtype && layers[i].dy.dtype != BN_I8);
     }
     be.ops->linear_backward(be.self, dx, x, layers, count);
 }
 
 void bn_rope(bn_backend be, const bn_rope_args *args)
 {
-    assert(args->x.cols == args->heads * args->dim);
+    assert(args->x.cols == args->heads * args->dim && args->x.dtype != BN_I8);
     assert(args->dim % 2 == 0 && args->seq > 0 && args->x.rows % args->seq == 0);
     be.ops->rope(be.self, args);
 }
@@ -183,8 +194,9 @@ static void check_attention(const bn_attention_args *args)
 {
     assert(args->kv_heads > 0 && args->heads % args->kv_heads == 0);
     assert(args->q.rows == args->batch * args->seq && args->q.cols == args->heads * args->dim);
-    assert(same_shape(args->q, args->out) && same_shape(args->k, args->v));
-    assert(args->k.rows == args->q.rows && args->k.cols == args->kv_heads * args->dim);
+    assert(same_kind(args->q, args->out) && same_kind(args->k, args->v));
+    assert(args->k.dtype == args->q.dtype && args->k.rows == args->q.rows &&
+           args->k.cols == args->kv_heads * args->dim);
     assert(args->products != BN_I8);
     (void)args;
 }
@@ -199,8 +211,8 @@ void bn_attention_backward(bn_backend be, const bn_attention_args *args,
                            const bn_attention_grads *grads)
 {
     check_attention(args);
-    assert(same_shape(args->q, grads->dq) && same_shape(args->q, grads->dout));
-    assert(same_shape(args->k, grads->dk) && same_shape(args->v, grads->dv));
+    assert(same_kind(args->q, grads->dq) && same_kind(args->q, grads->dout));
+    assert(same_kind(args->k, grads->dk) && same_kind(args->v, grads->dv));
     be.ops->attention_backward(be.self, args, grads);
 }
 
@@ -211,6 +223,7 @@ void bn_head_loss(bn_backend be, const bn_head_args *args)
     assert(args->x.dtype == BN_F32 || args->x.dtype == BN_BF16);
     assert(args->x.cols == args->head->cols);
     assert(!args->dx.data || (args->dx.rows == args->x.rows && args->dx.cols == args->x.cols));
+    assert(args->dx.dtype != BN_I8);
     (void)kind;
     be.ops->head_loss(be.self, args);
 }

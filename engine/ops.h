@@ -42,9 +42,17 @@ static inline size_t bn_dtype_bytes(bn_dtype dtype)
     return 1;
 }
 
+/* A matrix of values. In 16 bits a value that is read is exact, one that is written was rounded to
+ * nearest even, and sums are still made in f32 before they are. F32 always: the residual stream
+ * and what is added to it, token tables, and whatever an op adds to. All matrices of one call that
+ * stand for one kind of thing (q, k, v; gate and up; the outs of a site) have one dtype. */
 typedef struct bn_mat {
-    float *data; /* [rows, cols] */
+    union {
+        float *data;    /* [rows, cols] where dtype is BN_F32 */
+        uint16_t *half; /* the same in BN_BF16 or BN_F16 */
+    };
     int rows, cols;
+    bn_dtype dtype; /* not BN_I8 */
 } bn_mat;
 
 /* The input of a linear layer in the form its products take. One site makes it once, all layers
@@ -78,7 +86,8 @@ enum { BN_LENGTH_MAX = 1 << 17 }; /* of a product's sum: 127 * 127 * length fits
  * With t[r] = X's scale (1 for a float X) and s = W's scale, codes enter every format exactly:
  *   dX[r,i]  = s * sum_o f(dY[r,o]) * Wq[o,i]
  *   dW[o,i] += sum_r f(dY[r,o] * t[r]) * f(Xq[r,i])
- * F32, BF16, F16: f rounds to that format (Xq is exact in all when it is a code).
+ * F32, BF16, F16: f rounds to that format (Xq is exact in all when it is a code). A backend may
+ * give t to the other operand, f(dY[r,o]) * f(t[r] * Xq[r,i]), so that both products take one dY.
  * I8: f(a) = round(a / u) * u with u = max |a| / 127 over the sum's own line: for dX over row r of
  * dY, for dW over column o of dY * t, and over column i of X when X is float; 0 for a line of
  * zeros. */
@@ -162,7 +171,8 @@ typedef struct bn_norm_args {
 /* dY is with respect to the site's output before rounding (straight-through). */
 typedef struct bn_norm_grads {
     bn_mat dy;    /* [R, C]; may be overwritten */
-    bn_mat dx;    /* [R, C] += */
+    bn_mat dx;    /* [R, C] = */
+    bool add;     /* dx += instead; dx is F32 */
     float *dgain; /* [C] +=, NULL without gain */
 } bn_norm_grads;
 
@@ -187,7 +197,7 @@ enum { BN_SITE_LAYERS_MAX = 3 };
 typedef struct bn_linear_out {
     const bn_weight *weight; /* [O, I] */
     bn_mat out;              /* [R, O] */
-    const float *residual;   /* [R, O], NULL or out's own memory */
+    const float *residual;   /* [R, O], NULL or out's own memory; not NULL: out is F32 */
 } bn_linear_out;
 
 typedef struct bn_linear_grad {
@@ -345,9 +355,10 @@ void bn_glu_backward(bn_backend be, const bn_glu_args *args, const bn_glu_grads 
  * a float X in X's. The weights have one format. BitNet b1.58 (arXiv:2402.17764). */
 void bn_linear_forward(bn_backend be, bn_act x, const bn_linear_out *layers, int count);
 
-/* dX[r,i] = sum over the layers of sum_o dY[r,o] * W[o,i], unless dx.data is NULL; of each layer
- * dW[o,i] += sum_r dY[r,o] * X[r,i]. W and X as the forward pass saw them (straight-through
- * estimator, no clipping mask). The weights have one format. */
+/* dX[r,i] = sum over the layers of sum_o dY[r,o] * W[o,i], unless dx.data is NULL (in 16 bits it
+ * may be rounded after every layer); of each layer dW[o,i] += sum_r dY[r,o] * X[r,i]. W and X as
+ * the forward pass saw them (straight-through estimator, no clipping mask). The weights have one
+ * format. */
 void bn_linear_backward(bn_backend be, bn_mat dx, bn_act x, const bn_linear_grad *layers,
                         int count);
 

@@ -147,7 +147,7 @@ static void test_a_head_in_chunks_adds_up(void **state)
     rest.x = (bn_act){.data = x + FIRST * WIDTH, .rows = ROWS - FIRST, .cols = WIDTH};
     rest.targets += FIRST;
     rest.loss += FIRST;
-    rest.dx = (bn_mat){half.dx.data + FIRST * WIDTH, ROWS - FIRST, WIDTH};
+    rest.dx = (bn_mat){.data = half.dx.data + FIRST * WIDTH, .rows = ROWS - FIRST, .cols = WIDTH};
     bn_head_loss(l.be, &whole);
     bn_head_loss(l.be, &half);
     bn_head_loss(l.be, &rest);

@@ -255,7 +255,7 @@ static void expect_exact_product(bn_backend be, bn_matrix_kind kind, int rows, i
     m.panels = bn_backend_alloc(be, bn_matrix_bytes(be, &m));
     bn_matrix_fill(be, &m, codes);
     bn_step step = {.kind = BN_STEP_LINEAR};
-    step.linear = (bn_linear_step){.x = {x, 2, cols},
+    step.linear = (bn_linear_step){.x = {.data = x, .rows = 2, .cols = cols},
                                    .input = {quantized, scale, sum, 2, cols, BN_I8},
                                    .weights = {&m},
                                    .out = {out},

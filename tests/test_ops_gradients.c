@@ -33,7 +33,7 @@ static void check_norm(const char *device, bool outer, bool gained, bool inner)
                             .out = lab_act(&l, ROWS, COLS, BN_F32),
                             .stats = lab_floats(&l, ROWS * BN_NORM_STATS)};
     bn_norm_grads grads = {.dy = lab_mat(&l, ROWS, COLS, 0),
-                           .dx = lab_mat(&l, ROWS, COLS, 0),
+                           .dx = lab_mat(&l, ROWS, COLS, 1), /* overwritten */
                            .dgain = gained ? lab_floats(&l, COLS) : NULL};
     (void)norm_loss(&c);
     memcpy(grads.dy.data, c.weights, count * sizeof(float));

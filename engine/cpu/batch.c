@@ -146,8 +146,9 @@ static void run_linear(bn_stepper *s, const bn_linear_step *step, int rows)
         const bn_matrix *m = step->weights[i];
         if (m->kind == BN_MATRIX_BYTES) multiply_bytes(s->cpu, step, i, act);
         if (m->kind != BN_MATRIX_DENSE) continue;
-        const bn_linear_out layer = {
-            .weight = &m->weight, .out = {step->out[i], rows, m->rows}, .residual = step->residual};
+        const bn_linear_out layer = {.weight = &m->weight,
+                                     .out = {.data = step->out[i], .rows = rows, .cols = m->rows},
+                                     .residual = step->residual};
         bn_linear_forward(s->be, act, &layer, 1);
     }
     glu_pass glu = {s->cpu->isa->rows, step};

@@ -118,7 +118,8 @@ static void backward_part(void *context, int part, int thread)
                            .dgain = dgain,
                            .z = z};
         bn_site_slope s = bn_cpu_site_backward(rows, &p->args->site, (int)cols, row);
-        rows->add_combined(p->grads->dx.data + (size_t)r * cols, dy, s.a, x, s.b, cols);
+        (p->grads->add ? rows->add_combined : rows->combine)(p->grads->dx.data + (size_t)r * cols,
+                                                             dy, s.a, x, s.b, cols);
     }
 }
 

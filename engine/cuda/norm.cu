@@ -30,9 +30,10 @@ static __global__ void __launch_bounds__(BN_SITE_THREADS)
 {
     const float *x = args.x.data;
     float *dx = grads.dx.data;
+    bool add = grads.add;
     bn_site_backward_rows(
         args.site, plan, args.stats, grads.dy.data, parts, [=](size_t i) { return x[i]; },
-        [=](size_t i, float value) { dx[i] += value; });
+        [=](size_t i, float value) { dx[i] = add ? dx[i] + value : value; });
 }
 
 void bn_cuda_norm_backward(void *self, const bn_norm_args *args, const bn_norm_grads *grads)

@@ -21,10 +21,10 @@ static slope activate(float x, bool relu2)
 static void gated_row(const bn_glu_args *args, int r, float *h)
 {
     size_t start = (size_t)r * (size_t)args->gate.cols;
-    const float *gate = args->gate.data + start;
-    const float *up = args->up.data + start;
     for (int c = 0; c < args->gate.cols; c++) {
-        h[c] = (float)activate(gate[c], args->relu2).value * up[c];
+        float gate = bn_reference_get(args->gate, start + (size_t)c);
+        float up = bn_reference_get(args->up, start + (size_t)c);
+        h[c] = (float)activate(gate, args->relu2).value * up;
     }
 }
 
@@ -43,20 +43,20 @@ void bn_reference_glu_forward(void *self, const bn_glu_args *args)
 void bn_reference_glu_backward(void *self, const bn_glu_args *args, const bn_glu_grads *grads)
 {
     int cols = args->gate.cols;
-    float *h = bn_reference_scratch(self, (size_t)cols);
+    float *h = bn_reference_scratch(self, 2 * (size_t)cols);
     if (!h) return;
+    float *dh = h + cols;
     for (int r = 0; r < args->gate.rows; r++) {
         gated_row(args, r, h);
-        size_t start = (size_t)r * (size_t)cols;
-        float *dh = grads->dy.data + start;
+        bn_reference_get_row(grads->dy, r, dh);
         bn_reference_site_backward(&args->site, cols, h, args->stats + (size_t)r * BN_NORM_STATS,
                                    dh, grads->dgain);
         for (int c = 0; c < cols; c++) {
-            size_t i = start + (size_t)c;
-            slope act = activate(args->gate.data[i], args->relu2);
-            float up = args->up.data[i]; /* dgate and dup may lie on gate and up */
-            grads->dgate.data[i] = (float)((double)dh[c] * (double)up * act.gradient);
-            grads->dup.data[i] = (float)((double)dh[c] * act.value);
+            size_t i = (size_t)r * (size_t)cols + (size_t)c;
+            slope act = activate(bn_reference_get(args->gate, i), args->relu2);
+            double up = (double)bn_reference_get(args->up, i); /* may lie where dup goes */
+            bn_reference_put(grads->dgate, i, (float)((double)dh[c] * up * act.gradient));
+            bn_reference_put(grads->dup, i, (float)((double)dh[c] * act.value));
         }
     }
 }

@@ -49,13 +49,12 @@ static double row_logits(const bn_head_args *args, const float *x, float *logits
 }
 
 /* d loss / d logit_v = p_v - [v = target], times scale. */
-static void row_gradient(const bn_head_args *args, int r, const float *x, const float *logits,
-                         double lse)
+static void row_gradient(const bn_head_args *args, int r, const float *logits, double lse,
+                         const float *x, float *dx)
 {
     const bn_reference_form *form = args->head->form;
     bn_dtype dtype = args->head->format.kind == BN_WEIGHT_BF16 ? BN_BF16 : BN_F32;
     int cols = args->x.cols;
-    float *dx = args->dx.data + at(r, cols);
     double scale = (double)args->scale * (args->loss_scale ? *args->loss_scale : 1);
     for (int v = 0; v < args->head->rows; v++) {
         double p = exp((double)logits[v] - lse) - (v == args->targets[r] ? 1 : 0);
@@ -72,18 +71,22 @@ void bn_reference_head_loss(void *self, const bn_head_args *args)
 {
     int cols = args->x.cols;
     int vocabulary = args->head->rows;
-    float *x = bn_reference_scratch(self, (size_t)cols + (size_t)vocabulary);
+    float *x = bn_reference_scratch(self, 2 * (size_t)cols + (size_t)vocabulary);
     if (!x) return;
-    float *logits = x + cols;
+    float *dx = x + cols;
+    float *logits = dx + cols;
     bool bf16 = args->head->format.kind == BN_WEIGHT_BF16;
     for (int r = 0; r < args->x.rows; r++) {
-        if (args->dx.data) memset(args->dx.data + at(r, cols), 0, (size_t)cols * sizeof *x);
+        memset(dx, 0, (size_t)cols * sizeof *dx);
+        if (args->dx.data) bn_reference_put_row(args->dx, r, dx);
         args->loss[r] = 0;
         if (args->targets[r] < 0) continue;
         bn_reference_act_read(args->x, r, x);
         for (int c = 0; c < cols; c++) x[c] = bn_reference_round(x[c], bf16 ? BN_BF16 : BN_F32);
         double lse = row_logits(args, x, logits);
         args->loss[r] = (float)(lse - (double)logits[args->targets[r]]);
-        if (args->dx.data) row_gradient(args, r, x, logits, lse);
+        if (!args->dx.data) continue;
+        row_gradient(args, r, logits, lse, x, dx);
+        bn_reference_put_row(args->dx, r, dx);
     }
 }

@@ -52,7 +52,8 @@ static void multiply(const bn_linear_out *layer, bn_act x, const float *value)
             float sum = dot((strided){value + size_of(r, x.cols), 1},
                             (strided){form->value + size_of(o, x.cols), 1}, x.cols);
             size_t at = size_of(r, weight->rows) + (size_t)o;
-            layer->out.data[at] = (layer->residual ? layer->residual[at] : 0.0F) + sum * scale;
+            float before = layer->residual ? layer->residual[at] : 0.0F;
+            bn_reference_put(layer->out, at, before + sum * scale);
         }
     }
 }
@@ -111,16 +112,18 @@ static void backward_input(bn_mat dx, const bn_linear_grad *layer, operand dy, b
     const bn_reference_form *form = weight->form;
     int outs = weight->rows;
     int ins = weight->cols;
-    for (size_t k = 0; k < size_of(dy.rows, outs); k++) dy.value[k] = layer->dy.data[k];
+    for (int r = 0; r < dy.rows; r++) {
+        bn_reference_get_row(layer->dy, r, dy.value + size_of(r, outs));
+    }
     round_lines(dy, (lines){.count = dy.rows, .length = outs, .line_step = (size_t)outs, .step = 1},
                 bn_weight_backward_dtype(weight->format));
     for (int r = 0; r < dy.rows; r++) {
         for (int i = 0; i < ins; i++) {
             float sum = dot((strided){dy.value + size_of(r, outs), 1},
                             (strided){form->value + i, (size_t)ins}, outs);
-            float *to = &dx.data[size_of(r, ins) + (size_t)i];
+            size_t at = size_of(r, ins) + (size_t)i;
             float value = sum * (dy.unit[r] * form->scale);
-            *to = add ? *to + value : value;
+            bn_reference_put(dx, at, add ? bn_reference_get(dx, at) + value : value);
         }
     }
 }
@@ -132,7 +135,7 @@ static void backward_weight(bn_act x, const bn_linear_grad *layer, operand dy, o
         float scale = x.dtype == BN_I8 ? x.scale[r] : 1;
         for (int o = 0; o < dy.cols; o++) {
             size_t k = size_of(r, dy.cols) + (size_t)o;
-            dy.value[k] = layer->dy.data[k] * scale;
+            dy.value[k] = bn_reference_get(layer->dy, k) * scale;
         }
     }
     read_act(x, in.value);

@@ -5,11 +5,6 @@
 
 #include "engine/reference/reference.h"
 
-static size_t at(bn_mat m, int r)
-{
-    return (size_t)r * (size_t)m.cols;
-}
-
 /* y = x / sqrt(mean(x^2) + eps) [* gain]; returns the factor of x. x and y may be the same. */
 static float normalize(int cols, const float *x, const float *gain, float eps, float *y)
 {
@@ -70,7 +65,8 @@ void bn_reference_norm_forward(void *self, const bn_norm_args *args)
     float *y = bn_reference_scratch(self, (size_t)args->x.cols);
     if (!y) return;
     for (int r = 0; r < args->x.rows; r++) {
-        bn_reference_site_forward(&args->site, args->x.cols, args->x.data + at(args->x, r), y,
+        bn_reference_get_row(args->x, r, y);
+        bn_reference_site_forward(&args->site, args->x.cols, y, y,
                                   args->stats + (size_t)r * BN_NORM_STATS);
         bn_reference_act_write(args->out, r, y);
     }
@@ -78,12 +74,17 @@ void bn_reference_norm_forward(void *self, const bn_norm_args *args)
 
 void bn_reference_norm_backward(void *self, const bn_norm_args *args, const bn_norm_grads *grads)
 {
-    if (((bn_reference *)self)->failure.status != BN_OK) return;
+    int cols = args->x.cols;
+    float *x = bn_reference_scratch(self, 2 * (size_t)cols);
+    if (!x) return;
+    float *dy = x + cols;
     for (int r = 0; r < args->x.rows; r++) {
-        float *dy = grads->dy.data + at(grads->dy, r);
-        bn_reference_site_backward(&args->site, args->x.cols, args->x.data + at(args->x, r),
-                                   args->stats + (size_t)r * BN_NORM_STATS, dy, grads->dgain);
-        float *dx = grads->dx.data + at(grads->dx, r);
-        for (int c = 0; c < args->x.cols; c++) dx[c] += dy[c];
+        size_t start = (size_t)r * (size_t)cols;
+        bn_reference_get_row(args->x, r, x);
+        bn_reference_get_row(grads->dy, r, dy);
+        bn_reference_site_backward(&args->site, cols, x, args->stats + (size_t)r * BN_NORM_STATS,
+                                   dy, grads->dgain);
+        for (int c = 0; c < cols && grads->add; c++) dy[c] += grads->dx.data[start + (size_t)c];
+        bn_reference_put_row(grads->dx, r, dy);
     }
 }

@@ -58,49 +58,29 @@ static void quantize_row(bn_act out, int r, const float *y)
     }
 }
 
+/* A float activation is a matrix. */
+static bn_mat matrix_of(bn_act x)
+{
+    return (bn_mat){.data = x.data, .rows = x.rows, .cols = x.cols, .dtype = x.dtype};
+}
+
 void bn_reference_act_write(bn_act out, int r, const float *y)
 {
-    size_t start = (size_t)r * (size_t)out.cols;
-    switch (out.dtype) {
-    case BN_F32:
-        memcpy((float *)out.data + start, y, (size_t)out.cols * sizeof *y);
-        break;
-    case BN_BF16:
-        for (int c = 0; c < out.cols; c++) {
-            ((uint16_t *)out.data)[start + (size_t)c] = bn_bf16_from_float(y[c]);
-        }
-        break;
-    case BN_F16:
-        for (int c = 0; c < out.cols; c++) {
-            ((uint16_t *)out.data)[start + (size_t)c] = bn_f16_from_float(y[c]);
-        }
-        break;
-    case BN_I8:
+    if (out.dtype == BN_I8) {
         quantize_row(out, r, y);
-        break;
+    } else {
+        bn_reference_put_row(matrix_of(out), r, y);
     }
 }
 
 void bn_reference_act_read(bn_act x, int r, float *values)
 {
-    size_t start = (size_t)r * (size_t)x.cols;
-    for (int c = 0; c < x.cols; c++) {
-        size_t i = start + (size_t)c;
-        switch (x.dtype) {
-        case BN_F32:
-            values[c] = ((const float *)x.data)[i];
-            break;
-        case BN_BF16:
-            values[c] = bn_bf16_to_float(((const uint16_t *)x.data)[i]);
-            break;
-        case BN_F16:
-            values[c] = bn_f16_to_float(((const uint16_t *)x.data)[i]);
-            break;
-        case BN_I8:
-            values[c] = (float)((const int8_t *)x.data)[i];
-            break;
-        }
+    if (x.dtype != BN_I8) {
+        bn_reference_get_row(matrix_of(x), r, values);
+        return;
     }
+    const int8_t *codes = (const int8_t *)x.data + (size_t)r * (size_t)x.cols;
+    for (int c = 0; c < x.cols; c++) values[c] = (float)codes[c];
 }
 
 size_t bn_reference_weight_form_bytes(void *self, int rows, int cols, bn_weight_format format)

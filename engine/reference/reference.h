@@ -27,6 +27,12 @@ float bn_reference_round(float value, bn_dtype dtype);
 /* round_half_even(value) in [-limit, limit]; NaN gives 0. */
 float bn_reference_code(float value, float limit);
 
+/* Element i of a matrix, and row r. `put` rounds to the matrix's format. */
+float bn_reference_get(bn_mat m, size_t i);
+void bn_reference_put(bn_mat m, size_t i, float value);
+void bn_reference_get_row(bn_mat m, int r, float *values);
+void bn_reference_put_row(bn_mat m, int r, const float *values);
+
 /* Row r of an activation: from floats, quantizing; and to floats, codes without their scale. */
 void bn_reference_act_write(bn_act out, int r, const float *y);
 void bn_reference_act_read(bn_act x, int r, float *values);
