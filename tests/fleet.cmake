@@ -22,7 +22,8 @@ set_tests_properties(kills PROPERTIES TIMEOUT 300)
 add_test(NAME e2e_kills COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/e2e/kills.sh $<TARGET_FILE:bnexp> 10)
 add_test(NAME e2e_faults COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/e2e/faults.sh $<TARGET_FILE:bnexp>
          ${CMAKE_CURRENT_SOURCE_DIR}/support/trainer.sh 8 21)
-set_tests_properties(e2e_kills e2e_faults PROPERTIES TIMEOUT 300)
+add_test(NAME e2e_streams COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/e2e/streams.sh $<TARGET_FILE:bnexp>)
+set_tests_properties(e2e_kills e2e_faults e2e_streams PROPERTIES TIMEOUT 300)
 
 foreach(name bad_data plan)
     add_test(NAME cli_${name}

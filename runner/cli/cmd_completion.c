@@ -124,9 +124,10 @@ static bn_status print_help_of(const bn_command *command, bn_error *err)
     char name[32], flag[] = "--help";
     char *argv[] = {name, flag, NULL};
     (void)snprintf(name, sizeof name, "%s", command->name);
+    if (fflush(stdout) != 0) return bn_fail_errno(err, "write to stdout");
     FILE *caught = tmpfile();
     int real = caught ? dup(STDOUT_FILENO) : -1;
-    if (real < 0 || fflush(stdout) != 0 || dup2(fileno(caught), STDOUT_FILENO) < 0) {
+    if (real < 0 || dup2(fileno(caught), STDOUT_FILENO) < 0) {
         (void)bn_fail_errno(err, "catch the help of %s", command->name);
         if (real >= 0) (void)close(real);
         if (caught) (void)fclose(caught);

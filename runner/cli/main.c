@@ -1,8 +1,11 @@
 /* main.c - the command table: bnexp COMMAND ..., in the manner of git. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "engine/base/nearest.h"
 #include "runner/cli/command.h"
@@ -140,7 +143,31 @@ const char *bn_command_home(const char *option)
     return home && *home ? home : "runs";
 }
 
-int main(int argc, char **argv)
+/* The first three descriptors are taken before any file can get one of them and be written to by
+ * what is said to people. What was closed stays closed to them: a write to it fails. */
+static void hold_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
+        (void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+    }
+}
+
+/* Output that did not arrive is a failure even where all else went well: nobody who reads the exit
+ * status of `bnexp ls --json > FILE` may take half a file for the whole. */
+static int finish(int code)
+{
+    bool lost = ferror(stdout) != 0;
+    errno = 0;
+    if (fflush(stdout) != 0) lost = true;
+    if (!lost || code != BN_EXIT_OK) return code;
+    bn_error err = {0};
+    (void)(errno ? bn_fail_errno(&err, "write to stdout")
+                 : bn_fail(&err, BN_EIO, "write to stdout: not all of it was taken"));
+    return bn_command_fail(&err);
+}
+
+static int run(int argc, char **argv)
 {
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         (void)help(0, NULL);
@@ -149,4 +176,10 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], "--version") == 0) return version(0, NULL);
     const bn_command *command = find(argv[1]);
     return command ? command->run(argc - 1, argv + 1) : unknown(argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+    hold_streams();
+    return finish(run(argc, argv));
 }

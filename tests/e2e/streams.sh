@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# streams.sh BNEXP - standard streams that are full or closed: what did not arrive is told and fails,
+# and no file of a home ever stands in for a stream.
+set -euo pipefail
+bnexp=$(realpath "$1")
+work=$(mktemp -d /tmp/bnexp-streams-XXXXXX)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+export BNEXP_HOME=$work/home
+printf 'model.width = 16\nmodel.layers = 1\nmodel.heads = 1\nmodel.context = 8\ntrain.steps = 2\n' >small.toml
+for i in $(seq 200); do echo "line $i of a text"; done >text.txt
+echo 'data.path = "text.txt"' >>small.toml
+
+fail() {
+    echo "BROKEN $*"
+    exit 1
+}
+
+# lost WHERE CODE COMMAND...: the command ends with CODE and one line that names stdout.
+lost() {
+    local where=$1 wanted=$2 code=0
+    shift 2
+    case $where in
+    full) "$bnexp" "$@" >/dev/full 2>said || code=$? ;;
+    closed) "$bnexp" "$@" >&- 2>said || code=$? ;;
+    esac
+    [ "$code" -eq "$wanted" ] || fail "$* with stdout $where: exit $code, wanted $wanted"
+    grep -q '^bnexp: write to stdout: ' said || fail "$* with stdout $where: $(cat said)"
+}
+
+"$bnexp" train small.toml >/dev/null
+for where in full closed; do
+    for words in --help version 'train --help' 'train small.toml --dry-run --json' 'ls --json' \
+        'data info text.txt' 'eval small-1 --json' 'generate small-1 -q -n 4' man 'completion bash'; do
+        # shellcheck disable=SC2086
+        lost $where 1 $words
+    done
+    echo "held: output that does not arrive is an error ($where)"
+done
+
+# A run trains on without streams, and nothing that is said lands in its files.
+"$bnexp" train small.toml <&- >&- 2>&- || true
+"$bnexp" train small.toml </dev/null >log 2>&1
+[ "$("$bnexp" ls | grep -c finished)" -eq 3 ] || fail "a run without streams did not finish: $("$bnexp" ls)"
+"$bnexp" doctor >/dev/null || fail "the home of a run without streams is not well: $("$bnexp" doctor)"
+for run in 2 3; do
+    grep -v '^{' "home/train/small-$run/events.jsonl" && fail "words in the events of run $run"
+done
+echo "held: a run without streams"
