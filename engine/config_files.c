@@ -4,8 +4,11 @@
 #include <string.h>
 
 #include "engine/base/file.h"
+#include "engine/base/utf8.h"
 
-static bn_status find(const char *piece, const char *beside, bn_text *out, bn_error *err)
+/* A file of the list; `several`: it has more than one. */
+static bn_status find(const char *piece, const char *beside, bool several, bn_text *out,
+                      bn_error *err)
 {
     char near[BN_PATH_MAX], absolute[BN_PATH_MAX];
     const char *found = bn_file_exists(piece) ? piece : NULL;
@@ -15,10 +18,15 @@ static bn_status find(const char *piece, const char *beside, bn_text *out, bn_er
     }
     if (!found) {
         bool elsewhere = beside && piece[0] != '/' && strcmp(beside, ".") != 0;
-        return bn_fail(err, BN_EINVAL, "there is no file '%.100s' here%s%.60s", piece,
-                       elsewhere ? " nor in " : "", elsewhere ? beside : "");
+        return bn_fail(err, BN_EINVAL, "there is no file '%.100s' here%s%.60s%s", piece,
+                       elsewhere ? " nor in " : "", elsewhere ? beside : "",
+                       several ? "; ':' stands between files" : "");
     }
     if (bn_path_absolute(absolute, found, err) != BN_OK) return err->status;
+    if (!bn_utf8_valid(absolute)) { /* a run's files and records could not say it */
+        return bn_fail(err, BN_EINVAL, "the name of '%.100s' is not UTF-8; link it to one that is",
+                       absolute);
+    }
     bn_text_addf(out, "%s%s", out->length ? ":" : "", absolute);
     return BN_OK;
 }
@@ -30,12 +38,13 @@ static bn_status find_list(char field[BN_CONFIG_TEXT_MAX], const char *builtin, 
     char all[BN_CONFIG_TEXT_MAX], piece[BN_PATH_MAX];
     bn_text text;
     if (*field == '\0' || strcmp(field, builtin) == 0) return BN_OK;
+    bool several = strchr(field, ':') != NULL;
     bn_text_fixed(&text, all, sizeof all);
     for (const char *c = field; *c; c += *c == ':') {
         size_t span = strcspn(c, ":");
         (void)snprintf(piece, sizeof piece, "%.*s", (int)span, c);
         c += span;
-        if (span > 0 && find(piece, beside, &text, err) != BN_OK) return err->status;
+        if (span > 0 && find(piece, beside, several, &text, err) != BN_OK) return err->status;
     }
     if (text.failed) {
         return bn_fail(err, BN_EINVAL, "its absolute paths take more than %d bytes",

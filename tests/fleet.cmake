@@ -35,5 +35,5 @@ endforeach()
 
 bn_fuzz(events 8192
         SOURCES runner/fleet/ingest.c runner/fleet/event_line.c engine/base/file.c engine/base/status.c
-                engine/base/text.c
+                engine/base/text.c engine/base/utf8.c
         SEEDS ${CMAKE_CURRENT_SOURCE_DIR}/cases/events)

@@ -25,5 +25,5 @@ bn_wandb_test(reporters reporters.mjs)
 bn_wandb_test(wandb_traffic wandb_traffic.mjs)
 bn_fuzz(netrc 512 SOURCES reporters/credentials.c engine/base/file.c engine/base/status.c)
 bn_fuzz(wandb_config 512
-        SOURCES reporters/wandb_config.c engine/base/text.c engine/base/status.c
+        SOURCES reporters/wandb_config.c engine/base/text.c engine/base/utf8.c engine/base/status.c
         LIBRARIES jansson)

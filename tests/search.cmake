@@ -22,8 +22,9 @@ list(TRANSFORM search_sources PREPEND runner/)
 bn_fuzz(spec 8192 CXX runner/toml.cpp
         SOURCES ${spec_sources} ${search_sources} engine/config.c engine/config_files.c engine/base/file.c
                 engine/base/nearest.c engine/base/rng.c engine/base/sha256.c engine/base/status.c
-                engine/base/text.c
+                engine/base/text.c engine/base/utf8.c
         SEEDS ${CMAKE_CURRENT_SOURCE_DIR}/cases/spec ${PROJECT_SOURCE_DIR}/sweeps)
 bn_fuzz(expr 1024
         SOURCES runner/search/expr.c runner/search/expr_parse.c runner/search/setting.c
-                engine/base/nearest.c engine/base/status.c engine/base/text.c)
+                engine/base/nearest.c engine/base/status.c engine/base/text.c
+                engine/base/utf8.c)

@@ -1,5 +1,5 @@
+#include "engine/base/utf8.h"
 #include "engine/corpus/tokenizer.h"
-#include "engine/corpus/utf8.h"
 #include "support/cmocka_all.h"
 #include "support/scratch.h"
 

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/utf8.h"
+
 void bn_text_fixed(bn_text *text, char *buffer, size_t size)
 {
     assert(size >= 1);
@@ -101,26 +103,6 @@ void bn_text_number(bn_text *text, double number, bn_nonfinite style)
     bn_text_add(text, digits);
 }
 
-/* Length of the valid UTF-8 character at s, or 0 (Unicode 15, table 3-7). */
-static size_t character_length(const unsigned char *s)
-{
-    if (s[0] < 0x80) return 1;
-    if (s[0] >= 0xC2 && s[0] <= 0xDF) return (s[1] & 0xC0) == 0x80 ? 2 : 0;
-    if (s[0] >= 0xE0 && s[0] <= 0xEF) {
-        if ((s[1] & 0xC0) != 0x80 || (s[2] & 0xC0) != 0x80) return 0;
-        bool overlong = s[0] == 0xE0 && s[1] < 0xA0;
-        bool surrogate = s[0] == 0xED && s[1] > 0x9F;
-        return overlong || surrogate ? 0 : 3;
-    }
-    if (s[0] >= 0xF0 && s[0] <= 0xF4) {
-        if ((s[1] & 0xC0) != 0x80 || (s[2] & 0xC0) != 0x80 || (s[3] & 0xC0) != 0x80) return 0;
-        bool overlong = s[0] == 0xF0 && s[1] < 0x90;
-        bool beyond = s[0] == 0xF4 && s[1] > 0x8F;
-        return overlong || beyond ? 0 : 4;
-    }
-    return 0;
-}
-
 void bn_text_quoted(bn_text *text, const char *words)
 {
     bn_text_add(text, "\"");
@@ -131,7 +113,7 @@ void bn_text_quoted(bn_text *text, const char *words)
         bn_text_add_bytes(text, (const char *)s, plain);
         s += plain;
         if (!*s) break;
-        size_t length = character_length(s);
+        size_t length = bn_utf8_length((const char *)s, BN_UTF8_MOST);
         if (length == 0) {
             bn_text_add(text, "\xEF\xBF\xBD");
             s++;

@@ -85,7 +85,7 @@ bn_status bn_shard_open(bn_shard *out, const char *path, bn_error *err)
 {
     *out = (bn_shard){0};
     size_t bytes = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe is refused, not waited for */
     if (fd < 0 && (errno == ENOENT || errno == ENOTDIR)) {
         return bn_fail(err, BN_EINVAL, "%s: no such file, expected a token shard", path);
     }

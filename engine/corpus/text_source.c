@@ -9,14 +9,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "engine/corpus/utf8.h"
+#include "engine/base/utf8.h"
 
 enum { LINE_REACH_BYTES = 4096, SEARCH_BYTES = 1 << 16 };
 
 static bn_status open_file(bn_source_file *file, bn_error *err)
 {
     struct stat info;
-    file->fd = open(file->path, O_RDONLY | O_CLOEXEC);
+    /* Without waiting: a pipe nobody writes to is refused below, not hung on. */
+    file->fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file->fd < 0 && (errno == ENOENT || errno == ENOTDIR)) {
         return bn_fail(err, BN_EINVAL, "%s: no such file, expected text", file->path);
     }

@@ -7,9 +7,9 @@
 #include "engine/base/file.h"
 #include "engine/base/sha256.h"
 #include "engine/base/text.h"
+#include "engine/base/utf8.h"
 #include "engine/corpus/memo.h"
 #include "engine/corpus/sentencepiece.h"
-#include "engine/corpus/utf8.h"
 
 #define SPACE_MARK       "\xE2\x96\x81" /* U+2581: how SentencePiece writes a space */
 #define SPACE_MARK_BYTES 3

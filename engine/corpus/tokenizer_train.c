@@ -3,10 +3,10 @@
 #include <string.h>
 
 #include "engine/base/file.h"
+#include "engine/base/utf8.h"
 #include "engine/corpus/documents.h"
 #include "engine/corpus/sentencepiece.h"
 #include "engine/corpus/tokenizer.h"
-#include "engine/corpus/utf8.h"
 
 enum { VOCAB_MIN = 300, VOCAB_MAX = 1 << 20, LINE_MAX_BYTES = 16384 };
 

@@ -249,7 +249,7 @@ bn_status bn_st_open(bn_st_reader **out, const char *path, bn_error *err)
 {
     *out = NULL;
     if (strlen(path) >= BN_PATH_MAX) return bn_fail(err, BN_EINVAL, "path too long: %.60s", path);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe is refused, not waited for */
     if (fd < 0 && errno == ENOENT) return bn_fail(err, BN_ENOENT, "%s: no such file", path);
     if (fd < 0) return bn_fail_errno(err, "open %s", path);
     (void)open_file(out, fd, err);

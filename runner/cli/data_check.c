@@ -17,7 +17,7 @@ static const int64_t SMALL_BYTES = 1 << 20;
 static bool may_be_bad(const char *paths)
 {
     int64_t bytes = 0;
-    if (!*paths || strcmp(paths, BN_SYNTH_NAME) == 0) return false;
+    if (strcmp(paths, BN_SYNTH_NAME) == 0) return false;
     for (const char *rest = paths; *rest;) {
         char path[BN_PATH_MAX];
         struct stat info;
@@ -36,6 +36,9 @@ bn_status bn_data_check(const bn_config *config, int context, bn_error *err)
     bn_dataset *dataset = NULL;
     bn_error ignored = {0};
     int64_t bytes = 0;
+    if (!*config->data.path) {
+        return bn_fail(err, BN_EINVAL, "'data.path' must name a text file or token shards, is ''");
+    }
     if (!may_be_bad(config->data.path)) return BN_OK;
     const char *place = getenv("TMPDIR"); /* NOLINT(concurrency-mt-unsafe) */
     if (bn_path_join(cache, place && *place ? place : "/tmp", "bnexp-XXXXXX", err) != BN_OK) {

@@ -25,22 +25,36 @@ method = "grid"
 "train.steps" = 3
 ]=])
 
-# refused(WORDS ARGUMENTS...): exit 2, one line that holds the words, no file more or less.
+set(program ${BNEXP})
+
+# refused(WORDS ARGUMENTS...): ${program} with them: exit 2, one line that holds the words, no file more or less.
 function(refused words)
     file(GLOB_RECURSE before LIST_DIRECTORIES true ${WORK}/* ${WORK}/.*)
-    execute_process(COMMAND ${BNEXP} ${ARGN} WORKING_DIRECTORY ${WORK} RESULT_VARIABLE got
+    execute_process(COMMAND ${program} ${ARGN} WORKING_DIRECTORY ${WORK} RESULT_VARIABLE got
                     ERROR_VARIABLE said OUTPUT_VARIABLE out)
     file(GLOB_RECURSE after LIST_DIRECTORIES true ${WORK}/* ${WORK}/.*)
     string(FIND "${said}" "${words}" at)
     if(NOT got EQUAL 2 OR at EQUAL -1 OR NOT said MATCHES "^[^\n]+\n$" OR NOT out STREQUAL "")
-        message(SEND_ERROR "bnexp ${ARGN}: exit ${got}, expected 2 and '${words}', said: ${said}${out}")
+        message(SEND_ERROR "${program} ${ARGN}: exit ${got}, expected 2 and '${words}', said: ${said}${out}")
     endif()
     if(NOT before STREQUAL after)
-        message(SEND_ERROR "bnexp ${ARGN} changed the folder: ${before} became ${after}")
+        message(SEND_ERROR "${program} ${ARGN} changed the folder: ${before} became ${after}")
     endif()
 endfunction()
 
+execute_process(COMMAND mkfifo ${WORK}/pipe.txt ${WORK}/pipe.bin) # nobody will ever write to them
+file(WRITE ${WORK}/a:b.txt "A name with a colon.\n")
+# A text under a name that is not UTF-8; CMake could not say it.
+file(WRITE ${WORK}/latin1.sh "cp short.txt \"$(printf 'b\\351d.txt')\"
+exec ${BNEXP} train tiny --set data.path=\"$(printf 'b\\351d.txt')\"\n")
+
 foreach(round first second)
+    refused("pipe.txt is not a regular file" train tiny --set data.path=pipe.txt)
+    refused("pipe.bin is not a file" train tiny --set data.path=pipe.bin)
+    refused("pipe.txt is not a regular file" data info pipe.txt)
+    refused("there is no file 'a' here; ':' stands between files" train tiny --set data.path=a:b.txt)
+    refused("'data.path' must name a text file" train tiny --set data.path=)
+    refused("'data.path' must name a text file" train tiny --set data.path=:)
     refused("empty.txt is empty (0 bytes)" train tiny --set data.path=empty.txt)
     refused("short.txt: its training part has" train tiny --set data.path=short.txt)
     refused("missing.txt" train tiny --set data.path=missing.txt)
@@ -59,3 +73,6 @@ foreach(round first second)
         endif()
     endif()
 endforeach()
+execute_process(COMMAND sh ${WORK}/latin1.sh WORKING_DIRECTORY ${WORK} OUTPUT_QUIET ERROR_QUIET) # the copy
+set(program sh ${WORK}/latin1.sh)
+refused("is not UTF-8; link it to one that is")

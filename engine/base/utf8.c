@@ -1,6 +1,4 @@
-#include "engine/corpus/utf8.h"
-
-#include <stdbool.h>
+#include "engine/base/utf8.h"
 
 static bool follows(const unsigned char *s, size_t from, size_t to)
 {
@@ -21,4 +19,14 @@ size_t bn_utf8_length(const char *text, size_t bytes)
     bool surrogate = s[0] == 0xED && s[1] > 0x9F;
     bool beyond = s[0] == 0xF4 && s[1] > 0x8F;
     return overlong || surrogate || beyond ? 0 : length;
+}
+
+bool bn_utf8_valid(const char *text)
+{
+    size_t length = 0;
+    for (; *text; text += length) {
+        length = bn_utf8_length(text, BN_UTF8_MOST); /* the end is no part of a character */
+        if (length == 0) return false;
+    }
+    return true;
 }
