@@ -5,7 +5,6 @@
 
 #include "engine/base/file.h"
 #include "runner/fleet/rundir.h"
-#include "runner/toml.h"
 
 enum { FILE_BYTES_MAX = 1 << 20, NAME_MAX_BYTES = 128 };
 
@@ -48,33 +47,6 @@ bn_status bn_knobs_set(bn_config *config, const char *assignment, bn_error *err)
     return bn_config_set(config, name, equals + 1, err);
 }
 
-static bn_status set_from_node(bn_config *config, const char *name, const bn_toml_node *node,
-                               bn_error *err)
-{
-    char words[BN_CONFIG_TEXT_MAX + 1];
-    bn_text text;
-    bn_text_fixed(&text, words, sizeof words);
-    switch (bn_toml_kind_of(node)) {
-    case BN_TOML_TEXT:
-        bn_text_add(&text, bn_toml_text(node));
-        break;
-    case BN_TOML_INT:
-        bn_text_addf(&text, "%lld", (long long)bn_toml_int(node));
-        break;
-    case BN_TOML_REAL:
-        bn_text_number(&text, bn_toml_real(node), BN_NONFINITE_BARE);
-        break;
-    case BN_TOML_BOOL:
-        bn_text_add(&text, bn_toml_bool(node) ? "true" : "false");
-        break;
-    case BN_TOML_TABLE:
-    case BN_TOML_ARRAY:
-    case BN_TOML_TIME:
-        return bn_fail(err, BN_EINVAL, "'%s' must be one value", name);
-    }
-    return bn_config_set(config, name, words, err);
-}
-
 /* A table's knobs; one table inside it gives the part before the dot.
  * NOLINTNEXTLINE(misc-no-recursion): tables inside tables, at most two deep */
 static bn_status read_table(const bn_toml_node *table, const char *prefix, const char *file,
@@ -93,7 +65,7 @@ static bn_status read_table(const bn_toml_node *table, const char *prefix, const
             if (status != BN_OK) return status;
             continue;
         }
-        status = set_from_node(config, name, node, err);
+        status = bn_rundir_knob(config, name, node, err);
         if (status != BN_OK) return bn_fail_in(err, "%s:%d", file, bn_toml_key_line(table, i));
     }
     return BN_OK;

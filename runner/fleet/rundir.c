@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "engine/base/nearest.h"
-#include "runner/toml.h"
 
 enum { RUN_TOML_MAX = 256 * 1024, LAST_WORDS_WINDOW = 4096 };
 
@@ -91,8 +90,8 @@ bn_status bn_rundir_make_external(const char *dir, const bn_rundir *run, const c
     return err->status;
 }
 
-static bn_status set_knob(bn_config *config, const char *name, const bn_toml_node *node,
-                          bn_error *err)
+bn_status bn_rundir_knob(bn_config *config, const char *name, const bn_toml_node *node,
+                         bn_error *err)
 {
     bn_text text = {0};
     bn_status status = BN_OK;
@@ -129,7 +128,7 @@ static bn_status read_knobs(const bn_toml_node *table, bn_config *config, const 
     }
     for (size_t i = 0; i < bn_toml_count(table); i++) {
         const char *name = bn_toml_key(table, i);
-        if (set_knob(config, name, bn_toml_at(table, i), err) != BN_OK) {
+        if (bn_rundir_knob(config, name, bn_toml_at(table, i), err) != BN_OK) {
             return bn_fail_in(err, "%s:%d", path, bn_toml_key_line(table, i));
         }
     }

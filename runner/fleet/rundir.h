@@ -12,6 +12,7 @@
 
 #include "engine/base/file.h"
 #include "engine/config.h"
+#include "runner/toml.h"
 
 #define BN_RUNDIR_FILE    "run.toml"
 #define BN_RUNDIR_CONFIG  "config.json"
@@ -39,6 +40,10 @@ BN_MUST_CHECK bn_status bn_rundir_make_external(const char *dir, const bn_rundir
 
 /* Reads run.toml back, knobs resolved. BN_ENOENT, BN_EINVAL with file:line. */
 BN_MUST_CHECK bn_status bn_rundir_read(const char *dir, bn_rundir *out, bn_error *err);
+
+/* Sets one knob from its value in a TOML file. BN_EINVAL: not one value, or as bn_config_set. */
+BN_MUST_CHECK bn_status bn_rundir_knob(bn_config *config, const char *name,
+                                       const bn_toml_node *node, bn_error *err);
 
 /* Opens and locks the folder's `process` file: the right to be its only run. The lock lives as
  * long as *fd or a fork's copy of it. BN_EAGAIN: somebody has it. */
