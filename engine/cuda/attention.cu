@@ -51,12 +51,12 @@ static __device__ __forceinline__ void weigh(float (*scores)[4], online *o, floa
         }
         most = row_max(most);
         float shift = most * factor;
-        float shrink = exp2f(o->most[half] * factor - shift);
+        float shrink = bn_exp2(o->most[half] * factor - shift);
         BN_UNROLL for (int n = 0; n < TILE_COLUMNS; n++)
         {
             float *s = scores[n] + half * 2;
-            s[0] = exp2f(s[0] * factor - shift);
-            s[1] = exp2f(s[1] * factor - shift);
+            s[0] = bn_exp2(s[0] * factor - shift);
+            s[1] = bn_exp2(s[1] * factor - shift);
             sum += s[0] + s[1];
         }
         BN_UNROLL for (int n = 0; n < DIM / 8; n++)

@@ -10,7 +10,7 @@ enum { TILE = BN_ATTENTION_TILE, STEP = TILE / 2 };
 static __device__ __forceinline__ void slope(float *score, float *dp, const bn_attention_row &row,
                                              float factor, bool seen)
 {
-    float weight = seen ? exp2f(*score * factor - row.lse) : 0.0F;
+    float weight = seen ? bn_exp2(*score * factor - row.lse) : 0.0F;
     *score = weight;
     *dp = seen ? weight * (*dp - row.mean) : 0.0F;
 }

@@ -89,17 +89,6 @@ template <int count, class T> static __device__ __forceinline__ void bn_store(T 
     *reinterpret_cast<bn_vector<T, count> *>(to) = all;
 }
 
-/* Two of them in a register, the first in the lower half: operands of the tensor cores. */
-static __device__ __forceinline__ uint32_t bn_pair_bf16(float low, float high)
-{
-    return static_cast<uint32_t>(bn_bits_bf16(high)) << 16 | bn_bits_bf16(low);
-}
-
-static __device__ __forceinline__ uint32_t bn_pair_f16(float low, float high)
-{
-    return static_cast<uint32_t>(bn_bits_f16(high)) << 16 | bn_bits_f16(low);
-}
-
 /* round_half_even(value) in [-limit, limit]; NaN gives 0. */
 static __device__ __forceinline__ float bn_code(float value, float limit)
 {

@@ -6,6 +6,8 @@
  *   BN_DYN_SHARED(T, name)          the launch's dynamic shared memory, 16-byte aligned
  *   BN_LAUNCH(cuda, kernel, grid, block, shared_bytes, arguments...)
  *   bn_bits_bf16, bn_value_bf16     float to bits and back, nearest even; also _f16
+ *   bn_pair_bf16(low, high)         both in a register, low in its lower half; also _f16
+ *   bn_exp2(x)                      2^x within 2^-22 of itself; 0 where that is below 2^-126
  *   bn_mma_bf16(d, a, b)            d [16, 8] f32 += a [16, 16] b [16, 8], one warp; also _f16
  *   bn_mma_i8(d, a, b)              d [16, 8] i32 += a [16, 32] b [32, 8], one warp
  *   bn_ldmatrix_x4(out, row)        8 x 8 matrices of 16 bits from shared memory; also _x2, _trans
@@ -59,6 +61,25 @@ static __device__ __forceinline__ float bn_value_bf16(uint16_t bits)
 static __device__ __forceinline__ float bn_value_f16(uint16_t bits)
 {
     return __half2float(__ushort_as_half(bits));
+}
+
+static __device__ __forceinline__ uint32_t bn_pair_bf16(float low, float high)
+{
+    __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
+    return *reinterpret_cast<const uint32_t *>(&pair);
+}
+
+static __device__ __forceinline__ uint32_t bn_pair_f16(float low, float high)
+{
+    __half2 pair = __floats2half2_rn(low, high);
+    return *reinterpret_cast<const uint32_t *>(&pair);
+}
+
+static __device__ __forceinline__ float bn_exp2(float x)
+{
+    float power;
+    asm("ex2.approx.ftz.f32 %0, %1;\n" : "=f"(power) : "f"(x));
+    return power;
 }
 
 #define BN_MMA(name, shape, T, C)                                                                  \

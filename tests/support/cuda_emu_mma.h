@@ -30,6 +30,21 @@ inline float bn_value_f16(uint16_t bits)
     return bn_f16_to_float(bits);
 }
 
+inline uint32_t bn_pair_bf16(float low, float high)
+{
+    return static_cast<uint32_t>(bn_bits_bf16(high)) << 16 | bn_bits_bf16(low);
+}
+
+inline uint32_t bn_pair_f16(float low, float high)
+{
+    return static_cast<uint32_t>(bn_bits_f16(high)) << 16 | bn_bits_f16(low);
+}
+
+inline float bn_exp2(float x)
+{
+    return x < -126.0F ? 0.0F : std::exp2(x);
+}
+
 namespace bn_emu
 {
 /* The registers of one lane: four of A, two of B. */
