@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/base/file.h"
+#include "engine/base/record.h"
 #include "runner/spec_read.h"
 
 void bn_spec_release(bn_spec *spec)
@@ -63,6 +64,16 @@ static bn_status check_name(const bn_spec_reader *reader)
                         "'name' must be 1 to 64 of A-Z a-z 0-9 _ . - and not begin with . or -, "
                         "is '%.70s'",
                         name);
+}
+
+/* Other methods have an order of their own: a key that changes nothing is a mistake. */
+static bn_status check_order(const bn_spec_reader *reader)
+{
+    const bn_toml_node *node = bn_toml_get(reader->root, "order");
+    const char *method = reader->spec->method;
+    if (!node || strcmp(method, "grid") == 0) return BN_OK;
+    return bn_spec_fail(reader, bn_toml_line(node),
+                        "'order' is of a grid; method '%s' has an order of its own", method);
 }
 
 static bn_status read_section(bn_spec_reader *reader, const char *section)
@@ -176,6 +187,23 @@ static bn_status check_points(const bn_spec *spec, bn_search *search, bn_config 
     return BN_OK;
 }
 
+/* Replicates are told apart by their seeds alone: one that varies as well would give two runs the
+ * same one. */
+static bn_status check_seeds(const bn_spec_reader *reader)
+{
+    const bn_spec *spec = reader->spec;
+    const char *name = spec->builtin ? "train.seed" : "seed";
+    int place = bn_space_find(&spec->space, name);
+    if (spec->replicates == 1 || place < 0) return BN_OK;
+    const bn_parameter *p = &spec->space.params[place];
+    bool whole = p->value_count == 1 && p->values[0].kind == BN_SETTING_INT;
+    if (!p->derived && whole) return BN_OK;
+    return bn_spec_fail(reader, reader->param_lines[place],
+                        "'%s' is varied, and 'replicates' sets it too: give each value of it here, "
+                        "or one whole number and replicates = %d",
+                        name, spec->replicates);
+}
+
 static bn_status check_search(bn_spec *spec, bn_config *config, bn_error *err)
 {
     bn_search *search = NULL;
@@ -228,10 +256,14 @@ static bn_status read_text(bn_spec_reader *reader, size_t bytes, const char *con
     for (size_t i = 0; i < count && status == BN_OK; i++) {
         status = bn_spec_override(reader, overrides[i]);
     }
+    bn_metric_name_clean(spec->metric);
     if (status == BN_OK) status = keep_fixed(reader);
     if (status == BN_OK) status = bn_spec_read_enqueue(reader);
     if (status == BN_OK) status = check_name(reader);
     if (status == BN_OK) status = check_early(reader);
+    if (status == BN_OK) status = bn_spec_check_command(reader);
+    if (status == BN_OK) status = check_seeds(reader);
+    if (status == BN_OK) status = check_order(reader);
     if (status == BN_OK) status = check_search(spec, reader->scratch, reader->err);
     if (status == BN_OK) status = bn_spec_hash(spec, reader->err);
     bn_toml_close(document);

@@ -7,6 +7,7 @@
 #include "engine/base/file.h"
 #include "engine/base/nearest.h"
 #include "engine/config_files.h"
+#include "runner/spec_macro.h"
 #include "runner/spec_read.h"
 
 static const char *kind_word(bn_knob_kind kind)
@@ -190,7 +191,45 @@ bn_status bn_spec_read_command(bn_spec_reader *reader)
                             bn_toml_line(list));
     }
     if (!list) list = top;
+    const bn_toml_node *said = list ? list : bn_toml_get(reader->root, "program");
+    reader->command_line = said ? bn_toml_line(said) : 1;
     return list ? read_arguments(reader, list) : default_command(reader);
+}
+
+/* One macro of the command; a parameter that it names must be one. */
+static bn_status check_macro(const bn_spec_reader *reader, const char *macro, bool whole)
+{
+    const bn_space *space = &reader->spec->space;
+    const char *parameter = bn_macro_parameter(macro);
+    int line = reader->command_line;
+    if (bn_macro_check(macro, whole, reader->err) != BN_OK) return bn_spec_fail_at(reader, line);
+    if (strcmp(macro, "program") == 0) {
+        return bn_spec_fail(reader, line,
+                            "'command' has ${program}, but there is no key 'program', such as "
+                            "program = \"train.py\"");
+    }
+    bool known = !parameter || strcmp(parameter, "seed") == 0;
+    if (known || bn_space_find(space, parameter) >= 0) return BN_OK;
+    const char *names[BN_SPACE_PARAMS_MAX];
+    for (int i = 0; i < space->count; i++) names[i] = space->params[i].name;
+    const char *near = bn_nearest(parameter, names, (size_t)space->count, sizeof names[0]);
+    return bn_spec_fail(reader, line, "'command': there is no parameter '%.60s'%s%s%s", parameter,
+                        near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
+bn_status bn_spec_check_command(const bn_spec_reader *reader)
+{
+    char *const *words = reader->spec->command;
+    for (size_t i = 0; words[i]; i++) {
+        for (const char *at = strstr(words[i], "${"); at; at = strstr(at + 2, "${")) {
+            char macro[BN_MACRO_MAX];
+            size_t length = bn_macro_at(at, macro);
+            bool whole = at == words[i] && !at[length];
+            if (length == 0) continue;
+            if (check_macro(reader, macro, whole) != BN_OK) return reader->err->status;
+        }
+    }
+    return BN_OK;
 }
 
 /* Makes a parameter a constant. */

@@ -203,9 +203,14 @@ static bn_status check_bounds(const param_part *part, dist_needs needs)
                             "from %.4g to %.4g; did you mean '%s_values'?",
                             p->name, dist, exp(p->min), exp(p->max), dist);
     }
-    if (p->dist == BN_DIST_INT_UNIFORM && (p->min != floor(p->min) || p->max != floor(p->max))) {
+    if (p->dist != BN_DIST_INT_UNIFORM) return BN_OK;
+    if (p->min != floor(p->min) || p->max != floor(p->max)) {
         return bn_spec_fail(part->reader, part->line,
                             "'%s' (int_uniform) must have whole min and max", p->name);
+    }
+    if (fabs(p->min) > 0x1p53 || fabs(p->max) > 0x1p53) {
+        return bn_spec_fail(part->reader, part->line,
+                            "'%s' (int_uniform) must have min and max within +-2^53", p->name);
     }
     return BN_OK;
 }

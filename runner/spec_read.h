@@ -11,7 +11,8 @@ typedef struct bn_spec_reader {
     bn_config *scratch;    /* values are tried here */
     int config_lines[256]; /* by knob: where [config] sets it; 0: it does not */
     int param_lines[BN_SPACE_PARAMS_MAX];
-    int zip; /* number of the [[zip]] at hand */
+    int zip;          /* number of the [[zip]] at hand */
+    int command_line; /* where the command stands */
     bn_error *err;
 } bn_spec_reader;
 
@@ -98,6 +99,7 @@ BN_MUST_CHECK bn_status bn_spec_read_derived(bn_spec_reader *reader);
 BN_MUST_CHECK bn_status bn_spec_read_constraints(bn_spec_reader *reader);
 BN_MUST_CHECK bn_status bn_spec_read_baseline(bn_spec_reader *reader);
 BN_MUST_CHECK bn_status bn_spec_read_enqueue(bn_spec_reader *reader); /* after bn_spec_override */
+BN_MUST_CHECK bn_status bn_spec_check_command(const bn_spec_reader *reader); /* its macros */
 BN_MUST_CHECK bn_status bn_spec_override(bn_spec_reader *reader, const char *assignment);
 
 /* Adds an empty parameter; its name must be new. */

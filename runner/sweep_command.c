@@ -5,30 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/base/nearest.h"
 #include "engine/base/text.h"
-
-static const char *const MACROS[] = {
-    "env",
-    "interpreter",
-    "program",
-    "args",
-    "args_no_equals",
-    "args_no_hyphens",
-    "args_json",
-    "run_dir",
-    "seed",
-    "slot",
-    "attempt",
-    "args_no_boolean_flags",
-    "run_id",
-    "args_json_file",
-    "gpu",
-    "envvar:",
-    "param:",
-    "args_append_hydra",
-    "args_override_hydra",
-};
+#include "runner/spec_macro.h"
 
 typedef struct builder {
     char **argv;
@@ -100,14 +78,6 @@ static bn_status add_parameters(builder *b, const char *macro, bn_error *err)
     return BN_OK;
 }
 
-static bn_status unknown(const char *macro, bn_error *err)
-{
-    const char *near =
-        bn_nearest(macro, MACROS, sizeof MACROS / sizeof MACROS[0], sizeof MACROS[0]);
-    return bn_fail(err, BN_EINVAL, "'command' has an unknown macro ${%.40s}%s%s%s", macro,
-                   near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
-}
-
 static bn_status parameter_text(const builder *b, const char *name, bn_text *out, bn_error *err)
 {
     const json_t *value = json_object_get(b->config, name);
@@ -120,6 +90,8 @@ static bn_status parameter_text(const builder *b, const char *name, bn_text *out
 static bn_status put_macro(const builder *b, const char *macro, bn_text *out, bn_error *err)
 {
     const bn_command_facts *f = b->facts;
+    const char *parameter = bn_macro_parameter(macro);
+    if (bn_macro_check(macro, false, err) != BN_OK) return err->status;
     if (strcmp(macro, "run_id") == 0) {
         bn_text_add(out, f->run_id);
     } else if (strcmp(macro, "run_dir") == 0) {
@@ -136,13 +108,12 @@ static bn_status put_macro(const builder *b, const char *macro, bn_text *out, bn
         bn_text_add(out, f->config_json);
     } else if (strcmp(macro, "args_json_file") == 0) {
         bn_text_add(out, f->config_path);
-    } else if (strncmp(macro, "param:", 6) == 0) {
-        return parameter_text(b, macro + 6, out, err);
-    } else if (strncmp(macro, "envvar:", 7) == 0) {
-        const char *value = getenv(macro + 7); /* NOLINT(concurrency-mt-unsafe): one thread */
-        bn_text_add(out, value ? value : "");
+    } else if (parameter) {
+        return parameter_text(b, parameter, out, err);
     } else {
-        return unknown(macro, err);
+        const char *value = getenv(strchr(macro, ':') + 1); /* NOLINT(concurrency-mt-unsafe): one
+                                                               thread */
+        bn_text_add(out, value ? value : "");
     }
     return BN_OK;
 }
@@ -153,15 +124,14 @@ static bn_status expand_inside(builder *b, const char *word, bn_error *err)
     bn_status status = BN_OK;
     bn_text_add(&out, "");
     for (const char *c = word; *c && status == BN_OK;) {
-        const char *close = strncmp(c, "${", 2) == 0 ? strchr(c, '}') : NULL;
-        if (!close) {
+        char macro[BN_MACRO_MAX];
+        size_t length = bn_macro_at(c, macro);
+        if (length == 0) {
             bn_text_add_bytes(&out, c++, 1);
             continue;
         }
-        char macro[128];
-        (void)snprintf(macro, sizeof macro, "%.*s", (int)(close - c - 2), c + 2);
         status = put_macro(b, macro, &out, err);
-        c = close + 1;
+        c += length;
     }
     if (status == BN_OK && out.failed) status = bn_fail(err, BN_ENOMEM, "no memory for a command");
     if (status == BN_OK) status = add(b, out.data, err);
@@ -177,12 +147,9 @@ static bn_status expand_word(builder *b, const char *word, bn_error *err)
                                         "args_no_boolean_flags",
                                         "args_append_hydra",
                                         "args_override_hydra"};
-    size_t length = strlen(word);
-    char macro[64] = "";
-    if (length > 3 && length < sizeof macro && strncmp(word, "${", 2) == 0 &&
-        word[length - 1] == '}') {
-        (void)snprintf(macro, sizeof macro, "%.*s", (int)length - 3, word + 2);
-    }
+    char macro[BN_MACRO_MAX] = "";
+    size_t length = bn_macro_at(word, macro);
+    if (word[length]) return expand_inside(b, word, err); /* more than a macro */
     if (strcmp(macro, "env") == 0) return add(b, "/usr/bin/env", err);
     if (strcmp(macro, "interpreter") == 0) return add(b, "python3", err);
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {

@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace
@@ -107,6 +108,19 @@ bn_toml_node copy_node(const toml::node &from, int outer_line)
     return to;
 }
 
+/* Line of the first text or name that holds a NUL ("\\u0000"), which a C text cannot; 0: none. */
+int line_of_nul(const bn_toml_node &node)
+{
+    if (node.text.find('\0') != std::string::npos) return node.line;
+    for (std::size_t i = 0; i < node.keys.size(); i++) {
+        if (node.keys[i].find('\0') != std::string::npos) return node.key_lines[i];
+    }
+    for (const bn_toml_node &item : node.items) {
+        if (const int line = line_of_nul(item)) return line;
+    }
+    return 0;
+}
+
 /* NOLINTEND(misc-no-recursion) */
 
 /* "Error while parsing table header: expected ']', saw '\n'" without its first three words, in one
@@ -198,7 +212,11 @@ bn_status bn_toml_parse(bn_toml **out, const char *text, size_t bytes, const cha
     }
     try {
         const toml::table table = toml::parse(std::string_view(text, bytes));
-        *out = new bn_toml{copy_node(table, 1)};
+        bn_toml_node root = copy_node(table, 1);
+        if (const int nul = line_of_nul(root)) {
+            return bn_fail(err, BN_EINVAL, "%s:%d: a text must not hold a NUL", file, nul);
+        }
+        *out = new bn_toml{std::move(root)};
         return BN_OK;
     } catch (const toml::parse_error &error) {
         const std::string words = one_line(error.description());

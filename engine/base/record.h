@@ -7,6 +7,7 @@
 #ifndef BN_ENGINE_BASE_RECORD_H
 #define BN_ENGINE_BASE_RECORD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,6 +15,17 @@ enum {
     BN_RECORD_VALUES_MAX = 256, /* values in one record */
     BN_METRIC_NAME_MAX = 96,    /* bytes of a metric's name, its NUL included */
 };
+
+/* Makes a metric's name one: characters that it may not have become '_'. What a program reports and
+ * what a sweep file, an option or a page asks for meet under the same name. */
+static inline void bn_metric_name_clean(char *name)
+{
+    for (char *c = name; *c; c++) {
+        bool fine = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ||
+                    (*c >= '0' && *c <= '9') || *c == '_' || *c == '.' || *c == '/' || *c == '-';
+        if (!fine) *c = '_';
+    }
+}
 
 typedef struct bn_value {
     const char *key; /* "train/loss"; borrowed; [A-Za-z0-9_./-]+ */

@@ -187,15 +187,6 @@ static void skip_value(reader *r)
     }
 }
 
-static void clean_name(char *name)
-{
-    for (char *c = name; *c; c++) {
-        bool fine = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ||
-                    (*c >= '0' && *c <= '9') || *c == '_' || *c == '.' || *c == '/' || *c == '-';
-        if (!fine) *c = '_';
-    }
-}
-
 /* The value of `name`, if it is a number; other kinds are passed over. */
 static void add_value(reader *r, bn_event *out, const char *name)
 {
@@ -210,7 +201,7 @@ static void add_value(reader *r, bn_event *out, const char *name)
     }
     char *kept = out->names[out->count];
     (void)snprintf(kept, BN_METRIC_NAME_MAX, "%s", name);
-    clean_name(kept);
+    bn_metric_name_clean(kept);
     if (*kept) out->values[out->count++] = (bn_value){.key = kept, .number = number};
 }
 
