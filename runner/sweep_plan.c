@@ -65,19 +65,24 @@ void bn_planned_release(bn_planned *planned)
     bn_text_release(&planned->config_json);
 }
 
-/* What an external program is given: the point, and the seed of the replicate. */
-static void external_json(const bn_spec *spec, const bn_point *point, int64_t seed, bn_text *out)
+/* What an external program is given: the point, and the seed of the replicate, which counts up from
+ * the parameter of that name where there is one. */
+static void external_json(const bn_spec *spec, const bn_point *point, int replicate, bn_text *out)
 {
     bn_json json = {.text = out};
+    int own = bn_space_find(&spec->space, "seed");
+    bool counts = own < 0 || spec->replicates > 1;
+    int64_t seed = spec->config.train.seed;
+    if (own >= 0 && counts) seed = (int64_t)point->values[own].number;
     bn_json_object(&json);
     for (int i = 0; i < point->count; i++) {
-        if (point->values[i].kind == BN_SETTING_NONE) continue;
+        if (point->values[i].kind == BN_SETTING_NONE || (i == own && counts)) continue;
         bn_json_key(&json, spec->space.params[i].name);
         bn_setting_json(&point->values[i], &json);
     }
-    if (bn_space_find(&spec->space, "seed") < 0) {
+    if (counts) {
         bn_json_key(&json, "seed");
-        bn_json_int(&json, seed);
+        bn_json_int(&json, seed + replicate);
     }
     bn_json_end_object(&json);
 }
@@ -112,7 +117,7 @@ static bn_status describe_external(const bn_spec *spec, bn_planned *out, bn_erro
 {
     bn_text identity = {0};
     int place = bn_space_find(&spec->space, "quant.variant");
-    external_json(spec, &out->point, spec->config.train.seed + out->replicate, &out->config_json);
+    external_json(spec, &out->point, out->replicate, &out->config_json);
     for (int i = 0; spec->command[i]; i++) bn_text_addf(&identity, "%s\n", spec->command[i]);
     bn_text_add(&identity, out->config_json.data ? out->config_json.data : "");
     if (!identity.failed) hash_text(identity.data, out->config_hash);

@@ -157,6 +157,7 @@ static bn_status launch_external(bn_fleet *fleet, const bn_member *m, const bn_s
     if (bn_path_join(config, m->dir, BN_RUNDIR_CONFIG, err) != BN_OK ||
         bn_path_absolute(here, ".", err) != BN_OK ||
         bn_rundir_make_external(m->dir, &run, json, err) != BN_OK ||
+        (m->run.attempt == 1 && bn_rundir_clear_events(m->dir, err) != BN_OK) ||
         bn_rundir_mend_events(m->dir, err) != BN_OK ||
         bn_command_expand(o->command, &facts, &argv, err) != BN_OK) {
         return err->status;

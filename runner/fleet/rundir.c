@@ -239,6 +239,21 @@ static off_t end_of_lines(int fd, off_t size)
     return 0;
 }
 
+bn_status bn_rundir_clear_events(const char *dir, bn_error *err)
+{
+    char path[BN_PATH_MAX], old[BN_PATH_MAX];
+    bn_error held = {0};
+    int fd = -1;
+    if (bn_path_join(path, dir, BN_RUNDIR_EVENTS, err) != BN_OK) return err->status;
+    if (bn_path_join(old, dir, BN_RUNDIR_EVENTS ".old", err) != BN_OK) return err->status;
+    if (!bn_file_exists(path)) return BN_OK;
+    bn_status status = bn_rundir_lock(dir, &fd, &held);
+    if (status != BN_OK) return status == BN_EAGAIN ? BN_OK : bn_fail(err, status, "%s", held.text);
+    if (rename(path, old) != 0) (void)bn_fail_errno(err, "rename %s", path);
+    (void)close(fd);
+    return err->status;
+}
+
 bn_status bn_rundir_mend_events(const char *dir, bn_error *err)
 {
     char path[BN_PATH_MAX];

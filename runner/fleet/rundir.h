@@ -49,6 +49,11 @@ BN_MUST_CHECK bn_status bn_rundir_knob(bn_config *config, const char *name,
  * long as *fd or a fork's copy of it. BN_EAGAIN: somebody has it. */
 BN_MUST_CHECK bn_status bn_rundir_lock(const char *dir, int *fd, bn_error *err);
 
+/* Puts events.jsonl aside as events.jsonl.old, for the first attempt of a run whose folder was
+ * there before it: of a database that was lost, say. What stands in it is not this run's. Left
+ * alone while a process has the folder. BN_EIO. */
+BN_MUST_CHECK bn_status bn_rundir_clear_events(const char *dir, bn_error *err);
+
 /* Cuts off a last line of events.jsonl that has no newline, a crash's: what the next attempt
  * appends must not be glued to it. A missing file is fine. BN_EIO. */
 BN_MUST_CHECK bn_status bn_rundir_mend_events(const char *dir, bn_error *err);
