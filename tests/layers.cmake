@@ -51,8 +51,8 @@ function(only header)
 endfunction()
 
 floor(base      FILES engine/base/*.[ch]       MAY engine/base)
-floor(reference FILES engine/reference/*.[ch]  MAY engine/reference engine/ops.h engine/base)
-floor(cpu       FILES engine/cpu/*.[ch]        MAY engine/cpu engine/ops.h engine/base)
+floor(reference FILES engine/reference/*.[ch]  MAY engine/reference engine/host.h engine/ops.h engine/base)
+floor(cpu       FILES engine/cpu/*.[ch]        MAY engine/cpu engine/host.h engine/ops.h engine/base)
 floor(cuda      FILES engine/cuda/*            MAY engine/cuda engine/ops.h engine/transport.h engine/base)
 floor(corpus    FILES engine/corpus/*.[ch] engine/corpus/*.cpp MAY engine/corpus engine/base)
 floor(formats   FILES engine/formats/*.[ch]    MAY engine/formats engine/params.h engine/config.h

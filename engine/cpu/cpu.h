@@ -4,7 +4,7 @@
 
 #include "engine/cpu/isa.h"
 #include "engine/cpu/pool.h"
-#include "engine/ops.h"
+#include "engine/host.h"
 
 /* Memory that ops reuse: grown when an op first needs more, so a training step allocates only the
  * first time. A slot's content does not outlive the op. */
@@ -25,7 +25,7 @@ typedef struct bn_rope_table {
 } bn_rope_table;
 
 typedef struct bn_cpu {
-    bn_error failure; /* the first one since the last sync; while it is there, ops do nothing */
+    bn_host host; /* first: bn_host_* take a bn_cpu */
     bn_pool *pool;
     const bn_isa *isa;
     bn_rope_table rope;
@@ -33,7 +33,6 @@ typedef struct bn_cpu {
         void *memory;
         size_t bytes;
     } scratch[BN_CPU_SLOTS];
-    double marks_s[BN_MARKS];
 } bn_cpu;
 
 /* 64-byte aligned, not zeroed; NULL sticks as BN_ENOMEM. */
@@ -42,7 +41,10 @@ void *bn_cpu_scratch(bn_cpu *cpu, bn_cpu_slot slot, size_t bytes);
 /* `floats` a thread in BN_CPU_SLOT_ROWS: thread t's begin at t * *stride. */
 float *bn_cpu_row_scratch(bn_cpu *cpu, size_t floats, size_t *stride);
 
-bool bn_cpu_failed(const void *self);
+static inline bool bn_cpu_failed(const void *self)
+{
+    return bn_host_failed(self);
+}
 
 /* count / size rounded up. */
 int bn_cpu_blocks(int count, int size);

@@ -1,36 +1,13 @@
 #include "engine/cpu/cpu_backend.h"
 
-#include <math.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
-#include "engine/base/clock.h"
 #include "engine/cpu/cpu.h"
 #include "engine/cpu/isa.h"
 
-enum { ALIGNMENT = 64, LARGE_PAGE = 2 << 20 };
-
-static size_t round_up(size_t bytes, size_t unit)
-{
-    return (bytes + unit - 1) / unit * unit;
-}
-
-/* Large blocks begin on a large page and ask for such pages: panels are read faster than a table of
- * small pages can be walked. A system that has none to give is no worse off. */
-static void *allocate_raw(bn_cpu *cpu, size_t bytes)
-{
-    size_t unit = bytes >= LARGE_PAGE ? LARGE_PAGE : ALIGNMENT;
-    size_t rounded = round_up(bytes ? bytes : 1, ALIGNMENT);
-    void *memory = NULL;
-    if (rounded < bytes || posix_memalign(&memory, unit, rounded) != 0) {
-        (void)bn_fail(&cpu->failure, BN_ENOMEM, "no memory for %zu bytes", bytes);
-        return NULL;
-    }
-    if (unit == LARGE_PAGE) (void)madvise(memory, rounded, MADV_HUGEPAGE);
-    return memory;
-}
+enum { LINE_FLOATS = 16, PIECE_BYTES = 2 << 20 };
 
 /* Memory to be cleared, in pieces: the first touch of fresh memory is slow on one thread. */
 typedef struct clearing {
@@ -42,33 +19,22 @@ static void clear_part(void *context, int part, int thread)
 {
     const clearing *c = context;
     (void)thread;
-    size_t start = (size_t)part * LARGE_PAGE;
+    size_t start = (size_t)part * PIECE_BYTES;
     size_t left = c->bytes - start;
-    memset(c->memory + start, 0, left < LARGE_PAGE ? left : LARGE_PAGE);
+    memset(c->memory + start, 0, left < PIECE_BYTES ? left : PIECE_BYTES);
 }
 
 static void clear(bn_cpu *cpu, void *memory, size_t bytes)
 {
     clearing c = {memory, bytes};
-    bn_pool_run(cpu->pool, (int)((bytes + LARGE_PAGE - 1) / LARGE_PAGE), clear_part, &c);
+    bn_pool_run(cpu->pool, (int)((bytes + PIECE_BYTES - 1) / PIECE_BYTES), clear_part, &c);
 }
 
 static void *allocate(void *self, size_t bytes)
 {
-    void *memory = allocate_raw(self, bytes);
+    void *memory = bn_host_block(self, bytes);
     if (memory) clear(self, memory, bytes);
     return memory;
-}
-
-static void release(void *self, void *memory)
-{
-    (void)self;
-    free(memory);
-}
-
-bool bn_cpu_failed(const void *self)
-{
-    return ((const bn_cpu *)self)->failure.status != BN_OK;
 }
 
 int bn_cpu_blocks(int count, int size)
@@ -78,11 +44,11 @@ int bn_cpu_blocks(int count, int size)
 
 void *bn_cpu_scratch(bn_cpu *cpu, bn_cpu_slot slot, size_t bytes)
 {
-    if (bn_cpu_failed(cpu)) return NULL;
+    if (bn_host_failed(cpu)) return NULL;
     if (bytes > cpu->scratch[slot].bytes) {
         free(cpu->scratch[slot].memory);
         cpu->scratch[slot].bytes = 0;
-        cpu->scratch[slot].memory = allocate_raw(cpu, bytes);
+        cpu->scratch[slot].memory = bn_host_block(&cpu->host, bytes);
         if (cpu->scratch[slot].memory) cpu->scratch[slot].bytes = bytes;
     }
     return cpu->scratch[slot].memory;
@@ -90,30 +56,15 @@ void *bn_cpu_scratch(bn_cpu *cpu, bn_cpu_slot slot, size_t bytes)
 
 float *bn_cpu_row_scratch(bn_cpu *cpu, size_t floats, size_t *stride)
 {
-    *stride = round_up(floats, ALIGNMENT / sizeof(float) * 2);
+    *stride = (floats + 2 * LINE_FLOATS - 1) / (2 * LINE_FLOATS) * (2 * LINE_FLOATS);
     size_t threads = (size_t)bn_pool_threads(cpu->pool);
     return bn_cpu_scratch(cpu, BN_CPU_SLOT_ROWS, threads * *stride * sizeof(float));
 }
 
-static void copy(void *self, void *to, const void *from, size_t bytes)
-{
-    if (bn_cpu_failed(self) || !bytes) return;
-    memcpy(to, from, bytes);
-}
-
 static void zero(void *self, void *memory, size_t bytes)
 {
-    if (bn_cpu_failed(self)) return;
+    if (bn_host_failed(self)) return;
     clear(self, memory, bytes);
-}
-
-static bn_status sync(void *self, bn_error *err)
-{
-    bn_cpu *cpu = self;
-    if (!bn_cpu_failed(cpu)) return BN_OK;
-    bn_status status = bn_fail(err, cpu->failure.status, "cpu: %s", cpu->failure.text);
-    cpu->failure.status = BN_OK;
-    return status;
 }
 
 static void close_backend(void *self)
@@ -124,43 +75,19 @@ static void close_backend(void *self)
     free(cpu);
 }
 
-/* Nothing would be saved: an op's call costs next to nothing here. */
-static bool replay(void *self, uint64_t key)
-{
-    (void)self, (void)key;
-    return false;
-}
-
-static void replay_end(void *self)
-{
-    (void)self;
-}
-
-static void mark(void *self, int place)
-{
-    ((bn_cpu *)self)->marks_s[place] = bn_clock_mono_s();
-}
-
-static double seconds(void *self, int from, int to)
-{
-    const bn_cpu *cpu = self;
-    if (!(cpu->marks_s[from] > 0 && cpu->marks_s[to] > 0)) return NAN;
-    return cpu->marks_s[to] - cpu->marks_s[from];
-}
-
 static const struct bn_ops table = {
     .name = "cpu",
     .alloc = allocate,
-    .free = release,
-    .write = copy,
-    .read = copy,
+    .free = bn_host_free,
+    .write = bn_host_copy,
+    .read = bn_host_copy,
     .zero = zero,
-    .sync = sync,
+    .sync = bn_host_sync,
     .close = close_backend,
-    .replay = replay,
-    .replay_end = replay_end,
-    .mark = mark,
-    .seconds = seconds,
+    .replay = bn_host_replay,
+    .replay_end = bn_host_replay_end,
+    .mark = bn_host_mark,
+    .seconds = bn_host_seconds,
     .weight_form_bytes = bn_cpu_weight_form_bytes,
     .weight_prepare = bn_cpu_weight_prepare,
     .weight_codes = bn_cpu_weight_codes,
@@ -209,6 +136,7 @@ bn_status bn_cpu_open(bn_backend *out, int threads, bn_error *err)
     if (status != BN_OK) return status;
     bn_cpu *cpu = calloc(1, sizeof *cpu);
     if (!cpu) return bn_fail(err, BN_ENOMEM, "no memory for the cpu backend");
+    cpu->host.name = table.name;
     cpu->isa = isa;
     if (threads == 0) threads = usable_processors();
     status = bn_pool_open(&cpu->pool, threads, wants_pinning(), err);

@@ -22,7 +22,7 @@ static void rotate(const bn_rope_args *args, size_t start, double position)
 
 void bn_reference_rope(void *self, const bn_rope_args *args)
 {
-    if (((bn_reference *)self)->failure.status != BN_OK) return;
+    if (bn_host_failed(self)) return;
     for (int r = 0; r < args->x.rows; r++) {
         for (int h = 0; h < args->heads; h++) {
             size_t start = (size_t)r * (size_t)args->x.cols + (size_t)h * (size_t)args->dim;

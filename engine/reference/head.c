@@ -11,7 +11,7 @@ static size_t at(int row, int cols)
 
 void bn_reference_embed_forward(void *self, bn_mat out, bn_mat table, const int32_t *tokens)
 {
-    if (((bn_reference *)self)->failure.status != BN_OK) return;
+    if (bn_host_failed(self)) return;
     for (int r = 0; r < out.rows; r++) {
         memcpy(out.data + at(r, out.cols), table.data + at(tokens[r], out.cols),
                (size_t)out.cols * sizeof *out.data);
@@ -20,7 +20,7 @@ void bn_reference_embed_forward(void *self, bn_mat out, bn_mat table, const int3
 
 void bn_reference_embed_backward(void *self, bn_mat dtable, bn_mat dout, const int32_t *tokens)
 {
-    if (((bn_reference *)self)->failure.status != BN_OK) return;
+    if (bn_host_failed(self)) return;
     for (int r = 0; r < dout.rows; r++) {
         for (int c = 0; c < dout.cols; c++) {
             dtable.data[at(tokens[r], dout.cols) + (size_t)c] +=

@@ -6,7 +6,7 @@
 
 void bn_reference_sum(void *self, double *out, const float *x, size_t count)
 {
-    if (((bn_reference *)self)->failure.status != BN_OK) return;
+    if (bn_host_failed(self)) return;
     double sum = 0;
     for (size_t i = 0; i < count; i++) sum += (double)x[i];
     *out += sum;
@@ -14,7 +14,7 @@ void bn_reference_sum(void *self, double *out, const float *x, size_t count)
 
 void bn_reference_sum_squares(void *self, double *out, const float *x, size_t count)
 {
-    if (((bn_reference *)self)->failure.status != BN_OK) return;
+    if (bn_host_failed(self)) return;
     double sum = 0;
     for (size_t i = 0; i < count; i++) sum += (double)x[i] * (double)x[i];
     *out += sum;
@@ -22,13 +22,13 @@ void bn_reference_sum_squares(void *self, double *out, const float *x, size_t co
 
 void bn_reference_decide(void *self, bn_steps *steps, const bn_step_rule *rule)
 {
-    if (((bn_reference *)self)->failure.status == BN_OK) bn_steps_decide(steps, rule);
+    if (!bn_host_failed(self)) bn_steps_decide(steps, rule);
 }
 
 void bn_reference_adamw(void *self, const bn_adamw_args *args)
 {
     const bn_adamw_rates *rates = args->rates;
-    if (((bn_reference *)self)->failure.status != BN_OK) return;
+    if (bn_host_failed(self)) return;
     if (rates->skip) {
         memset(args->grad, 0, args->count * sizeof *args->grad);
         return;

@@ -142,7 +142,7 @@ static float weight_scale(const bn_weight *weight, size_t count)
 
 void bn_reference_weight_prepare(void *self, const bn_weight *weight)
 {
-    if (((bn_reference *)self)->failure.status != BN_OK) return;
+    if (bn_host_failed(self)) return;
     bn_reference_form *form = weight->form;
     const float *w = weight->master;
     size_t count = (size_t)weight->rows * (size_t)weight->cols;
@@ -175,7 +175,7 @@ void bn_reference_weight_prepare(void *self, const bn_weight *weight)
 
 void bn_reference_weight_codes(void *self, const bn_weight *weight, int8_t *codes, float *scale)
 {
-    if (((bn_reference *)self)->failure.status != BN_OK) return;
+    if (bn_host_failed(self)) return;
     const bn_reference_form *form = weight->form;
     size_t count = (size_t)weight->rows * (size_t)weight->cols;
     for (size_t i = 0; i < count; i++) codes[i] = (int8_t)form->value[i];

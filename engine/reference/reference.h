@@ -2,13 +2,12 @@
 #ifndef BN_ENGINE_REFERENCE_REFERENCE_H
 #define BN_ENGINE_REFERENCE_REFERENCE_H
 
-#include "engine/ops.h"
+#include "engine/host.h"
 
 typedef struct bn_reference {
-    bn_error failure; /* the first one since the last sync; while it is there, ops do nothing */
+    bn_host host; /* first: bn_host_* take a bn_reference */
     float *scratch;
     size_t scratch_count;
-    double marks_s[BN_MARKS];
 } bn_reference;
 
 /* W[o][i] = value[o * cols + i] * scale: codes for the low-bit kinds, rounded floats and scale 1

@@ -1,31 +1,20 @@
 #include "engine/reference/reference_backend.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/base/clock.h"
 #include "engine/reference/reference.h"
-
-enum { ALIGNMENT = 64 };
 
 static void *allocate(void *self, size_t bytes)
 {
-    bn_reference *ref = self;
-    size_t rounded = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    void *memory =
-        rounded >= bytes ? aligned_alloc(ALIGNMENT, rounded ? rounded : ALIGNMENT) : NULL;
-    if (!memory) {
-        (void)bn_fail(&ref->failure, BN_ENOMEM, "no memory for %zu bytes", bytes);
-        return NULL;
-    }
-    memset(memory, 0, rounded);
+    void *memory = bn_host_block(self, bytes);
+    if (memory) memset(memory, 0, bytes);
     return memory;
 }
 
 float *bn_reference_scratch(bn_reference *ref, size_t count)
 {
-    if (ref->failure.status != BN_OK) return NULL;
+    if (bn_host_failed(ref)) return NULL;
     if (count > ref->scratch_count) {
         free(ref->scratch);
         ref->scratch_count = 0;
@@ -35,36 +24,10 @@ float *bn_reference_scratch(bn_reference *ref, size_t count)
     return ref->scratch;
 }
 
-static void release(void *self, void *memory)
-{
-    (void)self;
-    free(memory);
-}
-
-static bool failed(const void *self)
-{
-    return ((const bn_reference *)self)->failure.status != BN_OK;
-}
-
-static void copy(void *self, void *to, const void *from, size_t bytes)
-{
-    if (failed(self) || !bytes) return;
-    memcpy(to, from, bytes);
-}
-
 static void zero(void *self, void *memory, size_t bytes)
 {
-    if (failed(self) || !bytes) return;
+    if (bn_host_failed(self) || !bytes) return;
     memset(memory, 0, bytes);
-}
-
-static bn_status sync(void *self, bn_error *err)
-{
-    bn_reference *ref = self;
-    if (!failed(ref)) return BN_OK;
-    bn_status status = bn_fail(err, ref->failure.status, "reference: %s", ref->failure.text);
-    ref->failure.status = BN_OK;
-    return status;
 }
 
 static void close_backend(void *self)
@@ -74,43 +37,19 @@ static void close_backend(void *self)
     free(ref);
 }
 
-/* Nothing would be saved: an op's call costs next to nothing here. */
-static bool replay(void *self, uint64_t key)
-{
-    (void)self, (void)key;
-    return false;
-}
-
-static void replay_end(void *self)
-{
-    (void)self;
-}
-
-static void mark(void *self, int place)
-{
-    ((bn_reference *)self)->marks_s[place] = bn_clock_mono_s();
-}
-
-static double seconds(void *self, int from, int to)
-{
-    const bn_reference *ref = self;
-    if (!(ref->marks_s[from] > 0 && ref->marks_s[to] > 0)) return NAN;
-    return ref->marks_s[to] - ref->marks_s[from];
-}
-
 static const struct bn_ops table = {
     .name = "reference",
     .alloc = allocate,
-    .free = release,
-    .write = copy,
-    .read = copy,
+    .free = bn_host_free,
+    .write = bn_host_copy,
+    .read = bn_host_copy,
     .zero = zero,
-    .sync = sync,
+    .sync = bn_host_sync,
     .close = close_backend,
-    .replay = replay,
-    .replay_end = replay_end,
-    .mark = mark,
-    .seconds = seconds,
+    .replay = bn_host_replay,
+    .replay_end = bn_host_replay_end,
+    .mark = bn_host_mark,
+    .seconds = bn_host_seconds,
     .weight_form_bytes = bn_reference_weight_form_bytes,
     .weight_prepare = bn_reference_weight_prepare,
     .weight_codes = bn_reference_weight_codes,
@@ -136,6 +75,7 @@ bn_status bn_reference_open(bn_backend *out, bn_error *err)
 {
     bn_reference *ref = calloc(1, sizeof *ref);
     if (!ref) return bn_fail(err, BN_ENOMEM, "no memory for the reference backend");
+    ref->host.name = table.name;
     *out = (bn_backend){.ops = &table, .self = ref};
     return BN_OK;
 }
