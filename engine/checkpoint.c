@@ -214,7 +214,7 @@ bn_status bn_checkpoint_write(const bn_checkpoint *what, const char *dir, int ke
     if (bn_checkpoint_dir_step(path, dir, progress->step, err) != BN_OK) return err->status;
     if (write_file(what, path, err) != BN_OK) return err->status;
     if (best && bn_checkpoint_dir_best(dir, path, err) != BN_OK) return err->status;
-    return bn_checkpoint_dir_trim(dir, keep, err);
+    return bn_checkpoint_dir_trim(dir, progress->step, keep, err);
 }
 
 static bn_status foreign_knob(const bn_config *config, const bn_config *theirs, const bn_knob *knob,
@@ -416,11 +416,11 @@ bn_status bn_checkpoint_resume(const bn_checkpoint *what, const char *dir, bn_li
     attempt a = {.tables = &s, .listener = listener};
     bn_status status = attempt_all(&a, what, dir, err);
     *found = status == BN_OK && a.found;
-    if (status == BN_OK && !a.found && a.refused > 0 && listener.say) {
-        listener.say(listener.self, "no checkpoint is sound: the run starts from the beginning");
-    }
     if (status == BN_OK && !a.found && a.other_run.status != BN_OK) {
         status = bn_fail(err, BN_EINVAL, "%s", a.other_run.text);
+    }
+    if (status == BN_OK && !a.found && a.refused > 0 && listener.say) {
+        listener.say(listener.self, "no checkpoint is sound: the run starts from the beginning");
     }
     sheet_release(&s);
     return status;

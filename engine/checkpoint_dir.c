@@ -2,10 +2,13 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+enum { COPY_BYTES = 1 << 16 };
 
 #define STEP_NAME "step-%012lld.safetensors"
 
@@ -81,17 +84,50 @@ static void remove_unfinished(const char *dir)
     if (folder) (void)closedir(folder);
 }
 
-bn_status bn_checkpoint_dir_trim(const char *dir, int keep, bn_error *err)
+bn_status bn_checkpoint_dir_trim(const char *dir, int64_t step, int keep, bn_error *err)
 {
     bn_checkpoint_list list;
     char path[BN_PATH_MAX];
+    int kept = 0;
     remove_unfinished(dir);
     bn_status status = bn_checkpoint_dir_list(&list, dir, err);
-    for (size_t i = (size_t)keep; i < list.count && status == BN_OK; i++) {
+    for (size_t i = 0; i < list.count && status == BN_OK; i++) {
+        if (list.steps[i] > step || kept++ < keep) continue;
         status = bn_checkpoint_dir_step(path, dir, list.steps[i], err);
         if (status == BN_OK && unlink(path) != 0) status = bn_fail_errno(err, "remove %s", path);
     }
     free(list.steps);
+    return status;
+}
+
+static bn_status copy_bytes(int from, int to, const char *path, bn_error *err)
+{
+    char chunk[COPY_BYTES];
+    for (;;) {
+        ssize_t got = read(from, chunk, sizeof chunk);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return bn_fail_errno(err, "read for %s", path);
+        if (got == 0) break;
+        for (ssize_t at = 0; at < got;) {
+            ssize_t wrote = write(to, chunk + at, (size_t)(got - at));
+            if (wrote < 0 && errno == EINTR) continue;
+            if (wrote < 0) return bn_fail_errno(err, "write %s", path);
+            at += wrote;
+        }
+    }
+    return fsync(to) == 0 ? BN_OK : bn_fail_errno(err, "sync %s", path);
+}
+
+static bn_status copy_file(const char *from, const char *to, bn_error *err)
+{
+    int source = open(from, O_RDONLY | O_CLOEXEC);
+    int target = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    bool opened = source >= 0 && target >= 0;
+    bn_status status = opened ? copy_bytes(source, target, to, err)
+                              : bn_fail_errno(err, "copy %s to %s", from, to);
+    if (source >= 0) (void)close(source);
+    if (target >= 0) (void)close(target);
+    if (status != BN_OK) (void)unlink(to);
     return status;
 }
 
@@ -101,9 +137,10 @@ bn_status bn_checkpoint_dir_best(const char *dir, const char *path, bn_error *er
     if (bn_path_join(best, dir, BN_CHECKPOINT_BEST, err) != BN_OK) return err->status;
     (void)snprintf(temporary, sizeof temporary, "%s.tmp", best);
     (void)unlink(temporary);
-    if (link(path, temporary) != 0 || rename(temporary, best) != 0) {
-        return bn_fail_errno(err, "name %s", best);
+    if (link(path, temporary) != 0 && copy_file(path, temporary, err) != BN_OK) {
+        return err->status;
     }
+    if (rename(temporary, best) != 0) return bn_fail_errno(err, "name %s", best);
     return bn_dir_sync(dir, err);
 }
 

@@ -28,10 +28,14 @@ BN_MUST_CHECK bn_status bn_checkpoint_dir_step(char out[BN_PATH_MAX], const char
 BN_MUST_CHECK bn_status bn_checkpoint_dir_path(char out[BN_PATH_MAX], const char *dir, bool best,
                                                bn_error *err);
 
-/* Makes best.safetensors a second name of the file at path, in one move. */
+/* Makes best.safetensors a second name of the file at path, in one move; a copy of it where the
+ * file system gives no file two names. */
 BN_MUST_CHECK bn_status bn_checkpoint_dir_best(const char *dir, const char *path, bn_error *err);
 
-/* Removes all step files but the newest `keep`, and what a killed attempt left half-written. */
-BN_MUST_CHECK bn_status bn_checkpoint_dir_trim(const char *dir, int keep, bn_error *err);
+/* Removes all step files up to `step` but the newest `keep` of them, and what a killed attempt left
+ * half-written. A run that is at `step` has refused the files of later ones: they take no place
+ * from its own. */
+BN_MUST_CHECK bn_status bn_checkpoint_dir_trim(const char *dir, int64_t step, int keep,
+                                               bn_error *err);
 
 #endif

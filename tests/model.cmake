@@ -8,6 +8,7 @@ bn_test(schedule bn_model)
 bn_test(events bn_engine PkgConfig::jansson)
 bn_test(train run_lab)
 bn_test(checkpoint run_lab)
+target_link_options(test_checkpoint PRIVATE -Wl,--wrap=link)
 bn_test(safetensors bn_formats)
 
 # model_lab: one network and one batch, for tests that look inside.

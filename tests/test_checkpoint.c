@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/wait.h>
 
@@ -6,6 +7,21 @@
 #include "support/run_lab.h"
 
 enum { STEPS = 12 };
+
+/* The linker puts this in front of link(2): a file system that gives no file two names.
+ * NOLINTBEGIN(*-identifier*) */
+int __real_link(const char *, const char *);
+int __wrap_link(const char *, const char *);
+
+static bool no_links;
+
+int __wrap_link(const char *from, const char *to)
+{
+    if (!no_links) return __real_link(from, to);
+    errno = EPERM;
+    return -1;
+}
+/* NOLINTEND(*-identifier*) */
 
 /* What a run computed must be the same to the last bit; what it measured of itself may differ. */
 static const char *const COMPUTED[] = {
@@ -340,6 +356,57 @@ static void test_the_newest_and_the_best_are_kept(void **state)
     assert_int_equal(scratch_count(folder), 4);
 }
 
+static void test_where_no_file_has_two_names_the_best_is_a_copy(void **state)
+{
+    bn_error err = {0};
+    bn_config config = run_lab_config(*state);
+    no_links = true;
+    (void)run_lab_train(&config, *state, "run");
+    no_links = false;
+    char best[BN_PATH_MAX], *text[2] = {NULL, NULL};
+    size_t size[2] = {0, 0};
+    const char *folder = scratch_path(*state, "run/checkpoint");
+    assert_int_equal(bn_checkpoint_dir_path(best, folder, true, &err), BN_OK);
+    assert_int_equal(bn_file_read(best, 1 << 24, &text[0], &size[0], &err), BN_OK);
+    assert_int_equal(bn_file_read(newest(*state), 1 << 24, &text[1], &size[1], &err), BN_OK);
+    assert_int_equal(size[0], size[1]);
+    assert_memory_equal(text[0], text[1], size[0]);
+    free(text[0]);
+    free(text[1]);
+}
+
+/* What was refused is newer than all that follows. */
+static void test_damaged_files_take_no_place_from_the_checkpoints_after_them(void **state)
+{
+    heard h = {0};
+    bn_error err = {0};
+    bn_config config = run_lab_config(*state);
+    run_lab_set(&config, "train.checkpoint_every=2", "train.checkpoint_keep=2",
+                "train.eval_every=0", NULL);
+    (void)run_lab_train(&config, *state, "run");
+    for (int step = 10; step <= STEPS; step += 2) {
+        char name[64];
+        (void)snprintf(name, sizeof name, "run/checkpoint/step-%012d.safetensors", step);
+        assert_int_equal(truncate(scratch_path(*state, name), 9), 0); /* the last: best, too */
+    }
+    assert_int_equal(run_lab_train_until(&config, *state, "run", 0), BN_TRAIN_STOPPED);
+    assert_true(
+        bn_file_exists(scratch_path(*state, "run/checkpoint/step-000000000000.safetensors")));
+    assert_int_equal(train_hearing(&config, *state, &h, &err), BN_OK);
+    assert_int_equal(h.count, 2); /* the damaged ones; the run goes on with the one after them */
+}
+
+static void test_a_refused_run_is_not_said_to_begin_again(void **state)
+{
+    heard h = {0};
+    bn_error err = {0};
+    bn_config config = run_lab_config(*state);
+    (void)run_lab_train(&config, *state, "run");
+    run_lab_set(&config, "train.batch=3", NULL);
+    assert_int_equal(train_hearing(&config, *state, &h, &err), BN_EINVAL);
+    for (int i = 0; i < h.count; i++) assert_null(strstr(h.text[i], "beginning"));
+}
+
 static void test_a_checkpoint_says_what_it_was_trained_with(void **state)
 {
     bn_error err = {0};
@@ -380,6 +447,9 @@ int main(void)
         TEST(test_how_a_run_is_run_may_change_between_attempts),
         TEST(test_another_text_under_the_same_name_is_another_run),
         TEST(test_the_newest_and_the_best_are_kept),
+        TEST(test_where_no_file_has_two_names_the_best_is_a_copy),
+        TEST(test_damaged_files_take_no_place_from_the_checkpoints_after_them),
+        TEST(test_a_refused_run_is_not_said_to_begin_again),
         TEST(test_a_checkpoint_says_what_it_was_trained_with),
         TEST(test_half_written_files_of_a_killed_attempt_are_cleared_away),
     };
