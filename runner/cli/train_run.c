@@ -237,12 +237,13 @@ static int tell(const single *s)
     bn_error err = {0};
     char time[32];
     if (bn_run_get(s->store, s->run.id, &row, &err) != BN_OK) return bn_command_fail(&err);
-    if (s->job->json) {
-        print_json(s, &row);
-    } else {
-        (void)printf("%s: %s after %s%s%s; its folder is %s/%s\n", row.name,
-                     bn_run_state_name(row.state), bn_progress_time(time, row.duration_s),
-                     *row.reason ? ": " : "", row.reason, s->home, row.dir);
+    bool went = row.state == BN_RUN_FINISHED || row.state == BN_RUN_PREEMPTED;
+    if (s->job->json) print_json(s, &row);
+    if (!s->job->json || !went) {
+        (void)fprintf(went ? stdout : stderr, "%s%s: %s after %s%s%s; its folder is %s/%s\n",
+                      went ? "" : "bnexp: ", row.name, bn_run_state_name(row.state),
+                      bn_progress_time(time, row.duration_s), *row.reason ? ": " : "", row.reason,
+                      s->home, row.dir);
     }
     if (row.state == BN_RUN_FINISHED) return BN_EXIT_OK;
     if (row.state == BN_RUN_PREEMPTED) return EXIT_STOPPED;

@@ -47,3 +47,15 @@ for run in 2 3; do
     grep -v '^{' "home/train/small-$run/events.jsonl" && fail "words in the events of run $run"
 done
 echo "held: a run without streams"
+
+# How a run failed is told where errors are told, JSON or not; too large to be looked at beforehand.
+head -c 2000000 /dev/zero >zeros.bin
+for json in '' --json; do
+    code=0
+    # shellcheck disable=SC2086
+    "$bnexp" train small.toml --set data.path=zeros.bin $json >out 2>said || code=$?
+    [ "$code" -eq 1 ] || fail "a run on a damaged shard: exit $code"
+    [ "$(wc -l <said)" -eq 1 ] && grep -q '^bnexp: small-[0-9]*: failed after .*zeros.bin: no token shard' said ||
+        fail "a run that failed $json said: $(cat said)"
+done
+echo "held: a failed run is told on stderr"
