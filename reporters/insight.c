@@ -265,58 +265,61 @@ static uint64_t law_seed(const bn_comparison *from, int side, bn_size_kind kind)
     return bn_rng_key(bn_rng_key(0, "law", kind), from->sides[side], 0);
 }
 
-static bn_status make_laws(const making *make, bn_scaling_point *points, bn_insight *out,
+static bn_status make_laws(const making *make, bn_scaling_fits **fits, bn_insight *out,
                            bn_error *err)
 {
     const bn_comparison *from = make->from;
+    bn_status status = BN_OK;
+    bn_scaling_point *points = calloc(from->run_count + 1, sizeof *points);
     out->laws = calloc(from->side_count * BN_SIZE_KINDS + 1, sizeof *out->laws);
-    if (!out->laws) return bn_fail(err, BN_ENOMEM, "scaling: out of memory");
-    for (int i = 0; i < (int)from->side_count * BN_SIZE_KINDS; i++) {
+    if (!out->laws || !points) status = bn_fail(err, BN_ENOMEM, "scaling: out of memory");
+    for (int i = 0; status == BN_OK && i < (int)from->side_count * BN_SIZE_KINDS; i++) {
         bn_insight_law *made = &out->laws[out->law_count];
         made->side = i / BN_SIZE_KINDS;
         made->kind = (bn_size_kind)(i % BN_SIZE_KINDS);
         size_t count = take_points(from, made->side, made->kind, points);
         uint64_t seed = law_seed(from, made->side, made->kind);
-        if (bn_scaling_fit(points, count, seed, &made->law, err) != BN_OK) return err->status;
+        status = bn_scaling_open(&fits[i], points, count, seed, err);
+        if (status != BN_OK) break;
+        made->law = bn_scaling_law(fits[i]);
         out->law_count += made->law.fitted;
     }
-    return BN_OK;
+    free(points);
+    return status;
 }
 
-static bn_status make_twins(making *make, bn_scaling_point *points, bn_insight *out, bn_error *err)
+static bn_status make_twins(making *make, bn_scaling_fits *const *fits, bn_insight *out,
+                            bn_error *err)
 {
     const bn_comparison *from = make->from;
     int base = from->baseline;
-    bn_status status = BN_OK;
     out->scaling = calloc(from->side_count + 1, sizeof *out->scaling);
     if (!out->scaling) return bn_fail(err, BN_ENOMEM, "scaling: out of memory");
-    for (int side = 0; base >= 0 && status == BN_OK && side < (int)from->side_count; side++) {
+    for (int side = 0; base >= 0 && side < (int)from->side_count; side++) {
         if (side == base) continue;
         bn_insight_scaling *made = &out->scaling[out->scaling_count];
-        bn_scaling_data data = {.side = points, .base = points + from->run_count};
-        data.side_count = take_points(from, side, BN_SIZE_PARAMETERS, points);
-        data.base_count = take_points(from, base, BN_SIZE_PARAMETERS, points + from->run_count);
-        data.side_seed = law_seed(from, side, BN_SIZE_PARAMETERS);
-        data.base_seed = law_seed(from, base, BN_SIZE_PARAMETERS);
-        status = bn_scaling_compare(&data, &made->twins, err);
+        made->twins = bn_scaling_compare(fits[side * BN_SIZE_KINDS + BN_SIZE_PARAMETERS],
+                                         fits[base * BN_SIZE_KINDS + BN_SIZE_PARAMETERS]);
         made->side = side;
         made->width = width_at(make, made->twins.size);
         size_t sizes = made->twins.side.sizes < made->twins.base.sizes ? made->twins.side.sizes
                                                                        : made->twins.base.sizes;
         if (sizes >= BN_SCALING_SIZES_MIN) out->scaling_count++;
     }
-    return status;
+    return BN_OK;
 }
 
 static bn_status make_scaling(making *make, const bn_comparison_ask *ask, bn_insight *out,
                               bn_error *err)
 {
     if (ask->maximize) return BN_OK; /* laws are of losses */
-    bn_scaling_point *points = calloc(2 * make->from->run_count + 1, sizeof *points);
-    if (!points) return bn_fail(err, BN_ENOMEM, "scaling: out of memory");
-    bn_status status = make_laws(make, points, out, err);
-    if (status == BN_OK) status = make_twins(make, points, out, err);
-    free(points);
+    size_t count = make->from->side_count * BN_SIZE_KINDS;
+    bn_scaling_fits **fits = calloc(count + 1, sizeof(bn_scaling_fits *));
+    if (!fits) return bn_fail(err, BN_ENOMEM, "scaling: out of memory");
+    bn_status status = make_laws(make, fits, out, err);
+    if (status == BN_OK) status = make_twins(make, fits, out, err);
+    for (size_t i = 0; i < count; i++) bn_scaling_close(fits[i]);
+    free(fits);
     return status;
 }
 

@@ -17,11 +17,30 @@ typedef struct curve {
     bool fitted;
 } curve;
 
+struct bn_scaling_fits {
+    bn_scaling_point *points;
+    size_t count, sizes;
+    curve laws[RESAMPLES + 1]; /* of all points, then of the resamples */
+};
+
+/* A run, or several of a resample that are the same one. */
+typedef struct row {
+    size_t place;        /* of its size among the different ones */
+    double inverse, log; /* of the loss */
+    double times, weight;
+} row;
+
+/* Runs of one size share what only depends on the size: a logarithm costs more than all the rest.
+ */
+typedef struct place {
+    double size;
+    double shrunk, log; /* (size / center)^-alpha of the alpha at hand; log of the loss there */
+} place;
+
 typedef struct rows {
-    const bn_scaling_point *points;
-    double *shrunk; /* (size / center)^-alpha of the alpha at hand */
-    double *weights;
-    size_t count;
+    row *rows;
+    place *places;
+    size_t count, place_count;
     double tolerance; /* of alpha; E and A are a thousand times closer at each alpha */
     double center;    /* geometric mean of the sizes: keeps the two columns alike */
 } rows;
@@ -31,12 +50,14 @@ static void solve(const rows *r, double *e, double *a)
 {
     double ee = 0, ea = 0, aa = 0, e1 = 0, a1 = 0;
     for (size_t i = 0; i < r->count; i++) {
-        double u = 1 / r->points[i].loss, v = r->shrunk[i] / r->points[i].loss, w = r->weights[i];
-        ee += w * u * u;
-        ea += w * u * v;
-        aa += w * v * v;
-        e1 += w * u;
-        a1 += w * v;
+        const row *at = &r->rows[i];
+        double x = r->places[at->place].shrunk;
+        double wu = at->times * at->weight * at->inverse, wuu = wu * at->inverse;
+        ee += wuu;
+        ea += wuu * x;
+        aa += wuu * x * x;
+        e1 += wu;
+        a1 += wu * x;
     }
     double determinant = ee * aa - ea * ea;
     bool regular = determinant > 1e-14 * ee * aa;
@@ -61,19 +82,22 @@ static double huber(double residual)
 static curve at_alpha(rows *r, double alpha)
 {
     curve found = {.alpha = alpha, .fitted = true};
-    for (size_t i = 0; i < r->count; i++) {
-        r->shrunk[i] = pow(r->points[i].size / r->center, -alpha);
-        r->weights[i] = 1;
+    for (size_t i = 0; i < r->place_count; i++) {
+        r->places[i].shrunk = pow(r->places[i].size / r->center, -alpha);
     }
+    for (size_t i = 0; i < r->count; i++) r->rows[i].weight = 1;
     for (int step = 0; step < REWEIGHTINGS; step++) {
         double e = found.e, a = found.a;
         solve(r, &found.e, &found.a);
+        for (size_t i = 0; i < r->place_count; i++) {
+            r->places[i].log = log(found.e + found.a * r->places[i].shrunk);
+        }
         found.objective = 0;
         for (size_t i = 0; i < r->count; i++) {
-            double predicted = found.e + found.a * r->shrunk[i];
-            double residual = log(predicted / r->points[i].loss);
-            found.objective += huber(residual);
-            r->weights[i] = fabs(residual) > DELTA ? DELTA / fabs(residual) : 1;
+            row *at = &r->rows[i];
+            double residual = r->places[at->place].log - at->log;
+            found.objective += at->times * huber(residual);
+            at->weight = fabs(residual) > DELTA ? DELTA / fabs(residual) : 1;
         }
         double close = 1e-3 * r->tolerance;
         bool still = fabs(e - found.e) <= close * found.e && fabs(a - found.a) <= close * found.a;
@@ -113,62 +137,100 @@ static curve fit(rows *r)
     return best;
 }
 
-static bn_status rows_init(rows *r, const bn_scaling_point *points, size_t count, bn_error *err)
+static bn_status rows_init(rows *r, size_t count, bn_error *err)
 {
-    *r = (rows){.points = points,
-                .count = count,
-                .tolerance = 1e-10,
-                .shrunk = calloc(count + 1, sizeof *r->shrunk),
-                .weights = calloc(count + 1, sizeof *r->weights)};
-    double sum = 0;
-    for (size_t i = 0; i < count; i++) sum += log(points[i].size);
-    r->center = count ? exp(sum / (double)count) : 1;
-    if (r->shrunk && r->weights) return BN_OK;
+    *r = (rows){.rows = calloc(count + 1, sizeof *r->rows),
+                .places = calloc(count + 1, sizeof *r->places)};
+    if (r->rows && r->places) return BN_OK;
     return bn_fail(err, BN_ENOMEM, "scaling law: out of memory");
 }
 
 static void rows_release(rows *r)
 {
-    free(r->shrunk);
-    free(r->weights);
+    free(r->rows);
+    free(r->places);
 }
 
-static size_t count_sizes(const bn_scaling_point *points, size_t count)
+static size_t find_place(rows *r, double size)
 {
-    size_t different = 0;
+    size_t at = 0;
+    while (at < r->place_count && r->places[at].size != size) at++;
+    if (at == r->place_count) r->places[r->place_count++].size = size;
+    return at;
+}
+
+/* The runs, each as often as `times` says; those that say 0 are left out. */
+static void rows_fill(rows *r, const bn_scaling_point *points, const int *times, size_t count)
+{
+    double sum = 0, all = 0;
+    r->count = r->place_count = 0;
     for (size_t i = 0; i < count; i++) {
-        bool seen = false;
-        for (size_t k = 0; k < i; k++) seen |= points[k].size == points[i].size;
-        different += !seen;
+        if (times[i] == 0) continue;
+        r->rows[r->count++] = (row){.place = find_place(r, points[i].size),
+                                    .inverse = 1 / points[i].loss,
+                                    .log = log(points[i].loss),
+                                    .times = times[i]};
+        sum += times[i] * log(points[i].size);
+        all += times[i];
     }
-    return different;
+    r->center = all > 0 ? exp(sum / all) : 1;
 }
 
 /* The fit and the fits of its resamples; one that is no law (too few sizes) is not fitted. */
-static bn_status fit_all(const bn_scaling_point *points, size_t count, uint64_t seed, curve *laws,
-                         bn_error *err)
+static bn_status fit_all(bn_scaling_fits *out, uint64_t seed, bn_error *err)
 {
-    rows r;
-    bn_scaling_point *drawn = calloc(count + 1, sizeof *drawn);
-    if (!drawn) return bn_fail(err, BN_ENOMEM, "scaling law: out of memory");
-    bn_status status = rows_init(&r, points, count, err);
-    memset(laws, 0, (RESAMPLES + 1) * sizeof *laws);
-    if (status == BN_OK && count_sizes(points, count) >= BN_SCALING_SIZES_MIN) {
-        laws[0] = fit(&r);
-        uint64_t key = bn_rng_key(seed, "scaling", 0);
-        r.points = drawn;
-        r.tolerance = 1e-5; /* far below what resampling itself moves */
-        for (uint64_t b = 1; b <= RESAMPLES; b++) {
-            for (size_t i = 0; i < count; i++) {
-                drawn[i] = points[bn_rng_below(key, b * count + i, count)];
-            }
-            /* Three sizes still determine three numbers; fewer leave the curve open. */
-            if (count_sizes(drawn, count) >= 3) laws[b] = fit(&r);
-        }
+    size_t count = out->count;
+    rows r = {0};
+    int *times = calloc(count + 1, sizeof *times);
+    if (!times) return bn_fail(err, BN_ENOMEM, "scaling law: out of memory");
+    bn_status status = rows_init(&r, count, err);
+    if (status != BN_OK) goto done;
+    for (size_t i = 0; i < count; i++) times[i] = 1;
+    rows_fill(&r, out->points, times, count);
+    out->sizes = r.place_count;
+    if (out->sizes < BN_SCALING_SIZES_MIN) goto done;
+    r.tolerance = 1e-10;
+    out->laws[0] = fit(&r);
+    uint64_t key = bn_rng_key(seed, "scaling", 0);
+    r.tolerance = 1e-5; /* far below what resampling itself moves */
+    for (uint64_t b = 1; b <= RESAMPLES; b++) {
+        memset(times, 0, count * sizeof *times);
+        for (size_t i = 0; i < count; i++) times[bn_rng_below(key, b * count + i, count)]++;
+        rows_fill(&r, out->points, times, count);
+        /* Three sizes still determine three numbers; fewer leave the curve open. */
+        if (r.place_count >= 3) out->laws[b] = fit(&r);
     }
+done:
     rows_release(&r);
-    free(drawn);
+    free(times);
     return status;
+}
+
+bn_status bn_scaling_open(bn_scaling_fits **out, const bn_scaling_point *points, size_t count,
+                          uint64_t seed, bn_error *err)
+{
+    *out = NULL;
+    bn_scaling_fits *made = calloc(1, sizeof *made);
+    if (!made) return bn_fail(err, BN_ENOMEM, "scaling law: out of memory");
+    made->count = count;
+    made->points = calloc(count + 1, sizeof *made->points);
+    bn_status status = made->points ? BN_OK : bn_fail(err, BN_ENOMEM, "scaling law: out of memory");
+    if (status == BN_OK) {
+        if (count) memcpy(made->points, points, count * sizeof *points);
+        status = fit_all(made, seed, err);
+    }
+    if (status == BN_OK)
+        *out = made;
+    else
+        bn_scaling_close(made);
+    return status;
+}
+
+void bn_scaling_close(bn_scaling_fits *fits)
+{
+    if (!fits) return;
+    free(fits->points);
+    free(fits);
 }
 
 static int compare_doubles(const void *a, const void *b)
@@ -198,45 +260,35 @@ static void interval(const curve *laws, int member, double *low, double *high)
     percentiles(values, count, low, high);
 }
 
-static void summarize(const bn_scaling_point *points, size_t count, const curve *laws,
-                      bn_scaling *out)
+bn_scaling bn_scaling_law(const bn_scaling_fits *fits)
 {
     const double nan = (double)NAN;
-    *out = (bn_scaling){.points = count,
-                        .sizes = count_sizes(points, count),
-                        .fitted = laws[0].fitted,
-                        .e = nan,
-                        .a = nan,
-                        .alpha = nan,
-                        .size_min = nan,
-                        .size_max = nan};
-    for (size_t i = 0; i < count; i++) {
-        out->size_min = fmin(out->size_min, points[i].size); /* fmin passes over NaN */
-        out->size_max = fmax(out->size_max, points[i].size);
+    const curve *laws = fits->laws;
+    bn_scaling out = {.points = fits->count,
+                      .sizes = fits->sizes,
+                      .fitted = laws[0].fitted,
+                      .e = nan,
+                      .a = nan,
+                      .alpha = nan,
+                      .size_min = nan,
+                      .size_max = nan};
+    for (size_t i = 0; i < fits->count; i++) {
+        out.size_min = fmin(out.size_min, fits->points[i].size); /* fmin passes over NaN */
+        out.size_max = fmax(out.size_max, fits->points[i].size);
     }
-    interval(laws, 0, &out->e_low, &out->e_high);
-    interval(laws, 1, &out->a_low, &out->a_high);
-    interval(laws, 2, &out->alpha_low, &out->alpha_high);
-    if (!out->fitted) return;
-    out->e = laws[0].e;
-    out->a = laws[0].a;
-    out->alpha = laws[0].alpha;
+    interval(laws, 0, &out.e_low, &out.e_high);
+    interval(laws, 1, &out.a_low, &out.a_high);
+    interval(laws, 2, &out.alpha_low, &out.alpha_high);
+    if (!out.fitted) return out;
+    out.e = laws[0].e;
+    out.a = laws[0].a;
+    out.alpha = laws[0].alpha;
+    return out;
 }
 
 double bn_scaling_loss(const bn_scaling *law, double size)
 {
     return law->e + law->a * pow(size, -law->alpha);
-}
-
-bn_status bn_scaling_fit(const bn_scaling_point *points, size_t count, uint64_t seed,
-                         bn_scaling *out, bn_error *err)
-{
-    curve *laws = calloc(RESAMPLES + 1, sizeof *laws);
-    if (!laws) return bn_fail(err, BN_ENOMEM, "scaling law: out of memory");
-    bn_status status = fit_all(points, count, seed, laws, err);
-    if (status == BN_OK) summarize(points, count, laws, out);
-    free(laws);
-    return status;
 }
 
 /* The size at which the baseline's law has the side's loss at `size`, over `size`; NaN: none. */
@@ -281,19 +333,9 @@ static void between(const curve *side, const curve *base, bn_scaling_twins *out)
     percentiles(ratios, count, &out->ratio_low, &out->ratio_high);
 }
 
-bn_status bn_scaling_compare(const bn_scaling_data *data, bn_scaling_twins *out, bn_error *err)
+bn_scaling_twins bn_scaling_compare(const bn_scaling_fits *side, const bn_scaling_fits *base)
 {
-    *out = (bn_scaling_twins){.ratio = (double)NAN};
-    curve *side = calloc(2 * (RESAMPLES + 1), sizeof *side);
-    if (!side) return bn_fail(err, BN_ENOMEM, "scaling laws: out of memory");
-    curve *base = side + RESAMPLES + 1;
-    bn_status status = fit_all(data->side, data->side_count, data->side_seed, side, err);
-    if (status == BN_OK) status = fit_all(data->base, data->base_count, data->base_seed, base, err);
-    if (status == BN_OK) {
-        summarize(data->side, data->side_count, side, &out->side);
-        summarize(data->base, data->base_count, base, &out->base);
-        between(side, base, out);
-    }
-    free(side);
-    return status;
+    bn_scaling_twins out = {.side = bn_scaling_law(side), .base = bn_scaling_law(base)};
+    between(side->laws, base->laws, &out);
+    return out;
 }

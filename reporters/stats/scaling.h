@@ -48,18 +48,17 @@ typedef struct bn_scaling_twins {
 /* L(size) of a fitted law. */
 double bn_scaling_loss(const bn_scaling *law, double size);
 
+/* A law and those of its resamples: what the intervals are made of. */
+typedef struct bn_scaling_fits bn_scaling_fits;
+
 /* Points whose size or loss is not positive and finite must be left out before. BN_ENOMEM. */
-BN_MUST_CHECK bn_status bn_scaling_fit(const bn_scaling_point *points, size_t count, uint64_t seed,
-                                       bn_scaling *out, bn_error *err);
+BN_MUST_CHECK bn_status bn_scaling_open(bn_scaling_fits **out, const bn_scaling_point *points,
+                                        size_t count, uint64_t seed, bn_error *err);
+void bn_scaling_close(bn_scaling_fits *fits); /* NULL is fine */
 
-typedef struct bn_scaling_data {
-    const bn_scaling_point *side, *base;
-    size_t side_count, base_count;
-    uint64_t side_seed, base_seed; /* as bn_scaling_fit has them: then the laws are the same */
-} bn_scaling_data;
+bn_scaling bn_scaling_law(const bn_scaling_fits *fits);
 
-/* Both laws and what lies between them. BN_ENOMEM. */
-BN_MUST_CHECK bn_status bn_scaling_compare(const bn_scaling_data *data, bn_scaling_twins *out,
-                                           bn_error *err);
+/* Both laws and what lies between them. */
+bn_scaling_twins bn_scaling_compare(const bn_scaling_fits *side, const bn_scaling_fits *base);
 
 #endif

@@ -40,34 +40,66 @@ static size_t rate_end(const bn_valley_point *points, size_t count, size_t start
     return end;
 }
 
-/* The place among the rates of the one whose mean is least. */
-static size_t best_rate(const bn_valley_point *points, size_t count)
+static double mean_of(const bn_valley_point *points, size_t start, size_t end)
+{
+    double sum = 0;
+    for (size_t i = start; i < end; i++) sum += points[i].loss;
+    return sum / (double)(end - start);
+}
+
+/* The rate whose mean is least, and those near it. */
+typedef struct stretch {
+    size_t first, end, rates;
+    double least;                 /* the mean at the best rate */
+    double rises[2 * NEIGHBOURS]; /* of the other means above it */
+    bool inner;                   /* the best has a neighbour on either side */
+} stretch;
+
+static size_t best_rate(const bn_valley_point *points, size_t count, double *least)
 {
     size_t best = 0, place = 0;
-    double least = (double)INFINITY;
+    *least = (double)INFINITY;
     for (size_t start = 0, end; start < count; start = end, place++) {
-        double sum = 0;
         end = rate_end(points, count, start);
-        for (size_t i = start; i < end; i++) sum += points[i].loss;
-        if (sum / (double)(end - start) >= least) continue;
-        least = sum / (double)(end - start);
+        double mean = mean_of(points, start, end);
+        if (mean >= *least) continue;
+        *least = mean;
         best = place;
     }
     return best;
 }
 
-/* The stretch of points that are near the best rate. */
-static void find_near(const bn_valley_point *points, size_t count, size_t *first, size_t *end,
-                      size_t *rates)
+static stretch find_near(const bn_valley_point *points, size_t count)
 {
-    size_t best = best_rate(points, count), place = 0;
-    *first = *end = *rates = 0;
+    stretch near = {0};
+    size_t best = best_rate(points, count, &near.least), place = 0, rises = 0;
+    bool below = false, above = false;
     for (size_t start = 0, next; start < count; start = next, place++) {
         next = rate_end(points, count, start);
         if (place + NEIGHBOURS < best || place > best + NEIGHBOURS) continue;
-        if ((*rates)++ == 0) *first = start;
-        *end = next;
+        if (near.rates++ == 0) near.first = start;
+        near.end = next;
+        below |= place < best;
+        above |= place > best;
+        if (place != best) near.rises[rises++] = mean_of(points, start, next) - near.least;
     }
+    near.inner = below && above;
+    return near;
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* A parabola that falls further below the best mean than the others typically rise above it was
+ * bent by runs that went wrong: nobody has seen such a valley. */
+static double depth_max(stretch *near)
+{
+    size_t others = near->rates - 1;
+    qsort(near->rises, others, sizeof near->rises[0], compare_doubles);
+    return near->rises[(others - 1) / 2];
 }
 
 /* Inverts a symmetric positive matrix by its adjugate; false: it is singular to a double's eye. */
@@ -149,17 +181,18 @@ void bn_valley_fit(bn_valley_point *points, size_t count, bn_valley *out)
 {
     const double nan = (double)NAN;
     parabola fit;
-    size_t first, end;
     *out = (bn_valley){.rate = nan, .rate_low = nan, .rate_high = nan};
     out->loss = out->loss_low = out->loss_high = nan;
     count = keep_finite(points, count);
-    find_near(points, count, &first, &end, &out->rates);
-    out->points = end - first;
-    if (out->rates < TERMS || !fit_parabola(points + first, end - first, &fit)) return;
+    stretch near = find_near(points, count);
+    const bn_valley_point *from = points + near.first;
+    out->rates = near.rates;
+    out->points = near.end - near.first;
+    if (out->rates < TERMS || !near.inner || !fit_parabola(from, out->points, &fit)) return;
     double z = -fit.c[1] / (2 * fit.c[2]);
-    bool inside = z >= log10(points[first].rate) - fit.middle &&
-                  z <= log10(points[end - 1].rate) - fit.middle;
-    out->fitted = fit.c[2] > 0 && inside;
+    bool inside = z >= log10(from[0].rate) - fit.middle &&
+                  z <= log10(from[out->points - 1].rate) - fit.middle;
+    out->fitted = fit.c[2] > 0 && inside && near.least - at(&fit, z) <= depth_max(&near);
     if (!out->fitted) return;
     out->rate = pow(10, z + fit.middle);
     out->loss = at(&fit, z);

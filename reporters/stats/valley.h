@@ -14,7 +14,8 @@ typedef struct bn_valley_point {
 } bn_valley_point;
 
 typedef struct bn_valley {
-    bool fitted; /* false: fewer than three rates, or no valley between the outermost of them */
+    bool fitted; /* false: fewer than three rates, the best is an outermost one, or the parabola
+                    falls below the best mean by more than the others lie above it (median) */
     size_t points, rates; /* that the parabola was fitted to */
     double rate, rate_low,
         rate_high; /* 95 %; NaN: with three points, or when the curve is too flat */
