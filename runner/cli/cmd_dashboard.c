@@ -42,8 +42,9 @@ static bn_status write_site(const char *home, const char *out, const bn_site_kno
                        .now_s = bn_clock_wall_s()};
     bn_site_summary summary = {0};
     if (bn_site_write(&job, &summary, err) != BN_OK) return err->status;
-    (void)printf("%zu runs of %zu sweeps in %zu files, %.1f MiB\nopen %s/index.html\n",
-                 summary.runs, summary.sweeps, summary.files,
+    (void)printf("%zu %s of %zu %s in %zu files, %.1f MiB\nopen %s/index.html\n", summary.runs,
+                 summary.runs == 1 ? "run" : "runs", summary.sweeps,
+                 summary.sweeps == 1 ? "sweep" : "sweeps", summary.files,
                  (double)summary.size_bytes / (1 << 20), out);
     return BN_OK;
 }
