@@ -13,10 +13,10 @@ export const AXES = [["step", "step"], ["tokens", "tokens"], ["time", "time"], [
 /** The metric that counts along an axis; null: every record has it anyway. @type {Record<AxisName, string | null>} */
 export const COUNTERS = { step: null, tokens: "tokens", time: null, energy: "energy_j" };
 
-/** @type {Record<AxisName, {label: string, unit: string}>} */
+/** @type {Record<AxisName, {label: string, unit: string, whole?: boolean}>} */
 export const AXIS_LOOK = {
-  step: { label: "optimizer steps", unit: "" },
-  tokens: { label: "tokens", unit: "" },
+  step: { label: "optimizer steps", unit: "", whole: true },
+  tokens: { label: "tokens", unit: "", whole: true },
   time: { label: "wall time since the first record", unit: "s" },
   energy: { label: "energy", unit: "J" },
 };

@@ -6,18 +6,18 @@ import uPlot from "uplot";
 import { h } from "./dom.js";
 import { resolved } from "./colors.js";
 import { columnPicks, extent, lowerBound, nearest } from "./series.js";
-import { padded, ticksOf, makeScale } from "./scale.js";
+import { padded, telling, makeScale } from "./scale.js";
 import * as format from "./format.js";
 
 /**
  * @typedef {{id: string, label: string, color: string, dash: number[], width: number, alpha: number,
  *   x: Float64Array, y: Float64Array, low?: Float64Array, high?: Float64Array, quiet?: boolean, stopped?: boolean,
  *   note?: (i: number) => string}} Curve  quiet: behind the others, not named in the tooltip; stopped: a cross where it ends
- * @typedef {{label: string, x: {label: string, log: boolean, unit?: string},
+ * @typedef {{label: string, x: {label: string, log: boolean, unit?: string, whole?: boolean},
  *   y: {label: string, log: boolean, unit?: string}, trim?: boolean, curves: Curve[],
  *   rules: {y: number, label: string}[], zoom: [number, number] | null,
  *   zoomed: (range: [number, number] | null) => void}} Picture
- * unit: what an axis is counted in, as format.ticks knows it; trim: the steep start may leave the frame.
+ * unit: what an axis is counted in, as format.ticks knows it; whole: it has no halves; trim: the steep start may leave the frame.
  */
 
 const TIP_ROWS = 12;
@@ -71,6 +71,7 @@ export function xRange(picture) {
       high = Math.max(high, x[x.length - 1]);
     }
   }
+  if (low === high && picture.x.whole && !picture.x.log) return [low - 1, high + 1];
   if (!(low < high)) return padded(low, high, picture.x.log);
   return [low, high];
 }
@@ -210,7 +211,7 @@ export class CurveChart {
     const sides = [picture.x, picture.y];
     const splits = (/** @type {any} */ u, /** @type {number} */ side, /** @type {number} */ low, /** @type {number} */ high) => {
       const room = side === 0 ? u.bbox.width / devicePixelRatio / 84 : u.bbox.height / devicePixelRatio / 44;
-      return ticksOf({ domain: [low, high], ...sides[side] }, Math.max(2, room));
+      return telling({ domain: [low, high], ...sides[side] }, Math.max(2, room));
     };
     const values = (/** @type {any} */ _u, /** @type {number[]} */ at, /** @type {number} */ side) => at.map(format.ticks(at, sides[side].log, sides[side].unit));
     this.plot = new uPlot({

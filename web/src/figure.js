@@ -9,11 +9,11 @@ import * as exporting from "./export.js";
 
 /**
  * @typedef {{label: string, color: string, mark?: string, dash?: number[], shape?: "line" | "mark" | "box"}} Key
- * @typedef {{title: string, note?: any, wide?: boolean, whole?: boolean, height?: number, tools?: Node[], controls?: Node[], keys?: Key[],
+ * @typedef {{title: string, note?: any, wide?: boolean, whole?: boolean, tall?: boolean, height?: number, tools?: Node[], controls?: (Node | null)[], keys?: Key[],
  *   soon?: Key[], bare?: boolean, table: () => string[][] | Promise<string[][]>}} Frame
  * soon: what the legend will say of the curves, so that it takes its room before they come.
  * table: the exact data, head first. tools: beside the title; controls: in a row of their own; keys: what colours and marks stand
- * for; bare: somebody else says what they stand for.
+ * for; bare: somebody else says what they stand for; tall: takes two rows of a grid.
  */
 
 export const HEIGHT = 300;
@@ -35,7 +35,7 @@ export function saveMenu(frame, picture) {
 
 /** @param {Frame} frame @param {(Node | null)[]} body @param {() => import("./plot.js").Chart} picture */
 function framed(frame, body, picture) {
-  return h(frame.whole ? "figure.chart.whole" : frame.wide ? "figure.chart.wide" : "figure.chart", {},
+  return h(frame.whole ? "figure.chart.whole" : frame.wide ? "figure.chart.wide" : frame.tall ? "figure.chart.tall" : "figure.chart", {},
     h("figcaption.chart-head", {}, h("h3", {}, frame.title), h("div.chart-tools", {}, ...(frame.tools ?? []), saveMenu(frame, picture))),
     frame.controls?.length ? h("div.chart-controls", {}, frame.controls) : null,
     body, frame.note ? h("p.chart-note", {}, frame.note) : null);

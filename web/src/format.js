@@ -46,6 +46,16 @@ export function fixed(value, decimals) {
   return special !== null ? special : withMinus(/** @type {number} */ (value).toFixed(decimals));
 }
 
+/** What a side was best at, "optim.lr=0.00749384 optim.warmup_steps=26", with the digits that matter. @param {string} text */
+export const setting = (text) => text.split(" ").filter(Boolean).map((part) => {
+  const [name, value] = part.split(/=(.*)/s);
+  const number = Number(value);
+  return `${name.replace(/^optim\./, "")} ${value && Number.isFinite(number) ? knob(name, number, 3) : value ?? ""}`.trim();
+}).join(", ");
+
+/** "a", "a and b", "a, b and c". @param {string[]} words */
+export const listed = (words) => words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words[words.length - 1]}`;
+
 /** With its sign, for differences. @param {unknown} value @param {number} decimals */
 export function signed(value, decimals) {
   const text = fixed(value, decimals);

@@ -87,7 +87,7 @@ async function coarse({ model }, { metric, axis, lines }) {
 /**
  * @param {import("./app.js").App} app
  * @param {{title: string, metric: string, axis: string, logX?: boolean, logY?: boolean, lines: Line[], zoom: [number, number] | null,
- *   zoomed?: (range: [number, number] | null) => void, controls?: Node[], wide?: boolean, height?: number, note?: string,
+ *   zoomed?: (range: [number, number] | null) => void, controls?: (Node | null)[], wide?: boolean, height?: number, note?: string,
  *   shape?: (curves: import("./curves.js").Curve[]) => import("./curves.js").Curve[], bands?: boolean, rules?: {y: number, label: string}[], keys?: import("./figure.js").Key[], bare?: boolean}} wish
  * bands: lines of one colour together, their mean and from least to largest
  * keys, bare: as a frame has them; without, every line is named

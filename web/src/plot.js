@@ -3,7 +3,7 @@
 // A chart is data, {x, y, marks}; `draw` makes the picture of it at a size.
 
 import { s } from "./dom.js";
-import { makeScale, ticksOf } from "./scale.js";
+import { makeScale, telling } from "./scale.js";
 import * as format from "./format.js";
 
 /**
@@ -59,7 +59,7 @@ export function linePath(xs, ys, px, py) {
 /** @param {Axis} axis @param {number} count */
 function axisTicks(axis, count) {
   if (axis.ticks) return axis.ticks;
-  const at = ticksOf(axis, count);
+  const at = telling(axis, count);
   const say = axis.format ?? format.ticks(at, axis.log, axis.unit);
   return at.map((tick) => ({ at: tick, text: say(tick) }));
 }
@@ -95,6 +95,7 @@ function drawMark(mark, px, py, width, left) {
     case "bar": {
       const [from, to] = [px(mark.from), px(mark.to)];
       const half = Math.abs(py(mark.y) - py(mark.y + mark.size / 2));
+      if (from === to && !mark.text) return null;
       return s("g", {}, s("rect", { x: Math.min(from, to), y: py(mark.y) - half, width: Math.max(0.75, Math.abs(to - from)), height: 2 * half, fill: mark.color,
         "fill-opacity": mark.alpha ?? 0.9, stroke: "var(--surface)", "stroke-width": 1 }),
       mark.text ? s("text", { x: Math.min(Math.max(from, to) + 6, left + width + MARGIN.right - mark.text.length * 6.8), y: py(mark.y) + 4, class: "note", fill: "var(--ink)",

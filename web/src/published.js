@@ -10,10 +10,10 @@
 
 /** @type {Published[]} */
 export const PUBLISHED = [
-  { source: "QuEST, 2 to 1 bit", params: 30.5e6, low: 0.1659, high: 0.3656 },
-  { source: "QuEST, 2 to 1 bit", params: 49.6e6, low: 0.1607, high: 0.349 },
-  { source: "QuEST, 2 to 1 bit", params: 102.8e6, low: 0.1499, high: 0.3449 },
-  { source: "QuEST, 2 to 1 bit", params: 203e6, low: 0.1371, high: 0.3359 },
+  { source: "QuEST", params: 30.5e6, low: 0.1659, high: 0.3656 },
+  { source: "QuEST", params: 49.6e6, low: 0.1607, high: 0.349 },
+  { source: "QuEST", params: 102.8e6, low: 0.1499, high: 0.3449 },
+  { source: "QuEST", params: 203e6, low: 0.1371, high: 0.3359 },
   { source: "Spectra TriLM", params: 99.7e6, low: 0.307, high: 0.307 },
   { source: "Spectra TriLM", params: 190e6, low: 0.273, high: 0.273 },
   { source: "Spectra TriLM", params: 390e6, low: 0.242, high: 0.242 },

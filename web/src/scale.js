@@ -60,21 +60,29 @@ export function logTicks(low, high, count) {
   const to = Math.ceil(Math.log10(high));
   const decades = Math.log10(high / low);
   const every = Math.max(1, Math.ceil(decades / Math.max(1, count)));
-  const within = decades * 3 <= count ? [1, 2, 5] : decades * 2 <= count ? [1, 3] : [1];
-  const ticks = [];
-  for (let power = from; power <= to; power++) {
-    if (((power % every) + every) % every) continue;
-    for (const part of within) {
-      const tick = Number((part * 10 ** power).toPrecision(12));
-      if (tick >= low * 0.999999 && tick <= high * 1.000001) ticks.push(tick);
+  const inside = (/** @type {number[]} */ parts) => {
+    const ticks = [];
+    for (let power = from; power <= to; power++) {
+      if (((power % every) + every) % every) continue;
+      for (const part of parts) {
+        const tick = Number((part * 10 ** power).toPrecision(12));
+        if (tick >= low * 0.999999 && tick <= high * 1.000001) ticks.push(tick);
+      }
     }
+    return ticks;
+  };
+  let ticks = inside([1]);
+  // Eight and nine of a decade stand too close for words unless the axis is shorter than one.
+  for (const parts of every > 1 ? [] : [[1, 3], [1, 2, 5], [1, 2, 3, 5], ...(decades < 0.8 ? [[1, 2, 3, 4, 5, 6, 7, 8, 9]] : [])]) {
+    const more = inside(parts);
+    if (more.length > ticks.length && more.length <= count) ticks = more;
   }
   return ticks.length >= 2 ? ticks : linearTicks(low, high, count);
 }
 
 /** Ticks that are round in KiB, MiB, GiB. @param {number} low @param {number} high @param {number} count @param {boolean} log */
 export function byteTicks(low, high, count, log) {
-  if (!log || high / low < 4) {
+  if (!log || high / low < 10) {
     const unit = 1024 ** Math.max(0, Math.floor(Math.log2(Math.max(Math.abs(low), Math.abs(high), 1)) / 10));
     return linearTicks(low / unit, high / unit, count).map((tick) => tick * unit);
   }
@@ -87,9 +95,10 @@ export function byteTicks(low, high, count, log) {
 
 /**
  * Where the ticks of an axis go; what is counted in seconds or bytes has its own round numbers.
- * @param {{domain: [number, number], log?: boolean, unit?: string}} axis @param {number} count
+ * @param {{domain: [number, number], log?: boolean, unit?: string, whole?: boolean}} axis @param {number} count
  */
-export function ticksOf({ domain: [low, high], log = false, unit }, count) {
+export function ticksOf({ domain: [low, high], log = false, unit, whole = false }, count) {
+  if (whole && !log) return linearTicks(low, high, count).filter((tick) => Number.isInteger(tick));
   if (unit === "bytes") return byteTicks(low, high, count, log);
   if (log) return logTicks(low, high, count);
   return unit === "s" ? timeTicks(low, high, count) : linearTicks(low, high, count);
@@ -103,5 +112,16 @@ export function timeTicks(low, high, count) {
   const step = steps.find((s) => s >= rough) ?? Math.ceil(rough / 86400) * 86400;
   const ticks = [];
   for (let tick = Math.ceil(low / step) * step; tick <= high; tick += step) ticks.push(tick);
+  return ticks;
+}
+
+/**
+ * Ticks of an axis with room for about `count` labels: three at least where there are round numbers,
+ * for fewer say neither where the chart begins nor how it goes on.
+ * @param {{domain: [number, number], log?: boolean, unit?: string, whole?: boolean}} axis @param {number} count
+ */
+export function telling(axis, count) {
+  let ticks = ticksOf(axis, count);
+  for (let more = count + 1; ticks.length < 3 && more <= count + 4; more++) ticks = ticksOf(axis, more);
   return ticks;
 }

@@ -38,8 +38,8 @@ export function missing(sweep) {
   if (!variants.length) return "Its runs say no variant: there are no sides to compare.";
   if (!finished.length && count("finished")) return so(`No run has finished with a number for ${sweep.metric}`);
   if (!finished.length) return so(`No run has finished${ahead ? " yet" : ""}`);
-  if (finished.length > 1) return so(`${finished.join(" and ")} have finished, but not at the same settings of the model`);
-  if (others.length) return so(`Only ${finished[0]} has finished runs, ${others.join(" and ")} ${others.length > 1 ? "have" : "has"} none${ahead ? " yet" : ""}`);
+  if (finished.length > 1) return so(`${format.listed(finished)} have finished, but not at the same settings of the model`);
+  if (others.length) return so(`Only ${finished[0]} has finished runs, ${format.listed(others)} ${others.length > 1 ? "have" : "has"} none${ahead ? " yet" : ""}`);
   return `Only ${finished[0]} is in it: there is no twin to compare it with${ahead ? ` (${ahead})` : ""}.`;
 }
 

@@ -65,3 +65,16 @@ test("ticks within a decade share decimals on a logarithmic axis too", () => {
   const say = format.ticks([1.8, 2, 2.2], true);
   assert.deepEqual([1.8, 2].map(say), ["1.8", "2.0"]);
 });
+
+test("several words are listed as people say them", () => {
+  assert.equal(format.listed(["a"]), "a");
+  assert.equal(format.listed(["a", "b"]), "a and b");
+  assert.equal(format.listed(["a", "b", "c"]), "a, b and c");
+  assert.equal(format.listed([]), "");
+});
+
+test("a setting keeps the digits that matter", () => {
+  assert.equal(plain(format.setting("optim.lr=0.00749384520202275 optim.warmup_steps=26")), "lr 7.49e-3, warmup_steps 26");
+  assert.equal(format.setting("optim.schedule=cosine"), "schedule cosine");
+  assert.equal(format.setting(""), "");
+});

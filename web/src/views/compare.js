@@ -11,6 +11,7 @@ import { uCurve } from "./ucurve.js";
 import { pairedFigure } from "./paired.js";
 import { costFigures } from "./cost.js";
 import { scalingFigures } from "./scaling.js";
+import { fitted } from "../grid.js";
 
 /** @typedef {import("../app.js").App} App */
 /** @typedef {import("../model.js").Sweep} Sweep */
@@ -55,13 +56,13 @@ const firstOf = (side, names) => names.map((name) => sideMetric(side, name)).fin
 
 /** What a side chose for itself: its learning rate, or all that was tuned. @param {Side} side */
 const settingOf = (side) => Number.isFinite(side.best.rate) && !side.best.setting.includes(" ") ? format.rate(side.best.rate)
-  : side.best.setting.replace(/optim\./g, "") || format.NOTHING;
+  : format.setting(side.best.setting) || format.NOTHING;
 
 /** Sides whose best rate may lie beyond what was tried. @param {Cell} cell */
 function edges(cell) {
   const sides = orderedSides(cell).filter((side) => side.edge);
   if (!sides.length) return null;
-  return h("p.overall", {}, `The best learning rate of ${sides.map((side) => side.variant).join(" and ")} is at the edge of what was tried: the gap may change beyond it.`);
+  return h("p.overall", {}, `The best learning rate of ${format.listed(sides.map((side) => side.variant))} is at the edge of what was tried: the gap may change beyond it.`);
 }
 
 /** @param {Cell} cell @param {Sweep} sweep */
@@ -86,7 +87,7 @@ function sidesTable(cell, sweep) {
   };
   return h("div.scroll", { tabindex: "0", role: "region", "aria-label": `Sides of ${sweep.name}` }, h("table.sides", {},
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "variant"), h("th", { scope: "col" }, `best ${sweep.metric}${unit ? ` [${unit}]` : ""}`),
-      h("th", { scope: "col" }, "gap"), h("th", { scope: "col" }, "at learning rate"),
+      h("th", { scope: "col" }, "gap"), h("th", { scope: "col" }, sides.some((side) => side.best.setting.includes(" ")) ? "at its best setting" : "at learning rate"),
       columns.map((column) => h("th", { scope: "col" }, column.head)), h("th", { scope: "col" }, "runs"))),
     h("tbody", {}, sides.map(row))));
 }
@@ -112,18 +113,18 @@ function progress(sweep) {
 function section(app, sweep) {
   const cells = orderedCells(sweep);
   const named = app.place.options.get("cell");
-  const cell = cells.find((c) => cellName(c) === named) ?? cells[0];
+  const cell = cells.find((c) => cellName(c) === named) ?? cells.find(twins) ?? cells[0];
   const head = h("header.sweep-head", {}, h("h2", {}, h("a", { href: app.link("sweep", sweep.name) }, sweep.name)),
     h("span.soft", {}, progress(sweep)),
     cells.length > 1 ? select("Model", cells.map((c) => [cellName(c), cellName(c)]), cellName(cell), (value) => app.set({ cell: value })) : null);
   if (!cell) {
     return h("section.sweep", {}, head, h("p.verdict", {}, missing(sweep)),
-      sweep.runs.some((run) => run.records > 0) ? h("div.charts", {}, twinCurves(app, sweep, null)) : null);
+      sweep.runs.some((run) => run.records > 0) ? h("div.charts.one", {}, twinCurves(app, sweep, null)) : null);
   }
   return h("section.sweep", {}, head,
     h("div.sweep-top", {}, h("div.sweep-said", {}, verdict(cell, sweep), overall(sweep), edges(cell)), sidesTable(cell, sweep)),
-    h("div.charts", {}, twinCurves(app, sweep, cell), uCurve(app, sweep, cell), pairedFigure(app, sweep),
-      costFigures(cell), scalingFigures(app, sweep)));
+    fitted([twinCurves(app, sweep, cell), uCurve(app, sweep, cell), pairedFigure(app, sweep),
+      ...costFigures(cell), ...scalingFigures(app, sweep)]));
 }
 
 /** Sweeps that have no answer yet, a line each. @param {App} app @param {Sweep[]} sweeps */

@@ -1,7 +1,7 @@
 // @ts-check
 // What every curve chart can be asked: which metric, along which axis, on which scales, how smooth.
 
-import { choice, h, select } from "../dom.js";
+import { choice, select } from "../dom.js";
 import { smoothCurves, smoothingControl, strengthOf } from "./smoothing.js";
 import { zoomOf } from "./twins.js";
 
@@ -21,10 +21,10 @@ export function curveOptions(app, metrics, axes) {
   };
 }
 
-/** @param {App} app @param {string[]} metrics @param {[string, string][]} axes @param {{metric: string, axis: string, logX: boolean, logY: boolean}} now @returns {Node[]} */
+/** @param {App} app @param {string[]} metrics @param {[string, string][]} axes @param {{metric: string, axis: string, logX: boolean, logY: boolean}} now @returns {(Node | null)[]} */
 export function curveControls(app, metrics, axes, now) {
   return [
-    metrics.length > 1 ? select("Metric", metrics.map((name) => [name, name]), now.metric, (value) => app.set({ y: value })) : h("span"),
+    metrics.length > 1 ? select("Metric", metrics.map((name) => [name, name]), now.metric, (value) => app.set({ y: value })) : null,
     choice("Along", axes, now.axis, (value) => app.set({ x: value, z: "" })),
     choice("Scale", [["", "linear"], ["y", "log y"], ["xy", "log"]], now.logY ? (now.logX ? "xy" : "y") : "",
       (value) => app.set({ logy: value ? "1" : "", logx: value === "xy" ? "1" : "", z: "" })),

@@ -1,11 +1,11 @@
 // @ts-check
 // What the sides cost: memory by part, speed, energy per token; measured apart from estimated.
 
-import { h } from "../dom.js";
 import * as format from "../format.js";
 import { lookOf } from "../colors.js";
 import { plotFigure } from "../figure.js";
 import { sideMetric } from "../model.js";
+import { weightBytes } from "../verdict.js";
 import { orderedSides } from "./compare.js";
 
 /** @typedef {import("../model.js").Side} Side @typedef {import("../model.js").Cell} Cell */
@@ -13,6 +13,9 @@ import { orderedSides } from "./compare.js";
 /** @type {[string, string, string][]} */
 const PARTS = [["weights", "mem/weights_bytes", "--blue"], ["gradients", "mem/grads_bytes", "--amber"],
   ["optimizer", "mem/optimizer_bytes", "--green"], ["activations", "mem/activations_bytes", "--purple"]];
+const WHOLE = "mem/engine_bytes";
+/** What the engine allocated beyond the parts: the packed forms and panels that its products work in. */
+const BUFFERS = /** @type {[string, string, string]} */ (["buffers", "", "--ink-soft"]);
 
 /** @typedef {{label: string, unit: string, most: number, bars: (side: Side, y: number) => import("../plot.js").Mark[]}} Bars */
 
@@ -32,20 +35,22 @@ const heightFor = (sides) => 84 + sides.length * 34;
 export function memoryFigure(cell) {
   const sides = orderedSides(cell).filter((side) => PARTS.some(([, name]) => Number.isFinite(sideMetric(side, name))));
   if (!sides.length) return null;
-  const part = (/** @type {Side} */ side, /** @type {string} */ name) => sideMetric(side, name) || 0;
-  const total = (/** @type {Side} */ side) => PARTS.reduce((sum, [, name]) => sum + part(side, name), 0);
+  const told = (/** @type {Side} */ side) => PARTS.reduce((sum, [, name]) => sum + (sideMetric(side, name) || 0), 0);
+  const total = (/** @type {Side} */ side) => Math.max(told(side), sideMetric(side, WHOLE) || 0);
+  const part = (/** @type {Side} */ side, /** @type {string} */ name) => name ? sideMetric(side, name) || 0 : total(side) - told(side);
+  const parts = sides.some((side) => part(side, "") > 0) ? [...PARTS, BUFFERS] : PARTS;
   const bars = (/** @type {Side} */ side, /** @type {number} */ y) => {
     let at = 0;
-    return PARTS.map(([words, name, color], i) => {
+    return parts.map(([words, name, color], i) => {
       const from = at;
       at += part(side, name);
       return /** @type {import("../plot.js").Mark} */ ({ type: "bar", from, to: at, y, size: 0.62, color: `var(${color})`,
-        text: i === PARTS.length - 1 ? format.bytes(total(side)) : undefined, tip: [`${side.variant}, ${words}`, format.bytes(part(side, name)), `${format.exact(part(side, name))} bytes`] });
+        text: i === parts.length - 1 ? format.bytes(total(side)) : undefined, tip: [`${side.variant}, ${words}`, format.bytes(part(side, name)), `${format.exact(part(side, name))} bytes`] });
     });
   };
   return plotFigure({ title: "Training memory by part", height: heightFor(sides), note: "What the engine allocated.",
-    keys: PARTS.map(([label, , color]) => ({ label, color, shape: "box" })),
-    table: () => [["variant", ...PARTS.map(([words]) => words + " [bytes]")], ...sides.map((side) => [side.variant, ...PARTS.map(([, name]) => String(part(side, name)))])] },
+    keys: parts.map(([label, , color]) => ({ label, color, shape: "box" })),
+    table: () => [["variant", ...parts.map(([words]) => words + " [bytes]")], ...sides.map((side) => [side.variant, ...parts.map(([, name]) => String(part(side, name)))])] },
   barChart(sides, { label: "memory", unit: "bytes", most: Math.max(...sides.map(total)), bars }));
 }
 
@@ -65,13 +70,17 @@ function speedFigure(cell) {
   return simple(cell, { title: "Training speed", label: "tokens/s", unit: "tokens/s", note: "Measured: the mean of each side's best runs.", of: (side) => sideMetric(side, "tokens_per_s"), say: (v) => format.short(v) });
 }
 
+/** @param {Cell} cell */
+function deployedFigure(cell) {
+  return simple(cell, { title: "Deployed weights", label: "deployed weights", unit: "bytes", note: "As a file for use holds them, embedding and head included.", of: weightBytes, say: format.bytes });
+}
+
 const ENERGY = [
   { title: "Energy per trained token, measured", note: "By the machine's own counter, over the whole run.", of: (/** @type {Side} */ side) => sideMetric(side, "energy_j") / sideMetric(side, "tokens") },
   { title: "Energy per token, estimated", note: "An estimate of the arithmetic alone, after the paper's table; nothing was measured.", faint: true, of: (/** @type {Side} */ side) => sideMetric(side, "energy/estimate_j_per_token") }];
 
-/** All of them, together in one place of the grid. @param {Cell} cell */
+/** @param {Cell} cell */
 export function costFigures(cell) {
-  const all = [memoryFigure(cell), speedFigure(cell),
-    ...ENERGY.map((wish) => simple(cell, { ...wish, label: "energy per token", unit: "J/token", say: (v) => format.si(v, "J") }))].filter((figure) => figure);
-  return all.length ? h("div.costs", {}, all) : null;
+  return [memoryFigure(cell), speedFigure(cell), deployedFigure(cell),
+    ...ENERGY.map((wish) => simple(cell, { ...wish, label: "energy per token", unit: "J/token", say: (v) => format.si(v, "J") }))];
 }

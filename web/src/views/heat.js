@@ -22,7 +22,8 @@ export function heatOf(all, names) {
   const columns = [];
   for (let from = 0; first && from < count; from += width) {
     const to = Math.min(count, from + width);
-    columns.push({ step: first.step[from], end: to < count ? first.step[to] : first.step[count - 1] + (count > 1 ? (first.step[count - 1] - first.step[0]) / (count - 1) : 1),
+    // A column stands for the steps up to its record: none lies beyond the last step.
+    columns.push({ step: from ? first.step[from - 1] : Math.max(0, first.step[0] - (count > 1 ? first.step[1] - first.step[0] : 1)), end: first.step[to - 1],
       shares: names.map((name) => {
         const series = all.get(name);
         let sum = 0;

@@ -2,7 +2,7 @@
 // The differences of twins, pair by pair, with the interval of their mean.
 
 import * as format from "../format.js";
-import { lookOf } from "../colors.js";
+import { inOrder, lookOf } from "../colors.js";
 import { plotFigure } from "../figure.js";
 import { padded } from "../scale.js";
 import { cellName } from "../model.js";
@@ -17,8 +17,11 @@ function rowsOf(sweep) {
     .map((pair) => ({ label: pair.a + (cellName(cell) ? ", " + cellName(cell) : ""), pair })));
   const over = sweep.comparison.length > 1 ? sweep.overall.filter((pair) => pair.own_best && pair.count > 1)
     .map((pair) => ({ label: `${pair.a}, all`, pair })) : [];
-  return [...rows, ...over].sort((a, b) => (a.pair.a < b.pair.a ? -1 : a.pair.a > b.pair.a ? 1 : 0));
+  return inOrder([...new Set(rows.map((row) => row.pair.a))]).flatMap((variant) => [...rows, ...over].filter((row) => row.pair.a === variant));
 }
+
+/** More rows than this are as high as two other charts. */
+const ROWS_SHORT = 7;
 
 const METHODS = new Map([["student", "Student's t"], ["bca", "BCa bootstrap"], ["none", "none: fewer than 5 pairs"]]);
 
@@ -41,7 +44,7 @@ export function pairedFigure(app, sweep) {
   });
   const methods = [...new Set(rows.map((row) => row.pair.interval))].map((name) => METHODS.get(name) ?? name);
   return plotFigure({
-    title: "Differences of the twins", height: Math.max(220, 70 + rows.length * 34),
+    title: "Twin differences", tall: rows.length > ROWS_SHORT, height: Math.max(220, 70 + rows.length * 34),
     note: `A small mark is a pair of runs with the same seed, the large one their mean, the bar its 95 % interval (${methods.join("; ")}).` + (reference ? ` Grey: ${EXPECTED.label}, for orientation.` : ""),
     tools: /loss$/.test(sweep.metric) ? [button(reference ? "hide published" : "show published", () => app.set({ noref: reference ? "1" : "" }))] : [],
     table: () => [["side", "baseline", "seed", "difference"], ...rows.flatMap(({ label, pair }) => (pair.differences ?? []).map((d) => [label, pair.b, d.seed, String(d.value)]))],

@@ -41,7 +41,7 @@ function figure(app, runs, gx, gy) {
   const make = () => ({
     label: `${gy.words} against ${gx.words}`,
     x: { label: `${gx.words} (${gx.large ? "more" : "less"} is better)`, log: gx.log, domain: padded(Math.min(...xs), Math.max(...xs), gx.log, 0.06), unit: gx.unit },
-    y: { label: gy.words, log: gy.log, domain: padded(sorted[0], top, gy.log, 0.06), unit: gy.unit },
+    y: { label: format.axisName(gy.words), log: gy.log, domain: padded(sorted[0], top, gy.log, 0.06), unit: gy.unit },
     marks: [...fronts.filter((f) => f.points.length > 1).map((f) => /** @type {import("../plot.js").Mark} */ ({ type: "line", ...stairs(f.points, gx.large), color: `var(${lookOf(f.variant).color})`, dash: lookOf(f.variant).dash, width: 1.5 })),
       ...points.sort((a, b) => Number(onFront.has(a)) - Number(onFront.has(b))).map((p) => {
         const look = lookOf(p.run.variant);

@@ -126,7 +126,7 @@ function config(app, run, twin) {
 
 /** What people put on it. @param {Run} run */
 function labels(run) {
-  const body = h("div", {});
+  const body = h("div.labels", {});
   loadRun(run.key).then((part) => {
     if (part.tags.length) body.append(h("p.tags", {}, part.tags.map((tag) => h("span.state", {}, tag))));
     if (part.notes.length) {

@@ -75,7 +75,8 @@ function spark(app, run) {
       const ys = keep.map((i) => curve.y[i]);
       const [low, high] = [Math.min(...ys), Math.max(...ys)];
       const path = linePath(xs, ys, (x) => 1 + (70 * (x - xs[0])) / (xs[xs.length - 1] - xs[0] || 1), (y) => 3 + (18 * (high - y)) / (high - low || 1));
-      replace(box, s("svg", { width: 72, height: 24, viewBox: "0 0 72 24" }, s("path", { d: path, fill: "none",
+      // A single measurement is no line, and is seen all the same.
+      replace(box, s("svg", { width: 72, height: 24, viewBox: "0 0 72 24" }, keep.length === 1 ? s("circle", { cx: 36, cy: 12, r: 2, fill: `var(${lookOf(run.variant).color})` }) : s("path", { d: path, fill: "none",
         stroke: `var(${lookOf(run.variant).color})`, "stroke-width": 1.5 })));
     }, () => {});
   });
@@ -119,7 +120,7 @@ export function runsView(app) {
     }
     if (name === SPARK) return h("td.spark-cell", pins.props(SPARK), spark(app, run));
     if (name === "state") return h("td", pins.props(name), stateMark(run.state));
-    const text = cellText(model, run, name);
+    const text = cellText(model, run, name) || format.NOTHING;
     const other = base && run !== base ? model.value(base, name) : undefined;
     const mine = model.value(run, name);
     const numeric = typeof mine === "number";

@@ -38,7 +38,7 @@ function curve(lines, reach) {
 
 /** A law as people write it: 2.09 + 85.3 N^-0.452. @param {import("../model.js").Law} law */
 const formula = (law) => [law.floor < 1e-6 ? "" : `${format.number(law.floor, 3)} + `, `${format.number(law.scale, 3)}\u2009N`, h("sup", {}, `\u2212${format.number(law.exponent, 3)}`),
-  Number.isFinite(law.exponent_low) ? h("span.soft", {}, ` exponent 95 %: ${format.number(law.exponent_low, 2)} to ${format.number(law.exponent_high, 2)}`) : null];
+  Number.isFinite(law.exponent_low) ? h("span.soft", {}, `, exponent ${format.number(law.exponent_low, 2)} to ${format.number(law.exponent_high, 2)} (95 %)`) : null];
 
 /** How much of the baseline's size a side is worth. @param {import("../model.js").Worth} w */
 function worthWords(w) {
@@ -98,8 +98,11 @@ function gapFigure(app, sweep) {
   const quest = shown.filter((p) => p.low !== p.high);
   if (quest.length) marks.push({ type: "band", x: quest.map((p) => p.params), low: quest.map((p) => p.low), high: quest.map((p) => p.high), color: "var(--ink-soft)", alpha: 0.18 });
   for (const p of shown) {
-    marks.push({ type: "point", x: p.params, y: (p.low + p.high) / 2, color: "var(--ink-soft)", mark: p.source.startsWith("Spectra") ? "triangle" : p.source.startsWith("BitNet") ? "diamond" : "plus", size: 3.5, hollow: true,
-      tip: [p.source, p.low === p.high ? format.signed(p.low, 3) + " nats" : `${format.signed(p.low, 3)} to ${format.signed(p.high, 3)} nats`, format.short(p.params) + " parameters", "other data and budget"] });
+    const ends = p.low === p.high ? [{ y: p.low, words: p.source }] : [{ y: p.low, words: `${p.source}, weights of 2 bits` }, { y: p.high, words: `${p.source}, weights of 1 bit` }];
+    for (const { y, words } of ends) {
+      marks.push({ type: "point", x: p.params, y, color: "var(--ink-soft)", mark: p.source.startsWith("Spectra") ? "triangle" : p.source.startsWith("BitNet") ? "diamond" : "plus", size: 3.5, hollow: true,
+        tip: [words, format.signed(y, 3) + " nats", format.short(p.params) + " parameters", "other data and budget"] });
+    }
   }
   for (const { pair, name, n } of own) {
     const look = lookOf(pair.a);
@@ -107,7 +110,7 @@ function gapFigure(app, sweep) {
     if (Number.isFinite(pair.low)) marks.push({ type: "error", x: n, y: pair.mean, low: pair.low, high: pair.high, color });
     marks.push({ type: "point", x: n, y: pair.mean, color, mark: look.mark, size: 5, tip: [`${pair.a} minus ${pair.b}${name ? ", " + name : ""}`, `${format.signed(pair.mean, 4)} nats, n = ${pair.count}`, format.short(n) + " parameters"] });
   }
-  return plotFigure({ title: "Gap against size", note: reference ? "Grey, published, for orientation: QuEST between 2 and 1 bit (band), Spectra TriLM (triangles), BitNet b1.58 (diamonds); other data, tokenizers and budgets." : undefined,
+  return plotFigure({ title: "Gap against size", note: reference ? "Grey, published, for orientation: QuEST with 2 bits (lower crosses) and 1 bit (upper), Spectra TriLM (triangles), BitNet b1.58 (diamonds); other data, tokenizers and budgets." : undefined,
     keys: inOrder([...new Set(own.map((row) => row.pair.a))]).map((variant) => variantKey(variant, "mark")),
     tools: [button(reference ? "hide published" : "show published", () => app.set({ noref: reference ? "1" : "" }))],
     table: () => [["side", "baseline", "parameters", "gap", "low", "high", "pairs"], ...own.map(({ pair, n }) => [pair.a, pair.b, String(n), String(pair.mean), String(pair.low), String(pair.high), String(pair.count)])] },

@@ -56,7 +56,7 @@ function timeline(app, sweep) {
     keys: variantsOf(rows.map(({ run }) => run)).map((variant) => variantKey(variant, "box")),
     table: () => [["run", "state", "slot", "started_s", "ended_s"], ...rows.map((row, i) => [row.run.name, row.run.state, String(at[i]), String(row.start), String(row.end)])] },
   () => ({ label: `${rows.length} runs over ${most} slots`,
-    x: { label: "since the first start", domain: [0, Math.max(1, end - start)], unit: "s" },
+    x: { label: "since the first start", domain: [0, end - start || 1], unit: "s" },
     y: { label: "slot", domain: [-0.6, most - 0.4], ticks: Array.from({ length: Math.min(most, 12) }, (_, i) => ({ at: i, text: String(i) })) },
     marks: rows.map((row, i) => /** @type {import("../plot.js").Mark} */ ({ type: "bar", from: row.start - start, to: Math.max(row.end - start, row.start - start), y: at[i], size: 0.8,
       color: `var(${row.run.variant ? lookOf(row.run.variant).color : "--sky"})`, alpha: row.run.state === "finished" ? 0.85 : 0.4,

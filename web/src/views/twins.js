@@ -2,7 +2,7 @@
 // The loss of the twins: every variant at its own best learning rate, mean and band over the seeds,
 // each seed faintly behind.
 
-import { choice, h, select } from "../dom.js";
+import { choice, select } from "../dom.js";
 import * as format from "../format.js";
 import { AXIS_LOOK, axesFor, COUNTERS, curveOf, startOf } from "../axes.js";
 import { loadAll, loadCurves, loadRun } from "../data.js";
@@ -88,11 +88,11 @@ export function twinCurves(app, sweep, cell) {
   const few = groups.some((group) => group.runs.length > 1);
   const least = Math.min(...groups.map((group) => group.runs.length));
   const figure = curveFigure({
-    title: `${metric} of the twins`, wide: true, height: 340,
+    title: `${metric} of the ${cell ? "twins" : "runs"}`, wide: true, height: 340,
     note: !few ? undefined : (least >= BAND_RUNS ? "Band: 95 % interval of the mean over seeds. " : "Band: least to largest over seeds. ") +
       "Drag to zoom, double-click for all.",
     controls: [
-      metrics.length > 1 ? select("Metric", metrics.map((m) => [m, m]), metric, (value) => app.set({ y: value })) : h("span"),
+      metrics.length > 1 ? select("Metric", metrics.map((m) => [m, m]), metric, (value) => app.set({ y: value })) : null,
       choice("Along", axes, axis, (value) => app.set({ x: value, z: "" })),
       choice("Scale", [["", "linear"], ["y", "log y"], ["xy", "log"]], logY ? (logX ? "xy" : "y") : "",
         (value) => app.set({ logy: value ? "1" : "", logx: value === "xy" ? "1" : "", z: "" })),
