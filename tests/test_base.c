@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "engine/base/clock.h"
@@ -180,6 +181,23 @@ static void test_files_are_replaced_whole_and_read_with_a_limit(void **state)
     assert_int_equal(bn_file_read("/nonexistent/x", 5, &data, &size, &missing), BN_ENOENT);
 }
 
+static void test_only_a_file_is_replaced_by_a_file(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/bn_test_XXXXXX", pipe[BN_PATH_MAX];
+    bn_error folder = {0}, special = {0}, nameless = {0}, err = {0};
+    struct stat info;
+    assert_non_null(mkdtemp(dir));
+    assert_int_equal(bn_file_write(dir, "x", 1, 0600, &folder), BN_EINVAL);
+    assert_non_null(strstr(folder.text, "is a folder"));
+    assert_int_equal(bn_path_join(pipe, dir, "pipe", &err), BN_OK);
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    assert_int_equal(bn_file_write(pipe, "x", 1, 0600, &special), BN_EINVAL);
+    assert_int_equal(stat(pipe, &info), 0);
+    assert_true(S_ISFIFO(info.st_mode));
+    assert_int_equal(bn_file_write("", "x", 1, 0600, &nameless), BN_EINVAL);
+}
+
 static void test_time_is_written_as_rfc3339(void **state)
 {
     (void)state;
@@ -202,6 +220,7 @@ int main(void)
         cmocka_unit_test(test_a_full_fixed_text_remembers),
         cmocka_unit_test(test_nearest_finds_typos_and_last_parts),
         cmocka_unit_test(test_files_are_replaced_whole_and_read_with_a_limit),
+        cmocka_unit_test(test_only_a_file_is_replaced_by_a_file),
         cmocka_unit_test(test_time_is_written_as_rfc3339),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

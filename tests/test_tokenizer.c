@@ -223,10 +223,54 @@ static void test_a_vocabulary_that_the_text_cannot_fill_is_refused(void **state)
     bn_error err = {0};
     bn_error small = {0};
     assert_int_equal(train(*state, "one two three\n", 14, 60000, &err), BN_EINVAL);
-    assert_non_null(strstr(err.text, "no tokenizer of 60000 pieces"));
+    assert_non_null(strstr(err.text, "makes at most"));
+    assert_non_null(strstr(err.text, "not 60000"));
     assert_int_equal(train(*state, "one two three\n", 14, 12, &small), BN_EINVAL);
     assert_non_null(strstr(small.text, "not 12"));
     assert_false(bn_file_exists(scratch_path(*state, "out.model")));
+}
+
+static void test_a_vocabulary_too_small_for_the_characters_is_told_how_large(void **state)
+{
+    bn_error err = {0};
+    char text[900];
+    for (size_t i = 0; i < sizeof text; i += 3) { /* 100 letters, three bytes each */
+        (void)memcpy(text + i, "\xe4\xb8", 2);
+        text[i + 1] = (char)(0xb8 + (int)(i / 3 % 100 / 64));
+        text[i + 2] = (char)(0x80 + (int)(i / 3 % 100 % 64));
+    }
+    assert_int_equal(train(*state, text, sizeof text, 300, &err), BN_EINVAL);
+    assert_non_null(strstr(err.text, "at least 36"));
+    assert_non_null(strstr(err.text, "not 300"));
+}
+
+/* Half a character at the end of a piece would make all pieces behind it no text. */
+static void test_a_line_without_spaces_is_learned_from_to_its_end(void **state)
+{
+    enum { EARLY_BYTES = 30000, BYTES = 60000 };
+    bn_error err = {0};
+    bn_ids ids = {0};
+    bn_tokenizer *tokenizer = NULL;
+    char *text = calloc(1, BYTES);
+    assert_non_null(text);
+    for (size_t i = 0; i < BYTES; i += 3) { /* letters of the second half: none of the first's */
+        char letter[] = "\xe4\xb8\x80";
+        letter[1] = i < EARLY_BYTES ? '\xb8' : '\xb9';
+        letter[2] = (char)(0x80 + (int)(i / 3 * 7 % 61));
+        memcpy(text + i, letter, 3);
+    }
+    bn_status status = train(*state, text, BYTES, 500, &err);
+    if (status != BN_OK) fail_msg("%s", err.text);
+    assert_int_equal(bn_tokenizer_open(&tokenizer, scratch_path(*state, "out.model"), &err), BN_OK);
+    for (size_t at = 0; at < BYTES; at += BYTES - 300) { /* its beginning and its end */
+        ids.count = 0;
+        assert_int_equal(
+            bn_tokenizer_encode(tokenizer, (bn_passage){text + at, 300, true}, &ids, &err), BN_OK);
+        assert_true(ids.count <= 101); /* of letters never seen it would be 300 bytes */
+    }
+    free(ids.data);
+    bn_tokenizer_close(tokenizer);
+    free(text);
 }
 
 static void test_utf8_lengths_follow_the_standard(void **state)
@@ -257,6 +301,8 @@ int main(void)
         TEST(test_an_id_outside_the_vocabulary_has_no_text),
         TEST(test_a_trained_model_round_trips_and_is_the_same_again),
         TEST(test_a_vocabulary_that_the_text_cannot_fill_is_refused),
+        TEST(test_a_vocabulary_too_small_for_the_characters_is_told_how_large),
+        TEST(test_a_line_without_spaces_is_learned_from_to_its_end),
         TEST(test_utf8_lengths_follow_the_standard),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

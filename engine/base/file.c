@@ -91,6 +91,15 @@ static void parent_of(char out[BN_PATH_MAX], const char *path)
     }
 }
 
+bn_status bn_file_check_name(const char *path, bn_error *err)
+{
+    struct stat info;
+    if (*path == '\0') return bn_fail(err, BN_EINVAL, "'' is no file's name");
+    if (stat(path, &info) != 0 || S_ISREG(info.st_mode)) return BN_OK;
+    return bn_fail(err, BN_EINVAL, "%s is %s, expected a file to make or to replace", path,
+                   S_ISDIR(info.st_mode) ? "a folder" : "not a regular file");
+}
+
 bn_status bn_file_write(const char *path, const void *data, size_t size_bytes, unsigned mode,
                         bn_error *err)
 {
@@ -100,6 +109,7 @@ bn_status bn_file_write(const char *path, const void *data, size_t size_bytes, u
     if (length < 0 || (size_t)length >= sizeof temporary) {
         return bn_fail(err, BN_EINVAL, "path too long: %.80s...", path);
     }
+    if (bn_file_check_name(path, err) != BN_OK) return err->status;
     int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, (mode_t)mode);
     if (fd < 0) return bn_fail_errno(err, "create %s", temporary);
     bn_status status = write_all(fd, temporary, data, size_bytes, err);

@@ -15,8 +15,12 @@ enum { BN_PATH_MAX = 1024 }; /* bytes of any path we build, its NUL included */
 BN_MUST_CHECK bn_status bn_file_read(const char *path, size_t limit_bytes, char **out,
                                      size_t *size_bytes, bn_error *err);
 
+/* May a file be made under this name, or put in the place of the one there? BN_EINVAL: it is empty,
+ * or a folder, a device or a pipe, which a rename would take the place of. */
+BN_MUST_CHECK bn_status bn_file_check_name(const char *path, bn_error *err);
+
 /* Replaces path with these bytes: temporary file beside it, fsync, rename, fsync of the folder.
- * After a crash path holds the old bytes or the new ones. mode as for open. BN_EIO. */
+ * After a crash path holds the old bytes or the new ones. mode as for open. BN_EINVAL, BN_EIO. */
 BN_MUST_CHECK bn_status bn_file_write(const char *path, const void *data, size_t size_bytes,
                                       unsigned mode, bn_error *err);
 

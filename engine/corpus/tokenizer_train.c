@@ -29,7 +29,7 @@ static bool next_passage(bn_lines *lines)
     return true;
 }
 
-/* A line, or as much of a long one as ends before a space. */
+/* A line, or as much of a long one as ends before a space, else between characters. */
 static size_t line_length(const char *text, size_t bytes)
 {
     const char *newline = memchr(text, '\n', bytes);
@@ -37,7 +37,12 @@ static size_t line_length(const char *text, size_t bytes)
     if (length <= LINE_MAX_BYTES) return length;
     for (length = LINE_MAX_BYTES; length > 1 && text[length] != ' '; length--) {
     }
-    return length > 1 ? length : LINE_MAX_BYTES;
+    if (length > 1) return length;
+    /* Between characters: half of one would make this line, and all behind it, no text. */
+    for (length = LINE_MAX_BYTES; ((unsigned char)text[length] & 0xC0) == 0x80; length--) {
+        if (length == LINE_MAX_BYTES - BN_UTF8_MOST) return LINE_MAX_BYTES;
+    }
+    return length;
 }
 
 /* The trainer would replace what is no UTF-8 and then learn the replacement. */
@@ -66,6 +71,24 @@ static bool next_line(void *self, const char **line, size_t *bytes)
     }
 }
 
+/* What the trainer said, in our words where they are known. */
+static bn_status refuse(const bn_tokenizer_training *training, const char *why, bn_error *err)
+{
+    const char *first = training->paths[0], *more = training->path_count > 1 ? ", ..." : "";
+    const char *least = strstr(why, " vs "), *most = strstr(why, "value <= ");
+    if (least && strstr(why, "required_chars")) {
+        return bn_fail(err, BN_EINVAL,
+                       "%s%s: so many characters need a vocabulary of at least %ld pieces, not %d",
+                       first, more, strtol(least + strlen(" vs "), NULL, 10), training->vocab);
+    }
+    if (most) {
+        return bn_fail(err, BN_EINVAL, "%s%s: so little text makes at most %ld pieces, not %d",
+                       first, more, strtol(most + strlen("value <= "), NULL, 10), training->vocab);
+    }
+    return bn_fail(err, BN_EINVAL, "no tokenizer of %d pieces from %s%s: %s", training->vocab,
+                   first, more, *why ? why : "it holds no line of text");
+}
+
 bn_status bn_tokenizer_train(const bn_tokenizer_training *training, bn_error *err)
 {
     char why[160] = "";
@@ -86,8 +109,7 @@ bn_status bn_tokenizer_train(const bn_tokenizer_training *training, bn_error *er
     if (lines.err.status != BN_OK) {
         status = bn_fail(err, lines.err.status, "%s", lines.err.text);
     } else if (!trained) {
-        status = bn_fail(err, BN_EINVAL, "no tokenizer of %d pieces from %s%s: %s", training->vocab,
-                         training->paths[0], training->path_count > 1 ? ", ..." : "", why);
+        status = refuse(training, why, err);
     } else {
         status = bn_file_write(training->out_path, model, bytes, 0666, err);
     }

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/statvfs.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "engine/base/file.h"
 #include "runner/cli/command.h"
@@ -32,8 +33,10 @@ static verdict home_folder(const patient *at, bn_text *says)
     bn_error err = {0};
     if (bn_path_absolute(path, at->home, &err) != BN_OK) return WRONG;
     bn_text_add(says, path);
-    if (bn_file_exists(path)) return FINE;
-    bn_text_add(says, " does not exist yet; the first sweep makes it");
+    bool exists = bn_file_exists(path);
+    if (exists && access(path, W_OK | X_OK) == 0) return FINE;
+    bn_text_add(says, exists ? " cannot be written to by this user: no run can start in it"
+                             : " does not exist yet; the first sweep makes it");
     return WORTH_A_LOOK;
 }
 

@@ -189,6 +189,7 @@ static bn_status write_file(exporter *self, bn_error *err)
     if (length < 0 || (size_t)length >= sizeof part) {
         return bn_fail(err, BN_EINVAL, "--out is too long a path");
     }
+    if (bn_file_check_name(out, err) != BN_OK) return bn_fail_in(err, "--out");
     int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     self->file = fd >= 0 ? fdopen(fd, "w") : NULL;
     if (!self->file) {

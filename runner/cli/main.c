@@ -1,6 +1,7 @@
 /* main.c - the command table: bnexp COMMAND ..., in the manner of git. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -181,5 +182,6 @@ static int run(int argc, char **argv)
 int main(int argc, char **argv)
 {
     hold_streams();
+    (void)signal(SIGXFSZ, SIG_IGN); /* a file too large for `ulimit -f` is an error, not an end */
     return finish(run(argc, argv));
 }

@@ -59,3 +59,11 @@ for json in '' --json; do
         fail "a run that failed $json said: $(cat said)"
 done
 echo "held: a failed run is told on stderr"
+
+# `ulimit -f` makes a write fail, and only that.
+code=0
+(ulimit -f 8; "$bnexp" data synth --out small.txt --bytes 100000 >out 2>said) || code=$?
+[ "$code" -eq 1 ] && grep -q '^bnexp: write .*: File too large$' said ||
+    fail "a file beyond ulimit -f: exit $code, $(cat said)"
+[ ! -e small.txt ] || fail "half a file was left behind"
+echo "held: a file beyond ulimit -f"
