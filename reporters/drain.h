@@ -18,6 +18,10 @@ typedef struct bn_drain_world {
     double (*now_s)(void *self);              /* steady clock */
     bool (*wait)(void *self, double seconds); /* false: whoever we follow is gone, come to an end */
     void (*tell)(void *self, const char *line);
+    /* Before and after each run of a sweep. BN_EAGAIN: another process is at it. NULL: there is
+     * none but us. */
+    bn_status (*claim)(void *self, int64_t sweep, bn_error *err);
+    void (*unclaim)(void *self, int64_t sweep);
 } bn_drain_world;
 
 typedef struct bn_drain_options {
@@ -34,7 +38,7 @@ typedef struct bn_drain_options {
 bn_drain_options bn_drain_defaults(void);
 
 typedef struct bn_drain_result {
-    int64_t runs;    /* that something was said of */
+    int64_t runs;    /* that something was said of, each counted once */
     int64_t records; /* that were delivered */
     int64_t blocked; /* runs refused, now */
     char why[240];   /* the last refusal */

@@ -14,7 +14,8 @@ struct bn_reporter_ops {
     /* BN_OK: the far side has all of it, and memo (empty at first) holds what is to be kept for the
      * next push of this run. A batch without records is a sign of life. BN_EAGAIN: not now, the
      * same batch comes again; a push must bear repetition. BN_EINVAL: it will never take this run;
-     * err says why. Others: stop. */
+     * err says why. With either of them a memo says that the records have arrived all the same, and
+     * only what belongs beside them has not: other runs go on. Others: stop. */
     bn_status (*push)(void *self, const bn_feed_batch *batch, bn_text *memo, bn_error *err);
     /* After BN_EAGAIN: seconds until it makes sense to try again. */
     double (*pause_s)(void *self);

@@ -16,6 +16,10 @@ typedef struct fixture {
     int fail_pushes; /* that many answer BN_EAGAIN */
     int64_t refused; /* this run is refused */
     bool bad_key;
+    int beside;       /* that many pushes miss what belongs beside the records */
+    bn_status lack;   /* with this answer */
+    double claimed_s; /* another process is at it until then */
+    int claims;       /* held now */
     int64_t heard[4]; /* records by run */
     void (*on_wait)(struct fixture *at);
 } fixture;
@@ -40,7 +44,24 @@ static bn_status push(void *self, const bn_feed_batch *batch, bn_text *memo, bn_
     at->heard[batch->run.id] += (int64_t)batch->count;
     at->beats += batch->count == 0;
     bn_text_addf(memo, "%lld", (long long)at->heard[batch->run.id]);
+    if (at->beside == 0) return BN_OK;
+    at->beside--;
+    return bn_fail(err, at->lack, "no storage");
+}
+
+static bn_status claim(void *self, int64_t sweep, bn_error *err)
+{
+    fixture *at = self;
+    assert_true(sweep > 0);
+    if (at->now_s < at->claimed_s) return bn_fail(err, BN_EAGAIN, "somebody is at it");
+    at->claims++;
     return BN_OK;
+}
+
+static void unclaim(void *self, int64_t sweep)
+{
+    (void)sweep;
+    ((fixture *)self)->claims--;
 }
 
 static double pause_s(void *self)
@@ -97,7 +118,7 @@ static int setup(void **state)
     }
     ASSERT_OK(bn_feed_open(&at.feed, at.store, "far", &err));
     at.reporter = (bn_reporter){&ops, &at};
-    at.world = (bn_drain_world){&at, now_s, wait_s, tell};
+    at.world = (bn_drain_world){&at, now_s, wait_s, tell, claim, unclaim};
     at.options = bn_drain_defaults();
     *state = &at;
     return 0;
@@ -208,6 +229,59 @@ static void test_refused_key_blocks_no_run(void **state)
     assert_int_equal(at->result.records, 15);
 }
 
+static void test_missing_files_hold_up_neither_lines_nor_other_runs(void **state)
+{
+    fixture *at = *state;
+    bn_error err = {0};
+    end_all(at);
+    at->beside = 3;
+    at->lack = BN_EAGAIN;
+    ASSERT_OK(drain(at, &err));
+    assert_int_equal(at->pushes, 3 + 3); /* all runs once, then what was missing */
+    assert_int_equal(at->result.runs, 3);
+    assert_int_equal(at->result.records, 15);
+}
+
+static void test_patience_ends_when_only_files_are_missing(void **state)
+{
+    fixture *at = *state;
+    bn_error err = {0};
+    at->beside = 1000000;
+    at->lack = BN_EAGAIN;
+    assert_int_equal(drain(at, &err), BN_EAGAIN);
+    assert_string_equal(err.text, "no storage");
+    assert_int_equal(at->result.records, 15);
+}
+
+static void test_refused_files_block_a_run_after_its_records(void **state)
+{
+    fixture *at = *state;
+    bn_error err = {0};
+    at->beside = 1;
+    at->lack = BN_EINVAL;
+    ASSERT_OK(drain(at, &err));
+    assert_int_equal(at->result.blocked, 1);
+    assert_int_equal(at->result.records, 15);
+    ASSERT_OK(bn_feed_retry(at->feed, &err));
+    ASSERT_OK(drain(at, &err));
+    assert_int_equal(at->result.runs, 1);
+    assert_int_equal(at->result.records, 0);
+}
+
+static void test_what_another_process_delivers_is_waited_for(void **state)
+{
+    fixture *at = *state;
+    bn_error err = {0};
+    at->claimed_s = 10;
+    ASSERT_OK(drain(at, &err));
+    assert_int_equal(at->result.records, 15);
+    assert_int_equal(at->claims, 0);
+    ASSERT_OK(home_append(at->store, at->runs[0], 5, 1, &err));
+    at->claimed_s = INFINITY;
+    assert_int_equal(drain(at, &err), BN_EAGAIN);
+    assert_string_equal(err.text, "somebody is at it");
+}
+
 static void test_only_the_wanted_sweeps(void **state)
 {
     fixture *at = *state;
@@ -298,6 +372,10 @@ int main(void)
         WITH_HOME(test_patience_ends),
         WITH_HOME(test_refused_run_does_not_hold_up_the_others),
         WITH_HOME(test_refused_key_blocks_no_run),
+        WITH_HOME(test_missing_files_hold_up_neither_lines_nor_other_runs),
+        WITH_HOME(test_patience_ends_when_only_files_are_missing),
+        WITH_HOME(test_refused_files_block_a_run_after_its_records),
+        WITH_HOME(test_what_another_process_delivers_is_waited_for),
         WITH_HOME(test_only_the_wanted_sweeps),
         WITH_HOME(test_live_run_gathers_its_lines_for_a_while),
         WITH_HOME(test_silent_live_runs_give_signs_of_life),

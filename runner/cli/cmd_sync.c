@@ -62,6 +62,18 @@ static void tell(void *self, const char *line)
     if (!s->quiet) (void)fprintf(stderr, "bnexp: %s\n", line);
 }
 
+static bn_status claim(void *self, int64_t sweep, bn_error *err)
+{
+    const bn_sync *s = self;
+    return bn_claim_take(&s->claim, sweep, err);
+}
+
+static void unclaim(void *self, int64_t sweep)
+{
+    const bn_sync *s = self;
+    bn_claim_drop(&s->claim, sweep);
+}
+
 /* ---- opening and closing */
 
 /* The key must not lie about in a core file. */
@@ -99,6 +111,16 @@ static void name_reader(const bn_sync *s, char *out, size_t size)
     (void)snprintf(out, size, "%s:%.16s", s->target->name, hash);
 }
 
+/* Marks are taken back only while no other process moves them on. */
+static bn_status forget_marks(bn_sync *s, bn_error *err)
+{
+    bn_status status = bn_claim_take(&s->claim, 0, err);
+    if (status != BN_OK) return bn_fail_in(err, "send all again");
+    status = bn_feed_forget(s->feed, err);
+    bn_claim_drop(&s->claim, 0);
+    return status;
+}
+
 /* Looks before it opens for writing: syncing a home that is not there must not make one. */
 static bn_status open_store(bn_sync *s, bn_error *err)
 {
@@ -112,7 +134,8 @@ static bn_status open_store(bn_sync *s, bn_error *err)
     if (status == BN_OK) status = bn_feed_open(&s->feed, s->store, reader, err);
     /* Files that somebody has removed are to be written again. */
     bool lost = s->folder[0] && !s->status && is_empty_folder(s->folder);
-    if (status == BN_OK && (lost || s->again)) status = bn_feed_forget(s->feed, err);
+    if (status == BN_OK) status = bn_claim_open(&s->claim, s->home, reader, err);
+    if (status == BN_OK && (lost || s->again)) status = forget_marks(s, err);
     if (status == BN_OK && s->retry) status = bn_feed_retry(s->feed, err);
     return status;
 }
@@ -170,7 +193,12 @@ static int deliver(bn_sync *s, bn_error *err)
 {
     bn_drain_result result = {0};
     bn_drain_options how = bn_drain_defaults();
-    bn_drain_world world = {.self = s, .now_s = steady_s, .wait = wait_s, .tell = tell};
+    bn_drain_world world = {.self = s,
+                            .now_s = steady_s,
+                            .wait = wait_s,
+                            .tell = tell,
+                            .claim = claim,
+                            .unclaim = unclaim};
     char where[BN_PATH_MAX] = "";
     how.watch = s->watch;
     how.patience_s = s->patience_s;
@@ -213,6 +241,7 @@ static int run(bn_sync *s)
     } else if (status == BN_OK) {
         code = deliver(s, &err);
     }
+    bn_claim_close(&s->claim);
     bn_feed_close(s->feed);
     bn_store_close(s->store);
     bn_secret_forget(&s->key);
@@ -223,7 +252,8 @@ static const double SECONDS_MAX = 1e9; /* thirty years */
 
 int bn_cmd_sync(int argc, char **argv)
 {
-    bn_sync s = {.patience_s = bn_drain_defaults().patience_s, .first_wait_s = 2};
+    bn_sync s = {
+        .claim = {.fd = -1}, .patience_s = bn_drain_defaults().patience_s, .first_wait_s = 2};
     const bn_option table[] = {
         {"--home", 0, BN_OPTION_TEXT, &s.home_option, "DIR", "the home (default BNEXP_HOME, runs)"},
         {"--project", 'p', BN_OPTION_TEXT, &s.project, "NAME", "wandb project (default bnexp)"},

@@ -5,6 +5,7 @@
 #define BN_RUNNER_CLI_SYNC_H
 
 #include "engine/base/file.h"
+#include "reporters/claim.h"
 #include "reporters/mlflow.h"
 #include "reporters/wandb.h"
 #include "runner/cli/options.h"
@@ -24,6 +25,7 @@ typedef struct bn_sync {
     char folder[BN_PATH_MAX]; /* absolute; for targets that are folders */
     bn_store *store;
     bn_feed *feed;
+    bn_claim claim;
     bn_wandb_settings settings;
     bn_mlflow_options mlflow;
     bn_secret key;
