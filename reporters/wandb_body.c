@@ -28,8 +28,8 @@ enum { SYSTEM_NAME_COUNT = sizeof SYSTEM_NAMES / sizeof SYSTEM_NAMES[0] };
 
 static bool reserved(const char *key)
 {
-    static const char *const names[] = {"_step", "_runtime",    "_timestamp",  "_wandb",
-                                        "step",  "bnexp/state", "bnexp/reason"};
+    static const char *const names[] = {"_step",  "_runtime",    "_timestamp",
+                                        "_wandb", "bnexp/state", "bnexp/reason"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(key, names[i]) == 0) return true;
     }
@@ -40,6 +40,14 @@ static bool reserved(const char *key)
 static double time_of(const bn_record *record, double start_s)
 {
     return isfinite(record->wall_s) ? record->wall_s : start_s;
+}
+
+static bool has_value(const bn_record *record, const char *key)
+{
+    for (size_t i = 0; i < record->count; i++) {
+        if (strcmp(record->values[i].key, key) == 0) return true;
+    }
+    return false;
 }
 
 void bn_wandb_history_line(bn_text *out, const bn_record *record, bn_wandb_clock *clock)
@@ -55,7 +63,7 @@ void bn_wandb_history_line(bn_text *out, const bn_record *record, bn_wandb_clock
     bn_json_real(&json, fmax(0, clock->wall_s - clock->start_s));
     bn_json_key(&json, "_timestamp");
     bn_json_real(&json, clock->wall_s);
-    if (!rises) {
+    if (!rises && !has_value(record, "step")) {
         bn_json_key(&json, "step");
         bn_json_int(&json, record->step);
     }
@@ -172,6 +180,17 @@ static const char *visible(const bn_wandb_log *log, size_t *length)
     return words;
 }
 
+void bn_wandb_log_words(bn_text *out, const char *words, size_t length)
+{
+    for (size_t i = 0; i < length;) {
+        const char *zero = memchr(words + i, '\0', length - i);
+        size_t plain = zero ? (size_t)(zero - words) - i : length - i;
+        bn_text_add_bytes(out, words + i, plain);
+        if (zero) bn_text_add(out, "\xEF\xBF\xBD");
+        i += plain + 1;
+    }
+}
+
 void bn_wandb_log_line(bn_text *out, const bn_wandb_log *log)
 {
     size_t length = 0;
@@ -182,11 +201,11 @@ void bn_wandb_log_line(bn_text *out, const bn_wandb_log *log)
     if (end > 0 && stamp[end - 1] == 'Z') stamp[end - 1] = '\0'; /* wandb's has no zone: UTC */
     if (!log->structured) {
         bn_text_addf(out, "%s%s ", log->from_stderr ? "ERROR " : "", stamp);
-        bn_text_add_bytes(out, words, length);
+        bn_wandb_log_words(out, words, length);
         return;
     }
     bn_text line = {0};
-    bn_text_add_bytes(&line, words, length);
+    bn_wandb_log_words(&line, words, length);
     bn_json json = {.text = out};
     bn_json_object(&json);
     if (log->from_stderr) {

@@ -66,6 +66,9 @@ typedef struct bn_wandb_log {
 /* One line of output.log. Of a line that was overwritten with carriage returns the last stays. */
 void bn_wandb_log_line(bn_text *out, const bn_wandb_log *log);
 
+/* Console bytes as text: a zero, as in a file that was cut while its writer went on, is U+FFFD. */
+void bn_wandb_log_words(bn_text *out, const char *words, size_t length);
+
 typedef struct bn_wandb_config {
     const char *flat_json; /* {"optim.lr":0.001,...} */
     const bn_latest *metrics;

@@ -8,9 +8,9 @@
 
 #include "engine/base/file.h"
 
-/* Of both files together in one plan. Escaped twice, the worst byte takes eight: a plan always fits
- * a request. */
-enum { PLAN_BYTES_MAX = 512 << 10 };
+/* Of both files together in one plan. Escaped twice, the worst byte takes eight, and each line has
+ * less than 100 bytes around it: a plan always fits a request. */
+enum { PLAN_BYTES_MAX = 512 << 10, PLAN_LINES_MAX = 32 << 10 };
 
 typedef struct stretch {
     char *data;
@@ -67,14 +67,28 @@ static void cut_to_lines(stretch *text, bool whole)
     if (length > 0 || text->to_end) text->length = length;
 }
 
-static void plan_file(const char *dir, const char *name, bool whole, int64_t *bytes,
-                      bn_wandb_log_mark *plan, size_t *budget)
+/* Cuts the stretch behind its first `count` lines. */
+static void cut_to_count(stretch *text, int64_t count)
 {
-    stretch text = read_stretch(dir, name, *bytes, *budget);
+    for (size_t i = 0; i < text->length; i++) {
+        if (text->data[i] == '\n' && --count <= 0) text->length = i + 1;
+    }
+}
+
+typedef struct budget {
+    size_t bytes;
+    int64_t lines;
+} budget;
+
+static void plan_file(const char *dir, const char *name, bool whole, int64_t *bytes, budget *left)
+{
+    if (left->lines == 0) return;
+    stretch text = read_stretch(dir, name, *bytes, left->bytes);
     cut_to_lines(&text, whole);
+    cut_to_count(&text, left->lines);
     *bytes += (int64_t)text.length;
-    *budget -= text.length;
-    plan->line += count_lines(&text);
+    left->bytes -= text.length;
+    left->lines -= count_lines(&text);
     free(text.data);
 }
 
@@ -85,9 +99,10 @@ bool bn_wandb_log_plan(bn_wandb_memo *memo, const char *dir, bool whole, double 
     if (size_of(dir, "stdout.log") < memo->log.out_bytes) memo->log.out_bytes = 0;
     if (size_of(dir, "stderr.log") < memo->log.err_bytes) memo->log.err_bytes = 0;
     bn_wandb_log_mark plan = memo->log;
-    size_t budget = PLAN_BYTES_MAX;
-    plan_file(dir, "stdout.log", whole, &plan.out_bytes, &plan, &budget);
-    plan_file(dir, "stderr.log", whole, &plan.err_bytes, &plan, &budget);
+    budget left = {.bytes = PLAN_BYTES_MAX, .lines = PLAN_LINES_MAX};
+    plan_file(dir, "stdout.log", whole, &plan.out_bytes, &left);
+    plan_file(dir, "stderr.log", whole, &plan.err_bytes, &left);
+    plan.line += PLAN_LINES_MAX - left.lines;
     if (plan.line == memo->log.line) return false;
     memo->plan = plan;
     memo->plan_read_s = now_s;
@@ -121,6 +136,7 @@ void bn_wandb_log_each(const bn_wandb_memo *memo, const char *dir, bn_wandb_log_
 typedef struct list {
     bn_text *out;
     bn_text line;
+    int64_t count;
     bn_wandb_log log;
 } list;
 
@@ -132,16 +148,18 @@ static void add_line(void *self, const char *words, size_t length, bool from_std
     to->log.from_stderr = from_stderr;
     bn_text_clear(&to->line);
     bn_wandb_log_line(&to->line, &to->log);
-    if (to->out->length) bn_text_add(to->out, ",");
+    if (to->count++) bn_text_add(to->out, ",");
     bn_text_quoted(to->out, to->line.data ? to->line.data : "");
     if (to->line.failed) to->out->failed = true;
 }
 
-void bn_wandb_log_lines(bn_text *out, const bn_wandb_memo *memo, const char *dir, bool structured)
+int64_t bn_wandb_log_lines(bn_text *out, const bn_wandb_memo *memo, const char *dir,
+                           bool structured)
 {
     list to = {.out = out, .log = {.read_s = memo->plan_read_s, .structured = structured}};
     bn_wandb_log_each(memo, dir, add_line, &to);
     bn_text_release(&to.line);
+    return to.count;
 }
 
 void bn_wandb_log_done(bn_wandb_memo *memo)

@@ -11,13 +11,15 @@
 
 #include "reporters/wandb_memo.h"
 
-/* Plans the next whole lines behind memo->log, a limited number of bytes of them; whole: the run
+/* Plans the next whole lines behind memo->log, as many as always fit a request; whole: the run
  * has ended, its last line counts without a newline too. A plan that is there already stays.
  * Returns whether there is one. Files that cannot be read have no lines. */
 bool bn_wandb_log_plan(bn_wandb_memo *memo, const char *dir, bool whole, double now_s);
 
-/* The planned lines as elements of a JSON array, with commas between. */
-void bn_wandb_log_lines(bn_text *out, const bn_wandb_memo *memo, const char *dir, bool structured);
+/* The planned lines as elements of a JSON array, with commas between; returns how many: fewer than
+ * planned only when a file was cut meanwhile. */
+int64_t bn_wandb_log_lines(bn_text *out, const bn_wandb_memo *memo, const char *dir,
+                           bool structured);
 
 /* The planned lines one by one, without their newlines. */
 typedef void bn_wandb_log_seen(void *self, const char *words, size_t length, bool from_stderr);

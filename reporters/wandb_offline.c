@@ -246,8 +246,8 @@ static void add_output(void *self, const char *words, size_t length, bool from_s
     enum { OUTPUT_TYPE = 1, OUTPUT_TIME = 2, OUTPUT_LINE = 3, STDERR = 0, STDOUT = 1 };
     offline *o = self;
     bn_text line = {0};
-    bn_text_add_bytes(&line, words,
-                      length < BN_WANDB_LOG_LINE_MAX ? length : BN_WANDB_LOG_LINE_MAX);
+    bn_wandb_log_words(&line, words,
+                       length < BN_WANDB_LOG_LINE_MAX ? length : BN_WANDB_LOG_LINE_MAX);
     bn_text_add(&line, "\n");
     bn_pb_int(&o->message, OUTPUT_TYPE, from_stderr ? STDERR : STDOUT);
     write_time(o, OUTPUT_TIME, o->console.plan_read_s);

@@ -39,6 +39,21 @@ static void test_step_that_does_not_rise_gets_the_next_free_one(void **state)
     bn_text_release(&out);
 }
 
+static void test_metric_named_step_stays_what_it_is(void **state)
+{
+    (void)state;
+    static const bn_value values[] = {{"step", 7}};
+    bn_text out = {0};
+    bn_wandb_clock clock = fresh_clock();
+    for (int64_t i = 0; i < 2; i++) {
+        bn_record record = {i, 3, 1003, values, 1};
+        bn_wandb_history_line(&out, &record, &clock);
+    }
+    assert_string_equal(out.data, "{\"_step\":3,\"_runtime\":3,\"_timestamp\":1003,\"step\":7}"
+                                  "{\"_step\":4,\"_runtime\":3,\"_timestamp\":1003,\"step\":7}");
+    bn_text_release(&out);
+}
+
 static void test_metrics_cannot_take_wandbs_own_names(void **state)
 {
     (void)state;
@@ -258,6 +273,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_history_line_has_wandbs_keys_and_bare_words),
         cmocka_unit_test(test_step_that_does_not_rise_gets_the_next_free_one),
+        cmocka_unit_test(test_metric_named_step_stays_what_it_is),
         cmocka_unit_test(test_metrics_cannot_take_wandbs_own_names),
         cmocka_unit_test(test_event_line_speaks_of_the_machine_in_wandbs_units),
         cmocka_unit_test(test_summary_has_last_best_and_runtime),

@@ -87,6 +87,49 @@ static void test_unfinished_line_counts_at_the_end(void **state)
     assert_false(bn_wandb_log_plan(&at->memo, at->dir, true, 5));
 }
 
+static void test_plan_of_empty_lines_fits_a_request(void **state)
+{
+    enum { LINES = 300000 };
+    fixture *at = *state;
+    FILE *file = fopen(at->out, "w");
+    assert_non_null(file);
+    for (int i = 0; i < LINES; i++) (void)fputc('\n', file);
+    assert_int_equal(fclose(file), 0);
+    int64_t lines = 0;
+    while (bn_wandb_log_plan(&at->memo, at->dir, false, 5)) {
+        bn_text out = {0};
+        lines += bn_wandb_log_lines(&out, &at->memo, at->dir, true);
+        assert_true(out.length < BN_WANDB_BODY_MAX);
+        bn_text_release(&out);
+        bn_wandb_log_done(&at->memo);
+        assert_int_equal(at->memo.log.line, lines);
+    }
+    assert_int_equal(lines, LINES);
+}
+
+static void test_zero_bytes_take_no_words_away(void **state)
+{
+    fixture *at = *state;
+    FILE *file = fopen(at->out, "w");
+    assert_non_null(file);
+    assert_int_equal(fwrite("\0a\0\n", 1, 4, file), 4);
+    assert_int_equal(fclose(file), 0);
+    assert_true(bn_wandb_log_plan(&at->memo, at->dir, false, 5));
+    check_lines(at, "\"" AT "\xEF\xBF\xBD"
+                    "a\xEF\xBF\xBD\"");
+}
+
+static void test_lines_that_are_gone_are_not_counted(void **state)
+{
+    fixture *at = *state;
+    add(at->out, "one\ntwo\nthree\n");
+    assert_true(bn_wandb_log_plan(&at->memo, at->dir, false, 5));
+    assert_int_equal(truncate(at->out, 4), 0);
+    bn_text out = {0};
+    assert_int_equal(bn_wandb_log_lines(&out, &at->memo, at->dir, false), 1);
+    bn_text_release(&out);
+}
+
 static void test_file_begun_anew_is_read_from_its_begin(void **state)
 {
     fixture *at = *state;
@@ -185,6 +228,9 @@ int main(void)
         WITH_FILES(test_whole_lines_are_planned),
         WITH_FILES(test_plan_stands_while_files_grow),
         WITH_FILES(test_unfinished_line_counts_at_the_end),
+        WITH_FILES(test_plan_of_empty_lines_fits_a_request),
+        WITH_FILES(test_zero_bytes_take_no_words_away),
+        WITH_FILES(test_lines_that_are_gone_are_not_counted),
         WITH_FILES(test_file_begun_anew_is_read_from_its_begin),
         WITH_FILES(test_megabytes_come_in_pieces_and_lose_no_line),
         WITH_FILES(test_line_longer_than_a_piece_goes_on_in_the_next),
