@@ -23,6 +23,7 @@ typedef struct push {
     bn_text line;
     bn_wandb_clock clock; /* the memo's, moved on by lines that are not acked yet */
     bool said;            /* something was sent */
+    bool arrived;         /* the server has all lines of the batch, whatever became of files */
 } push;
 
 typedef enum ending { GOES_ON, ENDS } ending;
@@ -182,8 +183,9 @@ static bn_status send_logs(push *p, bool whole, bn_error *err)
         }
         if (bn_wandb_note(w, err) != BN_OK) return err->status;
         begin_lines(&p->logs, w->memo.log.line);
-        bn_wandb_log_lines(&p->logs.text, &w->memo, w->dir, bn_wandb_link_structured(w->link));
-        p->logs.count = w->memo.plan.line - w->memo.log.line;
+        p->logs.count =
+            bn_wandb_log_lines(&p->logs.text, &w->memo, w->dir, bn_wandb_link_structured(w->link));
+        w->memo.plan.line = w->memo.log.line + p->logs.count; /* less if a file was cut meanwhile */
         if (post(p, GOES_ON, err) != BN_OK) return err->status;
         bn_wandb_log_done(&w->memo);
     }
@@ -209,24 +211,44 @@ static void summarize(push *p)
     add_line(p, &p->summary);
 }
 
-/* What comes when nothing more of the run is in the store: console, summary, its end. */
+/* Its files and its checkpoint. A live run does without what cannot be had now: it is tried again,
+ * at the latest at its end. */
+static bn_status send_files(push *p, bn_error *err)
+{
+    bn_wandb *w = &p->w;
+    bool ends = bn_run_state_final(w->batch->run.state);
+    bn_status status = bn_wandb_upload_files(w, ends ? &p->line : NULL, err);
+    if (!ends && (status == BN_EAGAIN || status == BN_EINVAL)) {
+        *err = (bn_error){0};
+        return BN_OK;
+    }
+    return status == BN_OK ? bn_wandb_send_checkpoint(w, err) : status;
+}
+
+/* What comes when nothing more of the run is in the store: console, summary, files, its end. What
+ * the files meet with does not keep the run from its end there. */
 static bn_status finish(push *p, bn_error *err)
 {
     bn_wandb *w = &p->w;
     bool ends = bn_run_state_final(w->batch->run.state);
     bool pauses = w->batch->run.state == BN_RUN_PREEMPTED;
+    int ended = ends ? 1 + (int)w->batch->run.state : 0;
+    bool told = ends && w->memo.ended == ended;
     if (send_logs(p, ends, err) != BN_OK) return err->status;
     if (w->batch->count > 0 || ends) summarize(p);
-    if (bn_wandb_upload_files(w, ends ? &p->line : NULL, err) != BN_OK) return err->status;
-    /* A checkpoint that the server will not have must not keep the run from its end there. */
-    bn_error refusal = {0};
-    bn_status sent = bn_wandb_send_checkpoint(w, &refusal);
-    bool news = ends || pauses || p->history.count + p->summary.count > 0 || !p->said;
-    if ((sent == BN_OK || sent == BN_EINVAL) && news &&
-        post(p, ends || pauses ? ENDS : GOES_ON, err) != BN_OK) {
-        return err->status;
+    if (told && w->batch->count == 0) begin_lines(&p->summary, 0);
+    bn_error trouble = {0};
+    bn_status sent = send_files(p, &trouble);
+    if (sent != BN_OK && sent != BN_EAGAIN && sent != BN_EINVAL) {
+        *err = trouble;
+        return sent;
     }
-    if (sent != BN_OK) *err = refusal;
+    bool more = p->history.count + p->summary.count > 0 || w->uploaded.length > 0;
+    bool news = pauses || more || (ends ? !told : !p->said);
+    if (news && post(p, ends || pauses ? ENDS : GOES_ON, err) != BN_OK) return err->status;
+    w->memo.ended = ended;
+    p->arrived = true;
+    if (sent != BN_OK) *err = trouble;
     return sent;
 }
 
@@ -266,7 +288,7 @@ static bn_status push_batch(void *self, const bn_feed_batch *batch, bn_text *mem
     push *p = self;
     bn_wandb *w = &p->w;
     w->batch = batch;
-    p->said = false;
+    p->said = p->arrived = false;
     bn_text_clear(&w->uploaded);
     bn_wandb_memo_read(&w->memo, batch->memo);
     /* A run that was skipped as a repetition has nothing to show; unless an attempt was begun. */
@@ -281,11 +303,11 @@ static bn_status push_batch(void *self, const bn_feed_batch *batch, bn_text *mem
     } else if (status == BN_OK && p->history.count > 0) {
         status = post(p, GOES_ON, err);
     }
-    if (status != BN_OK) return status;
+    if (status != BN_OK && !p->arrived) return status;
     w->memo.clock = p->clock;
     w->memo.events = p->events.offset + p->events.count;
     bn_wandb_memo_write(memo, &w->memo);
-    return BN_OK;
+    return status;
 }
 
 static bn_status greet(void *self, bn_error *err)
@@ -297,7 +319,8 @@ static bn_status greet(void *self, bn_error *err)
 static double pause_s(void *self)
 {
     const push *p = self;
-    return bn_wandb_link_pause_s(p->w.link);
+    double storage_s = p->w.upload_failures ? p->w.upload_ready_s - bn_clock_mono_s() : 0;
+    return fmax(bn_wandb_link_pause_s(p->w.link), storage_s);
 }
 
 static void close_push(void *self)

@@ -225,6 +225,7 @@ bn_status bn_wandb_send_checkpoint(bn_wandb *w, bn_error *err)
         w->memo.files & BN_WANDB_CHECKPOINT_SENT) {
         return BN_OK;
     }
+    if (bn_wandb_storage_ready(w, err) != BN_OK) return err->status;
     bn_status status = w->options.find_checkpoint(path, w->dir, err);
     if (status == BN_ENOENT) {
         *err = (bn_error){0};

@@ -21,6 +21,10 @@ typedef struct bn_wandb {
     bn_wandb_want want;    /* where its new runs go */
     bn_latest *latest;     /* its metrics */
     size_t latest_count;
+    /* Where files go may be out of reach while the server is not: no upload before this moment. */
+    double upload_ready_s;
+    int upload_failures;      /* in a row */
+    bn_error upload_error;    /* the last of them */
     bn_text uploaded;         /* names of files that are there but not yet told of: "a","b" */
     bn_wandb_sweep_page page; /* of the last run's sweep; kept from run to run */
 } bn_wandb;
@@ -62,12 +66,16 @@ BN_MUST_CHECK bn_status bn_wandb_join_sweep(bn_wandb *w, bn_error *err);
 /* Tells the page of the last run's sweep that the sweep has ended, if it has. */
 BN_MUST_CHECK bn_status bn_wandb_close_sweep(bn_wandb *w, bn_error *err);
 
-/* Uploads the files that are due; summary: the run has ended with it, NULL: not yet. */
+/* Uploads the files that are due; summary: the run has ended with it, NULL: not yet. BN_EAGAIN,
+ * BN_EINVAL: lines and end of the run do not depend on it. */
 BN_MUST_CHECK bn_status bn_wandb_upload_files(bn_wandb *w, const bn_text *summary, bn_error *err);
 
 /* One file to the address that the server gave: granted's "uploadUrl", with these headers. */
 BN_MUST_CHECK bn_status bn_wandb_put(bn_wandb *w, const json_t *granted, const json_t *headers,
                                      const void *data, size_t size_bytes, bn_error *err);
+
+/* BN_EAGAIN: what takes the files was out of reach a moment ago; err says what happened. */
+BN_MUST_CHECK bn_status bn_wandb_storage_ready(const bn_wandb *w, bn_error *err);
 
 /* How often addresses may expire before they are filled. */
 enum { BN_WANDB_EXPIRIES_MAX = 3 };

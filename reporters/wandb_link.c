@@ -161,31 +161,64 @@ bn_status bn_wandb_link_stream(bn_wandb_link *link, const char *path, const bn_t
     return status;
 }
 
-bn_status bn_wandb_link_upload(bn_wandb_link *link, const bn_wandb_upload *upload, bn_error *err)
+/* scheme://host of an address, for people. */
+static void name_host(char *out, size_t size, const char *url)
 {
+    const char *host = strstr(url, "://");
+    host = host ? host + 3 : url;
+    size_t length = strcspn(host, "/?#");
+    const char *at = memchr(host, '@', length);
+    if (at) {
+        length -= (size_t)(at + 1 - host);
+        host = at + 1;
+    }
+    (void)snprintf(out, size, "%.*s", (int)length, host);
+}
+
+static bn_status upload_to(bn_wandb_link *link, const char *url, const bn_wandb_upload *upload,
+                           bn_error *err)
+{
+    char host[128];
     bn_http_reply reply;
     bn_http_request request = {
         .method = "PUT",
-        .url = upload->url,
+        .url = url,
         .body = upload->data,
         .body_bytes = upload->size_bytes,
         .timeout_s = bn_link_timeout_s(&link->link, UPLOAD_TIMEOUT_S + (double)upload->size_bytes /
                                                                            UPLOAD_BYTES_PER_S),
     };
     memcpy(request.headers, upload->headers, sizeof upload->headers);
+    name_host(host, sizeof host, url);
     bn_verdict verdict = bn_link_exchange(&link->link, BN_REQUEST_UPLOAD, &request, &reply, err);
     switch (verdict) {
     case BN_VERDICT_DONE:
         link->link.failures = 0;
         return BN_OK;
     case BN_VERDICT_AGAIN:
-        return BN_EAGAIN;
+        if (link->link.code == 0) return BN_EAGAIN; /* err has the address already */
+        *err = (bn_error){0};
+        return bn_fail(err, BN_EAGAIN, "the storage at %s answers HTTP %d", host, link->link.code);
     case BN_VERDICT_EXPIRED:
-        return bn_fail(err, BN_ESTALE, "the upload address has expired");
+        return bn_fail(err, BN_ESTALE, "the storage at %s refuses the upload (HTTP %d)", host,
+                       reply.code);
     case BN_VERDICT_REFUSED:
-        return bn_link_refuse(&link->link, reply.code, NULL, err);
+        if (err->status != BN_OK) return err->status; /* no address at all */
+        return bn_fail(err, BN_EINVAL, "the storage at %s refuses the upload (HTTP %d)", host,
+                       reply.code);
     }
     return BN_EINVAL;
+}
+
+bn_status bn_wandb_link_upload(bn_wandb_link *link, const bn_wandb_upload *upload, bn_error *err)
+{
+    bn_text url = {0};
+    if (upload->url[0] == '/') bn_text_add(&url, link->base_url);
+    bn_text_add(&url, upload->url);
+    bn_status status = url.failed ? bn_fail(err, BN_ENOMEM, "no memory for an address")
+                                  : upload_to(link, url.data, upload, err);
+    bn_text_release(&url);
+    return status;
 }
 
 static void learn_features(bn_wandb_link *link, const json_t *data)

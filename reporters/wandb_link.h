@@ -48,11 +48,12 @@ BN_MUST_CHECK bn_status bn_wandb_link_query(bn_wandb_link *link, bn_request_kind
 BN_MUST_CHECK bn_status bn_wandb_link_stream(bn_wandb_link *link, const char *path,
                                              const bn_text *body, bool *stopped, bn_error *err);
 
-/* PUT to an upload address, without the key. headers are "Name:value". BN_ESTALE: the address has
- * expired. */
+/* PUT to an upload address, without the key. headers are "Name:value". BN_ESTALE: the address may
+ * have expired. */
+enum { BN_WANDB_UPLOAD_HEADERS_MAX = 12 };
 typedef struct bn_wandb_upload {
-    const char *url;
-    const char *headers[8];
+    const char *url; /* "/..." is below the base address: a server that keeps its files itself */
+    const char *headers[BN_WANDB_UPLOAD_HEADERS_MAX];
     const void *data;
     size_t size_bytes;
 } bn_wandb_upload;

@@ -49,6 +49,7 @@ void bn_wandb_memo_read(bn_wandb_memo *out, const char *text)
     out->plan = read_mark(root, "plan");
     out->plan_read_s = json_number_value(json_object_get(root, "plan_read_s"));
     out->files = (int)read_int(root, "files");
+    out->ended = (int)read_int(root, "ended");
     json_decref(root);
 }
 
@@ -102,5 +103,6 @@ void bn_wandb_memo_write(bn_text *out, const bn_wandb_memo *memo)
         write_real(&json, "plan_read_s", memo->plan_read_s);
     }
     write_int(&json, "files", memo->files);
+    if (memo->ended) write_int(&json, "ended", memo->ended);
     bn_json_end_object(&json);
 }

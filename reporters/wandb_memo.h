@@ -29,10 +29,16 @@ typedef struct bn_wandb_memo {
     bn_wandb_log_mark plan; /* up to here lines may have been sent: a repeat sends the same */
     double plan_read_s;     /* their time stamp; 0: no plan */
     int files;              /* uploads that are done */
+    int ended;              /* the final state that was told, plus 1; 0: none */
 } bn_wandb_memo;
 
-/* Bits of `files`. */
-enum { BN_WANDB_BEGIN_SENT = 1, BN_WANDB_END_SENT = 2, BN_WANDB_CHECKPOINT_SENT = 4 };
+/* Bits of `files`. What was refused while the run was alive is tried once more at its end. */
+enum {
+    BN_WANDB_BEGIN_SENT = 1,
+    BN_WANDB_END_SENT = 2,
+    BN_WANDB_CHECKPOINT_SENT = 4,
+    BN_WANDB_BEGIN_REFUSED = 8,
+};
 
 /* "" and what is no memo of ours give that of a run the server does not know. */
 void bn_wandb_memo_read(bn_wandb_memo *out, const char *text);

@@ -77,6 +77,63 @@ for (const code of [400, 401, 403, 404, 410, 413, 422]) {
   };
 }
 
+/** A stage with three ended runs whose files meet with `fault`; all but the files has arrived. */
+async function withoutStorage(fault, verify) {
+  const stage = await Stage.open();
+  try {
+    stage.copy(short);
+    stage.fake.faults.push({ on: 'put', times: 1e6, ...fault });
+    const { code, text } = await stage.sync(['--patience', '1']);
+    stage.check();
+    stage.checkEnds(0);
+    for (const run of stage.fake.runs.values()) assert.equal(run.uploaded.length, 0);
+    verify(code, text);
+    stage.fake.faults.length = 0;
+    assert.equal((await stage.sync(['--retry'])).code, 0);
+    for (const run of stage.fake.runs.values()) assert.equal(new Set(run.uploaded).size, 4);
+  } finally {
+    await stage.close();
+  }
+}
+
+cases.storage_out_of_reach_keeps_no_run_from_its_end = () =>
+  withoutStorage({ code: 503 }, (code, text) => {
+    assert.equal(code, 1, text);
+    assert.match(text, /the storage at .* answers HTTP 503; what is missing is kept/);
+  });
+
+cases.storage_that_refuses_keeps_no_run_from_its_end = () =>
+  withoutStorage({ code: 403 }, (code, text) => {
+    assert.equal(code, 6, text);
+    assert.match(text, /refused 3 runs .*file wandb-metadata.json: the storage at .*HTTP 403/);
+  });
+
+cases.server_that_keeps_files_itself_gets_them = async () => {
+  const stage = await Stage.open({ ownStorage: true });
+  try {
+    stage.copy(short);
+    assert.equal((await stage.sync()).code, 0);
+    stage.check();
+    for (const run of stage.fake.runs.values()) assert.equal(new Set(run.uploaded).size, 4);
+  } finally {
+    await stage.close();
+  }
+};
+
+cases.three_processes_at_once_say_everything_once = async () => {
+  const stage = await Stage.open();
+  try {
+    stage.copy(short);
+    const codes = await Promise.all([1, 2, 3].map(async () => (await stage.sync()).code));
+    assert.deepEqual(codes, [0, 0, 0]);
+    stage.check();
+    stage.checkEnds(0);
+    assert.equal(stage.fake.sweeps.size, 1);
+  } finally {
+    await stage.close();
+  }
+};
+
 await runCases(cases, 8);
 await long.close();
 await short.close();

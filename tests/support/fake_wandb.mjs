@@ -44,7 +44,8 @@ class Refusal extends Error {
 export class FakeWandb {
   /**
    * options: key, entities (known ones), features (names), modules (folder of node_modules),
-   * schemaFolder, adopt (project name -> the server's name for it)
+   * schemaFolder, adopt (project name -> the server's name for it), ownStorage (upload addresses
+   * are paths of this server)
    */
   constructor(options) {
     this.options = { entities: ['team'], features: [], adopt: (name) => name, ...options };
@@ -352,7 +353,7 @@ export class FakeWandb {
       uploadHeaders: ['X-Upload: yes'],
       files: input.files.map((name) => ({
         name,
-        uploadUrl: `${this.url}/storage/${[run.entity, run.project, run.name, name].map(encodeURIComponent).join('/')}` +
+        uploadUrl: `${this.options.ownStorage ? '' : this.url}/storage/${[run.entity, run.project, run.name, name].map(encodeURIComponent).join('/')}` +
           '?signature=s1gned',
       })),
     };
