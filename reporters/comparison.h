@@ -1,6 +1,7 @@
 /* comparison.h - twins from the store: what each side of a sweep reaches, and by how much.
  *
- * A side is one value of the knob `by` (quant.variant: ternary, fp16, ...). Within a sweep runs are
+ * A side is one value of the knob `by` (quant.variant: ternary, fp16, ...), or of several together
+ * ("quant.variant,model.norm": "fp16 rms"). Within a sweep runs are
  * twins when they agree in everything that was varied but the side. Knobs of the optimizer (those
  * that begin with "optim.") each side may choose for itself: it is judged at its own best setting,
  * the one whose mean over replicates is best. What else was varied is the shape (model.width, ...).
@@ -19,7 +20,7 @@
 
 typedef struct bn_comparison_ask {
     int64_t sweep;
-    const char *by;       /* "quant.variant"; NULL: all runs are one side, "" */
+    const char *by;       /* "quant.variant", "a,b"; NULL: all runs are one side, "" */
     const char *baseline; /* "fp16": a side that the others are measured against */
     const char *metric;   /* "val/loss" */
     const char *pair;     /* "model.width,model.layers": what twins share; NULL: see above */
@@ -33,7 +34,7 @@ typedef struct bn_comparison_run {
     int64_t run;
     char key[12];
     int shape, side, setting; /* indices */
-    char seed[32];            /* train.seed as text, or its place among its replicates */
+    char seed[32];            /* train.seed or seed as text, or its place among its replicates */
     double value;             /* best of the metric over training */
     double tokens_per_s;      /* median over its records */
     double memory_bytes, deployed_bytes, params; /* NaN: not recorded */
@@ -76,6 +77,9 @@ typedef struct bn_comparison {
 BN_MUST_CHECK bn_status bn_comparison_make(bn_comparison *out, bn_store *store,
                                            const bn_comparison_ask *ask, bn_error *err);
 void bn_comparison_release(bn_comparison *comparison); /* {0} is fine */
+
+/* Whether replicates differ in this knob: ours is train.seed, other programs' is seed. */
+bool bn_comparison_is_seed(const char *knob);
 
 /* The cell of a shape and side, NULL when no run is in it. */
 const bn_comparison_cell *bn_comparison_at(const bn_comparison *comparison, int shape, int side);

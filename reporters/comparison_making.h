@@ -5,6 +5,8 @@
 #include "reporters/comparison.h"
 #include "store/run.h"
 
+enum { BN_BY_MAX = 8 }; /* knobs whose values together are a side */
+
 /* What a comparison is made from; gone when it is made. */
 typedef struct bn_making {
     bn_store *store;
@@ -12,8 +14,9 @@ typedef struct bn_making {
     bn_comparison *out;
     bn_run *runs;
     size_t run_count;
-    bn_run_param *sides, *seeds, *varied; /* by run */
-    size_t side_count, seed_count, varied_count;
+    bn_run_param *sides[BN_BY_MAX], *seeds, *varied; /* by run */
+    size_t side_counts[BN_BY_MAX], seed_count, varied_count;
+    int by_count;
     size_t shape_room, setting_room, side_room, out_room, cell_room, pair_room;
 } bn_making;
 

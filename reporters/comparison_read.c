@@ -10,7 +10,12 @@
 #include "store/history.h"
 
 static const char TUNED_PREFIX[] = "optim.";
-static const char SEED_KNOB[] = "train.seed";
+static const char *const SEED_KNOBS[] = {"train.seed", "seed"}; /* ours; other programs' */
+
+bool bn_comparison_is_seed(const char *knob)
+{
+    return strcmp(knob, SEED_KNOBS[0]) == 0 || strcmp(knob, SEED_KNOBS[1]) == 0;
+}
 
 bn_status bn_making_grow(void *place, size_t count, size_t *room, size_t size_bytes, bn_error *err)
 {
@@ -103,9 +108,8 @@ static void describe(const bn_making *make, int64_t run, char shape[BN_SETTING_M
     const bn_run_param *row = rows_of(make->varied, make->varied_count, run);
     for (; row && row < end && row->run == run; row++) {
         const char *name = row->param.name;
-        if ((make->ask->by && strcmp(name, make->ask->by) == 0) || strcmp(name, SEED_KNOB) == 0) {
-            continue;
-        }
+        bool side = make->ask->by && listed(make->ask->by, name);
+        if (side || bn_comparison_is_seed(name)) continue;
         bool tuned = is_tuned(make->ask, name);
         char value[sizeof row->param.value];
         unquote(value, sizeof value, row->param.value);
@@ -137,11 +141,31 @@ static bn_status check_pair(const bn_making *make, bn_error *err)
         size_t length = strcspn(item, ",");
         (void)snprintf(name, sizeof name, "%.*s", (int)length, item);
         item += length;
-        bool varied = strcmp(name, SEED_KNOB) == 0;
+        bool varied = bn_comparison_is_seed(name);
         for (size_t i = 0; i < make->varied_count && !varied; i++) {
             varied = strcmp(make->varied[i].param.name, name) == 0;
         }
         if (!varied && make->run_count > 0) return no_such_knob(make, name, err);
+    }
+    return BN_OK;
+}
+
+/* The values of every knob that `by` lists. */
+static bn_status load_sides(bn_making *make, bn_error *err)
+{
+    char name[64];
+    for (const char *item = make->ask->by; item && *item; item += *item == ',') {
+        size_t length = strcspn(item, ",");
+        (void)snprintf(name, sizeof name, "%.*s", (int)length, item);
+        item += length;
+        if (make->by_count == BN_BY_MAX) {
+            return bn_fail(err, BN_EINVAL, "a side may be told by at most %d knobs", BN_BY_MAX);
+        }
+        int i = make->by_count++;
+        bn_status status = bn_run_knob(make->store, make->ask->sweep, name, &make->sides[i],
+                                       &make->side_counts[i], err);
+        if (status != BN_OK) return status;
+        if (make->side_counts[i] == 0 && make->run_count > 0) return no_such_knob(make, name, err);
     }
     return BN_OK;
 }
@@ -151,20 +175,33 @@ static bn_status load(bn_making *make, bn_error *err)
     int64_t sweep = make->ask->sweep;
     bn_store *store = make->store;
     bn_status status = bn_run_list(store, sweep, &make->runs, &make->run_count, err);
-    if (status == BN_OK && make->ask->by) {
-        status = bn_run_knob(store, sweep, make->ask->by, &make->sides, &make->side_count, err);
-    }
-    if (status == BN_OK) {
-        status = bn_run_knob(store, sweep, SEED_KNOB, &make->seeds, &make->seed_count, err);
+    for (size_t i = 0; status == BN_OK && i < 2 && make->seed_count == 0; i++) {
+        free(make->seeds);
+        make->seeds = NULL;
+        status = bn_run_knob(store, sweep, SEED_KNOBS[i], &make->seeds, &make->seed_count, err);
     }
     if (status == BN_OK) {
         status = bn_run_varied(store, sweep, &make->varied, &make->varied_count, err);
     }
-    if (status == BN_OK) status = check_pair(make, err);
-    if (status == BN_OK && make->ask->by && make->side_count == 0 && make->run_count > 0) {
-        status = no_such_knob(make, make->ask->by, err);
+    if (status == BN_OK) status = load_sides(make, err);
+    return status == BN_OK ? check_pair(make, err) : status;
+}
+
+/* The side of a run: its values of the knobs that tell sides; false when it has none of them. */
+static bool read_side(const bn_making *make, int64_t run, char side[BN_SIDE_MAX])
+{
+    bool has = make->by_count == 0;
+    bn_text text;
+    bn_text_fixed(&text, side, BN_SIDE_MAX);
+    side[0] = '\0';
+    for (int i = 0; i < make->by_count; i++) {
+        const bn_run_param *row = rows_of(make->sides[i], make->side_counts[i], run);
+        char value[sizeof row->param.value] = "-";
+        if (row) unquote(value, sizeof value, row->param.value);
+        bn_text_addf(&text, "%s%s", i ? " " : "", value);
+        has = has || row;
     }
-    return status;
+    return has;
 }
 
 /* The finished run whose numbers a run stands for: itself, or what made it skipped. */
@@ -249,17 +286,16 @@ static void place_as_seed(const bn_comparison *out, bn_comparison_run *run)
     (void)snprintf(run->seed, sizeof run->seed, "#%d", before);
 }
 
-static bn_status place_run(bn_making *make, bn_comparison_run *taken, const char *value,
+static bn_status place_run(bn_making *make, bn_comparison_run *taken, const char *side,
                            bn_error *err)
 {
     bn_comparison *out = make->out;
-    char shape[BN_SETTING_MAX], setting[BN_SETTING_MAX], side[BN_SIDE_MAX];
+    char shape[BN_SETTING_MAX], setting[BN_SETTING_MAX];
     const name_list shapes = {&out->shapes, sizeof *out->shapes, &out->shape_count,
                               &make->shape_room};
     const name_list settings = {&out->settings, sizeof *out->settings, &out->setting_count,
                                 &make->setting_room};
     const name_list sides = {&out->sides, sizeof *out->sides, &out->side_count, &make->side_room};
-    unquote(side, sizeof side, value);
     describe(make, taken->run, shape, setting);
     bn_status status = intern(&shapes, shape, &taken->shape, err);
     if (status == BN_OK) status = intern(&settings, setting, &taken->setting, err);
@@ -272,9 +308,9 @@ static bn_status take_run(bn_making *make, const bn_run *run, bn_error *err)
     bn_comparison_run taken = {.run = run->id};
     bool found = false;
     int64_t source = 0;
-    const bn_run_param *value = rows_of(make->sides, make->side_count, run->id);
+    char side[BN_SIDE_MAX];
     bn_status status = source_of(make, run, &found, &source, err);
-    if (status != BN_OK || !found || (make->ask->by && !value)) {
+    if (status != BN_OK || !found || !read_side(make, run->id, side)) {
         out->unfinished++;
         return status;
     }
@@ -284,7 +320,7 @@ static bn_status take_run(bn_making *make, const bn_run *run, bn_error *err)
         return status;
     }
     (void)snprintf(taken.key, sizeof taken.key, "%s", run->key);
-    if (place_run(make, &taken, value ? value->param.value : "", err) != BN_OK) return err->status;
+    if (place_run(make, &taken, side, err) != BN_OK) return err->status;
     const bn_run_param *seed = rows_of(make->seeds, make->seed_count, run->id);
     if (seed) (void)snprintf(taken.seed, sizeof taken.seed, "%s", seed->param.value);
     if (!seed) place_as_seed(out, &taken);
@@ -303,7 +339,7 @@ bn_status bn_making_read(bn_making *make, bn_error *err)
         status = take_run(make, &make->runs[i], err);
     }
     free(make->runs);
-    free(make->sides);
+    for (int i = 0; i < BN_BY_MAX; i++) free(make->sides[i]);
     free(make->seeds);
     free(make->varied);
     return status;

@@ -83,7 +83,7 @@ static bn_status gather(making *make, bn_error *err)
         const bn_run_param *row = &make->varied[i];
         if (i == 0 || row->run != run) place = place_of_run(make->from, row->run);
         run = row->run;
-        if (place < 0 || strcmp(row->param.name, "train.seed") == 0) continue;
+        if (place < 0 || bn_comparison_is_seed(row->param.name)) continue;
         knob *of = find_knob(make, row->param.name);
         if (!of && add_knob(make, row->param.name, &of, err) != BN_OK) return err->status;
         assert(of);

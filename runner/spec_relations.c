@@ -210,7 +210,8 @@ bn_status bn_spec_read_baseline(bn_spec_reader *reader)
     for (size_t i = 0; i < count; i++) {
         const bn_toml_node *item = bn_toml_at(list, i);
         const char *name = bn_toml_kind_of(item) == BN_TOML_TEXT ? bn_toml_text(item) : "";
-        bool knob = reader->spec->builtin && bn_knob_find(name);
+        bool builtin = reader->spec->builtin;
+        bool knob = builtin ? bn_knob_find(name) != NULL : strcmp(name, "seed") == 0;
         if (!knob && bn_space_find(&reader->spec->space, name) < 0) {
             return unknown_name(reader, "'baseline.pair_on'", name, bn_toml_line(item));
         }

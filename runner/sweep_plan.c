@@ -65,24 +65,34 @@ void bn_planned_release(bn_planned *planned)
     bn_text_release(&planned->config_json);
 }
 
-/* What an external program is given: the point, and the seed of the replicate, which counts up from
- * the parameter of that name where there is one. */
+/* The seed of a program's replicate, which counts up from the parameter of that name where there is
+ * one. False: the parameter says it all. */
+static bool program_seed(const bn_spec *spec, const bn_point *point, int replicate, int64_t *seed)
+{
+    int own = bn_space_find(&spec->space, "seed");
+    if (spec->builtin || (own >= 0 && spec->replicates == 1)) return false;
+    *seed = own < 0 ? spec->config.train.seed : (int64_t)point->values[own].number;
+    *seed += replicate;
+    return true;
+}
+
+/* What an external program is given: the point, and the seed of the replicate. */
 static void external_json(const bn_spec *spec, const bn_point *point, int replicate, bn_text *out)
 {
+    int64_t seed = 0;
+    bool counts = program_seed(spec, point, replicate, &seed);
     bn_json json = {.text = out};
-    int own = bn_space_find(&spec->space, "seed");
-    bool counts = own < 0 || spec->replicates > 1;
-    int64_t seed = spec->config.train.seed;
-    if (own >= 0 && counts) seed = (int64_t)point->values[own].number;
     bn_json_object(&json);
     for (int i = 0; i < point->count; i++) {
-        if (point->values[i].kind == BN_SETTING_NONE || (i == own && counts)) continue;
-        bn_json_key(&json, spec->space.params[i].name);
+        const char *name = spec->space.params[i].name;
+        bool ours = counts && strcmp(name, "seed") == 0;
+        if (point->values[i].kind == BN_SETTING_NONE || ours) continue;
+        bn_json_key(&json, name);
         bn_setting_json(&point->values[i], &json);
     }
     if (counts) {
         bn_json_key(&json, "seed");
-        bn_json_int(&json, seed + replicate);
+        bn_json_int(&json, seed);
     }
     bn_json_end_object(&json);
 }
@@ -255,6 +265,8 @@ static void set_param(bn_param *out, const bn_spec *spec, const char *name, cons
 static size_t fill_params(const bn_spec *spec, const bn_planned *run, bn_param *out)
 {
     size_t knobs = 0, count = 0;
+    int64_t seed = 0;
+    bool counts = program_seed(spec, &run->point, run->replicate, &seed);
     char words[4096];
     const bn_knob *table = bn_knob_table(&knobs);
     for (size_t i = 0; spec->builtin && i < knobs && count < PARAMS_MAX; i++) {
@@ -266,13 +278,21 @@ static size_t fill_params(const bn_spec *spec, const bn_planned *run, bn_param *
     }
     for (int i = 0; i < run->point.count && count < PARAMS_MAX; i++) {
         const char *name = spec->space.params[i].name;
-        bool known = spec->builtin && bn_knob_find(name);
+        bool known =
+            spec->builtin ? bn_knob_find(name) != NULL : counts && strcmp(name, "seed") == 0;
         if (known || run->point.values[i].kind == BN_SETTING_NONE) continue;
         bn_text text;
         bn_text_fixed(&text, words, sizeof words);
         bn_json json = {.text = &text};
         bn_setting_json(&run->point.values[i], &json);
         set_param(&out[count++], spec, name, &text);
+    }
+    /* So that twins are told by their seeds, not by the order in which they end. */
+    if (counts && count < PARAMS_MAX) {
+        bn_text text;
+        bn_text_fixed(&text, words, sizeof words);
+        bn_text_addf(&text, "%lld", (long long)seed);
+        set_param(&out[count++], spec, "seed", &text);
     }
     return count;
 }

@@ -73,6 +73,16 @@ static bn_status insert(bn_store *store, bn_sweep *sweep, const char *spec, bn_e
     return status;
 }
 
+/* What may differ without making it another sweep, [baseline] say, is what the file says now. */
+static bn_status keep_spec(bn_store *store, int64_t sweep, const char *spec, bn_error *err)
+{
+    bn_stmt *stmt =
+        bn_db_stmt(store->db, "UPDATE sweep\nSET spec = ?2\nWHERE id = ?1 AND spec <> ?2");
+    bn_stmt_int(stmt, 1, sweep);
+    bn_stmt_text(stmt, 2, spec);
+    return bn_stmt_run(stmt, err);
+}
+
 bn_status bn_sweep_add(bn_store *store, bn_sweep *sweep, const char *spec, bool *found,
                        bn_error *err)
 {
@@ -89,6 +99,7 @@ bn_status bn_sweep_add(bn_store *store, bn_sweep *sweep, const char *spec, bool 
         *found = false;
     } else if (status == BN_OK && *found) {
         *sweep = known;
+        status = keep_spec(store, known.id, spec, err);
     } else if (status == BN_OK) {
         status = insert(store, sweep, spec, err);
     }

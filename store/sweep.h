@@ -35,7 +35,8 @@ typedef struct bn_sweep {
 const char *bn_sweep_state_name(bn_sweep_state state);
 
 /* Adds a sweep, or finds the one with the same name and hash (then *found is true and *sweep its
- * row). spec is the sweep file verbatim. BN_EINVAL: the name is taken by another spec. */
+ * row; its file is then this one). spec is the sweep file verbatim. BN_EINVAL: the name is taken by
+ * another spec. */
 BN_MUST_CHECK bn_status bn_sweep_add(bn_store *store, bn_sweep *sweep, const char *spec,
                                      bool *found, bn_error *err);
 
@@ -52,7 +53,7 @@ BN_MUST_CHECK bn_status bn_sweep_set_state(bn_store *store, int64_t sweep, bn_sw
 BN_MUST_CHECK bn_status bn_sweep_list(bn_store *store, bn_sweep **out, size_t *count,
                                       bn_error *err);
 
-/* The sweep file as it was given; the caller frees *out. */
+/* The sweep file as it was given last; the caller frees *out. */
 BN_MUST_CHECK bn_status bn_sweep_spec(bn_store *store, int64_t sweep, char **out, bn_error *err);
 
 #endif

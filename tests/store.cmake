@@ -13,6 +13,10 @@ add_executable(make_home support/make_home.c support/demo_home.c)
 target_include_directories(make_home PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(make_home PRIVATE bn_store m)
 
+bn_test(baseline bn_store PkgConfig::jansson)
+target_compile_definitions(test_baseline PRIVATE BNEXP="$<TARGET_FILE:bnexp>")
+add_dependencies(test_baseline bnexp)
+
 bn_test(reading bn_store PkgConfig::jansson)
 target_sources(test_reading PRIVATE support/demo_home.c)
 target_compile_definitions(test_reading PRIVATE BNEXP="$<TARGET_FILE:bnexp>")

@@ -3,6 +3,7 @@
 
 #include "runner/cli/command.h"
 #include "runner/cli/commands.h"
+#include "runner/cli/compare_ask.h"
 #include "runner/cli/compare_print.h"
 #include "runner/cli/options.h"
 #include "runner/cli/print.h"
@@ -12,18 +13,36 @@ typedef struct compare_flags {
     bool json;
 } compare_flags;
 
+/* Words of the command line come first, then [baseline] of the sweep's file, then what most sweeps
+ * are about: the variants, against the float one. */
+static bn_status complete(const compare_flags *flags, bn_store *store, bn_compare_ask *file,
+                          bn_compared *at, bn_error *err)
+{
+    const char *metric = flags->metric ? flags->metric : at->sweep->metric;
+    bool asked = flags->by || flags->baseline;
+    at->ask = (bn_comparison_ask){.sweep = at->sweep->id,
+                                  .by = flags->by ? flags->by : "quant.variant",
+                                  .baseline = flags->baseline,
+                                  .pair = flags->pair,
+                                  .metric = *metric ? metric : "val/loss"};
+    at->ask.maximize = bn_print_goal(at->sweep, at->ask.metric) == BN_GOAL_MAXIMIZE;
+    if (!asked && bn_compare_ask_read(file, store, at->sweep, err) != BN_OK) return err->status;
+    if (file->has_where) {
+        at->ask.by = file->by;
+        at->ask.baseline = file->baseline;
+    }
+    if (!flags->pair && file->has_pair) at->ask.pair = file->pair;
+    if (at->ask.baseline) return BN_OK;
+    return bn_compare_ask_float(&at->ask.baseline, store, at->sweep->id, err);
+}
+
 static bn_status compare_sweep(const compare_flags *flags, bn_store *store, const bn_sweep *sweep,
                                bn_json *json, bn_error *err)
 {
     bn_compared at = {.sweep = sweep};
-    const char *metric = flags->metric ? flags->metric : sweep->metric;
-    at.ask = (bn_comparison_ask){.sweep = sweep->id,
-                                 .by = flags->by,
-                                 .baseline = flags->baseline,
-                                 .pair = flags->pair,
-                                 .metric = *metric ? metric : "val/loss"};
-    at.ask.maximize = bn_print_goal(sweep, at.ask.metric) == BN_GOAL_MAXIMIZE;
-    bn_status status = bn_comparison_make(&at.made, store, &at.ask, err);
+    bn_compare_ask file = {0};
+    bn_status status = complete(flags, store, &file, &at, err);
+    if (status == BN_OK) status = bn_comparison_make(&at.made, store, &at.ask, err);
     if (status != BN_OK) return bn_fail_in(err, "sweep %s", sweep->name);
     status = bn_insight_make(&at.insight, store, &at.ask, &at.made, err);
     if (status == BN_OK && json) bn_compare_json(json, &at);
@@ -79,16 +98,16 @@ static bn_status compare(const compare_flags *flags, bn_error *err)
 
 int bn_cmd_compare(int argc, char **argv)
 {
-    compare_flags flags = {.by = "quant.variant", .baseline = "fp16"};
+    compare_flags flags = {0};
     bool help = false;
     const bn_option table[] = {
         {"--home", 0, BN_OPTION_TEXT, &flags.home, "DIR", "the home (BNEXP_HOME, else ./runs)"},
         {"--json", 0, BN_OPTION_FLAG, &flags.json, NULL, "JSON instead of tables"},
         {"--sweep", 0, BN_OPTION_TEXT, &flags.sweep, "NAME", "only this sweep, as SWEEP"},
-        {"--by", 0, BN_OPTION_TEXT, &flags.by, "KNOB",
-         "whose values are the sides (quant.variant)"},
+        {"--by", 0, BN_OPTION_TEXT, &flags.by, "KNOB,...",
+         "whose values are the sides ([baseline], else quant.variant)"},
         {"--baseline", 0, BN_OPTION_TEXT, &flags.baseline, "VALUE",
-         "the side to measure against (fp16)"},
+         "the side to measure against ([baseline], else fp16)"},
         {"--pair", 0, BN_OPTION_TEXT, &flags.pair, "KNOB,...",
          "what twins share; each side chooses the rest (all but optim.*)"},
         {"--metric", 0, BN_OPTION_TEXT, &flags.metric, "KEY", "instead of the sweep's own"},
