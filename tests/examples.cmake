@@ -4,3 +4,8 @@ add_test(NAME example_embed
                  -DWORK=${CMAKE_CURRENT_BINARY_DIR}/example_embed
                  -P ${CMAKE_CURRENT_SOURCE_DIR}/support/example_embed.cmake)
 set_tests_properties(example_embed PROPERTIES TIMEOUT 120)
+
+# The manual page is made from the command table and each --help; a stale one tells of another program.
+add_test(NAME man_page
+         COMMAND ${CMAKE_COMMAND} -DBNEXP=$<TARGET_FILE:bnexp> -DPAGE=${PROJECT_SOURCE_DIR}/docs/bnexp.1
+                 -P ${CMAKE_CURRENT_SOURCE_DIR}/support/man_page.cmake)
