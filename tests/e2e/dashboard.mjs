@@ -85,6 +85,28 @@ await claim("a filter keeps what the database finds", () => at("demo", "#runs", 
   await becomes(async () => Number(await page.locator(".runs-table").getAttribute("aria-rowcount")) - 1, found, "rows");
 }));
 
+await claim("who chooses by keyboard stays where they were", () => at("demo", "#compare/lr", {}, async (page) => {
+  const here = () => page.evaluate(() => document.activeElement?.getAttribute("aria-label") ?? document.activeElement?.textContent);
+  await page.locator(".choice-item", { hasText: "tokens" }).first().focus();
+  await page.keyboard.press("Enter");
+  await page.waitForFunction(() => location.hash.includes("x=tokens"));
+  await becomes(here, "tokens", "focus after a choice");
+  await page.locator("button", { hasText: "hide published" }).first().focus();
+  await page.keyboard.press("Enter");
+  await becomes(here, "show published", "focus after a switch");
+  await page.evaluate(() => { location.hash = "#runs"; });
+  await page.locator("#filter").fill("quant.variant = ternary");
+  await page.locator("#filter").press("Enter");
+  await becomes(here, "Runs", "focus after a filter: the table that it is for");
+}));
+
+await claim("memory by part adds up to what the table says", () => at("demo", "#compare/lr", {}, async (page) => {
+  const row = page.locator(".sides tbody tr").first();
+  const told = plain(await row.locator("td").nth(4).innerText());
+  const drawn = plain(await page.locator(".chart", { hasText: "Training memory by part" }).locator("text.note").first().textContent());
+  equal(told.startsWith(drawn), true, `${told} in the table, ${drawn} in the chart`);
+}));
+
 await claim("a mistake in the filter is named and hides nothing", () => at("demo", "#runs?q=no.such+%3D+1", {}, async (page) => {
   equal(/no knob or metric is called "no.such"/.test(await text(page, ".problem")), true, "message");
 }));

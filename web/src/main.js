@@ -3,6 +3,7 @@
 
 import { ageBy, loadIndex, listen } from "./data.js";
 import { keepFigures } from "./figure.js";
+import { keepFocus } from "./focus.js";
 import { Model } from "./model.js";
 import * as hash from "./hash.js";
 import { h, replace } from "./dom.js";
@@ -53,12 +54,16 @@ function render() {
   const same = last.view === place.view && last.subject === place.subject;
   const kept = same ? scrollY : 0;
   keepFigures(same);
+  const focusAbove = keepFocus(top);
   replace(top, topBar(app, showHelp));
+  focusAbove(true);
   top.querySelector(".tab[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
   const view = (SHOW[place.view] ?? compareView)(app);
   // The old height stays until the new content has its own: nothing jumps.
   main.style.setProperty("min-height", `${main.offsetHeight}px`);
+  const focus = keepFocus(main);
   replace(main, view);
+  focus(same);
   keys.app = app;
   scrollTo(0, kept);
   requestAnimationFrame(() => main.style.removeProperty("min-height"));

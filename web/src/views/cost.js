@@ -67,7 +67,7 @@ function simple(cell, wish) {
 
 /** @param {Cell} cell */
 function speedFigure(cell) {
-  return simple(cell, { title: "Training speed", label: "tokens/s", unit: "tokens/s", note: "Measured: the mean of each side's best runs.", of: (side) => sideMetric(side, "tokens_per_s"), say: (v) => format.short(v) });
+  return simple(cell, { title: "Training speed", label: "tokens/s", unit: "tokens/s", note: "Measured: the median of a run, the mean of a side's best runs.", of: (side) => sideMetric(side, "tokens_per_s"), say: (v) => format.short(v) });
 }
 
 /** @param {Cell} cell */
