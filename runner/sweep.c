@@ -33,6 +33,19 @@ static bool named(const bn_resources *r, const bn_verdict *v)
     return false;
 }
 
+/* The run that is started place-th. */
+static bn_run *run_at(const bn_sweeper *s, size_t place)
+{
+    return &s->runs[s->order ? s->order[place] : place];
+}
+
+/* A run waits again: the search for the next one begins there at the latest. */
+static void look_from(bn_sweeper *s, const bn_run *run)
+{
+    size_t number = (size_t)run->number, place = s->ranks ? s->ranks[number] : number;
+    if (place < s->cursor) s->cursor = place;
+}
+
 static double back_off_s(int failures)
 {
     double wait = BACK_OFF_FIRST_S * pow(2, failures - 1);
@@ -64,7 +77,7 @@ static bn_status settle(bn_sweeper *s, const bn_member *m, double mono_s, bn_err
         note->not_before_s = mono_s + (m->ask == BN_ASK_NOTHING ? back_off_s(1) : 0);
     }
     if (startable(v->state)) {
-        if ((size_t)run->number < s->cursor) s->cursor = (size_t)run->number;
+        look_from(s, run);
         return BN_OK;
     }
     if (v->state != BN_RUN_FAILED && v->state != BN_RUN_CRASHED) return BN_OK;
@@ -75,7 +88,7 @@ static bn_status settle(bn_sweeper *s, const bn_member *m, double mono_s, bn_err
     bn_run_change again = {
         .from = v->state, .to = BN_RUN_PENDING, .reason = v->reason, .exit_code = -1};
     run->state = BN_RUN_PENDING;
-    if ((size_t)run->number < s->cursor) s->cursor = (size_t)run->number;
+    look_from(s, run);
     return bn_fleet_move(s->fleet, run->id, &again, err);
 }
 
@@ -248,11 +261,12 @@ static bn_run *next_run(bn_sweeper *s, double mono_s)
 {
     bool passed = false;
     for (size_t i = s->cursor; i < s->count; i++) {
-        if (!startable(s->runs[i].state)) {
+        bn_run *run = run_at(s, i);
+        if (!startable(run->state)) {
             if (!passed) s->cursor = i + 1;
             continue;
         }
-        if (s->memos[i].not_before_s <= mono_s) return &s->runs[i];
+        if (s->memos[run->number].not_before_s <= mono_s) return run;
         passed = true;
     }
     return NULL;
@@ -295,7 +309,7 @@ static bool is_done(const bn_sweeper *s)
     if (s->sweep.state == BN_SWEEP_PAUSED) return false;
     if (s->sweep.state != BN_SWEEP_RUNNING) return true;
     for (size_t i = s->cursor; i < s->count; i++) {
-        if (startable(s->runs[i].state)) return false;
+        if (startable(run_at(s, i)->state)) return false;
     }
     return (int64_t)s->count >= s->planned;
 }

@@ -20,7 +20,9 @@ struct bn_sweeper {
     bn_run *runs; /* by number */
     bn_sweep_memo *memos;
     size_t count, room;
-    size_t cursor; /* no run below it can be started */
+    size_t *order; /* numbers, in the order of starting; NULL: as they are (methods that learn) */
+    size_t *ranks; /* by number: its place in order */
+    size_t cursor; /* no run at a lower place in the order can be started */
     int64_t planned, attempts;
     int64_t finished, failed_first; /* successes; failures before the first of them */
     double finished_s;              /* their durations, summed */

@@ -6,6 +6,7 @@
 
 #include "engine/base/clock.h"
 #include "runner/sweep_inside.h"
+#include "runner/sweep_order.h"
 
 static bn_status grow(bn_sweeper *s, size_t room, bn_error *err)
 {
@@ -96,6 +97,25 @@ static bn_status add_rows(bn_sweeper *s, bn_error *err)
     return status == BN_OK ? push_removed(s, (size_t)s->planned, err) : status;
 }
 
+/* Puts all runs that there are in the order in which they start. */
+static bn_status arrange(bn_sweeper *s, bn_error *err)
+{
+    bn_classroom room = {.spec = s->options.spec,
+                         .store = s->options.store,
+                         .sweep = s->sweep.id,
+                         .runs = s->runs,
+                         .count = s->count};
+    if (bn_plan_learns(s->plan)) return BN_OK;
+    s->order = calloc(s->count + 1, sizeof *s->order);
+    s->ranks = calloc(s->count + 1, sizeof *s->ranks);
+    if (!s->order || !s->ranks) {
+        return bn_fail(err, BN_ENOMEM, "no memory to order %zu runs", s->count);
+    }
+    bn_status status = bn_sweep_order(&room, s->order, err);
+    for (size_t i = 0; status == BN_OK && i < s->count; i++) s->ranks[s->order[i]] = i;
+    return status;
+}
+
 bn_status bn_sweeper_refresh(bn_sweeper *s, bn_error *err)
 {
     bn_run *all = NULL;
@@ -175,6 +195,7 @@ bn_status bn_sweeper_open(bn_sweeper **out, const bn_sweeper_options *options, b
     if (status == BN_OK) status = open_fleet(s, err);
     if (status == BN_OK) status = bn_sweeper_load(s, err);
     if (status == BN_OK) status = add_rows(s, err);
+    if (status == BN_OK) status = arrange(s, err);
     if (status == BN_OK) status = adopt_all(s, err);
     if (status == BN_OK && s->sweep.state != BN_SWEEP_RUNNING) {
         s->sweep.state = BN_SWEEP_RUNNING; /* whoever calls us wants it to go on */
@@ -196,5 +217,7 @@ void bn_sweeper_close(bn_sweeper *s)
     bn_plan_close(s->plan);
     free(s->runs);
     free(s->memos);
+    free(s->order);
+    free(s->ranks);
     free(s);
 }

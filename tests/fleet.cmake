@@ -9,6 +9,7 @@ bn_test(fleet bn_fleet)
 bn_test(sweep bn_sweep)
 target_compile_definitions(test_sweep PRIVATE TRAINER_SH="${CMAKE_CURRENT_SOURCE_DIR}/support/trainer.sh")
 bn_test(external bn_sweep)
+bn_test(order bn_sweep)
 bn_test(pruning bn_sweep)
 target_compile_definitions(test_pruning PRIVATE
     CONTENDER_SH="${CMAKE_CURRENT_SOURCE_DIR}/support/contender.sh")
