@@ -136,8 +136,8 @@ bn_status bn_feed_marks(bn_feed *feed, bn_feed_mark **out, size_t *count, bn_err
     bn_rows rows = {.size_bytes = sizeof **out};
     bn_stmt *stmt = bn_db_stmt(feed->store->db,
                                "SELECT r.id, r.key, r.name, r.state, r.next_seq,\n"
-                               "       ifnull(h.next_seq, 0), ifnull(h.blocked, ''), " IS_NEWS HEARD
-                               "WHERE r.trashed_s IS NULL\n"
+                               "       ifnull(h.next_seq, 0), ifnull(h.blocked, ''), r.sweep_id,\n"
+                               "       " IS_NEWS HEARD "WHERE r.trashed_s IS NULL\n"
                                "ORDER BY r.id");
     bn_stmt_text(stmt, 1, feed->reader);
     while (bn_stmt_row(stmt)) {
@@ -150,7 +150,8 @@ bn_status bn_feed_marks(bn_feed *feed, bn_feed_mark **out, size_t *count, bn_err
         mark->next_seq = bn_stmt_get_int(stmt, 4);
         mark->heard_seq = bn_stmt_get_int(stmt, 5);
         bn_stmt_copy_text(stmt, 6, mark->blocked, sizeof mark->blocked);
-        mark->behind = bn_stmt_get_int(stmt, 7) != 0;
+        mark->sweep = bn_stmt_get_int(stmt, 7);
+        mark->behind = bn_stmt_get_int(stmt, 8) != 0;
     }
     bn_status status = bn_rows_end(&rows, stmt, count, err);
     *out = rows.items;

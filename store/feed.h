@@ -56,7 +56,7 @@ BN_MUST_CHECK bn_status bn_feed_forget(bn_feed *feed, bn_error *err);
 
 /* How far the reader is, run by run; the caller frees *out. */
 typedef struct bn_feed_mark {
-    int64_t run;
+    int64_t run, sweep;
     char key[12], name[BN_NAME_MAX];
     bn_run_state state;
     int64_t next_seq, heard_seq; /* records in the store; records the far side has */

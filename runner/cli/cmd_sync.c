@@ -162,13 +162,38 @@ static const char *plural(int64_t count)
 static void print_result(const bn_sync *s, const bn_drain_result *result, const char *where)
 {
     if (s->quiet) return;
-    if (result->runs == 0 && result->blocked == 0) {
-        (void)printf("%s: nothing new\n", s->target->name);
+    if (result->runs == 0) {
+        if (result->blocked == 0) (void)printf("%s: nothing new\n", s->target->name);
         return;
     }
     (void)printf("%s: %lld run%s, %lld record%s delivered%s%s\n", s->target->name,
                  (long long)result->runs, plural(result->runs), (long long)result->records,
                  plural(result->records), where[0] ? " to " : "", where);
+}
+
+static bool is_asked_for(const bn_drain_options *how, int64_t sweep)
+{
+    for (size_t i = 0; i < how->sweep_count; i++) {
+        if (how->sweeps[i] == sweep) return true;
+    }
+    return how->sweep_count == 0;
+}
+
+/* A run that was refused by an earlier call is still missing there: that is no success. */
+static bn_status count_refused(const bn_sync *s, const bn_drain_options *how,
+                               bn_drain_result *result, bn_error *err)
+{
+    bn_feed_mark *marks = NULL;
+    size_t count = 0;
+    if (bn_feed_marks(s->feed, &marks, &count, err) != BN_OK) return err->status;
+    result->blocked = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!marks[i].blocked[0] || !is_asked_for(how, marks[i].sweep)) continue;
+        result->blocked++;
+        (void)snprintf(result->why, sizeof result->why, "%s", marks[i].blocked);
+    }
+    free(marks);
+    return BN_OK;
 }
 
 static int judge_result(const bn_sync *s, bn_status status, const bn_drain_result *result,
@@ -210,6 +235,7 @@ static int deliver(bn_sync *s, bn_error *err)
         if (status == BN_OK || result.runs > 0) print_result(s, &result, where);
         s->reporter.ops->close(s->reporter.self);
     }
+    if (status == BN_OK) status = count_refused(s, &how, &result, err);
     return judge_result(s, status, &result, err);
 }
 

@@ -68,6 +68,9 @@ for (const code of [400, 401, 403, 404, 410, 413, 422]) {
       assert.match(text, new RegExp(`refused 1 run .*HTTP ${code}`));
       assert.match(stage.bnexp('sync', 'wandb', '--status'), new RegExp(`refused: .*HTTP ${code}`));
       assert.equal([...stage.fake.runs.values()].filter((run) => run.exitcode === 0).length, 2);
+      const again = await stage.sync();
+      assert.equal(again.code, 6, 'it is still missing');
+      assert.match(again.text, new RegExp(`refused 1 run .*HTTP ${code}`));
       assert.equal((await stage.sync(['--retry'])).code, 0);
       stage.check();
       stage.checkEnds(0);
@@ -107,6 +110,19 @@ cases.storage_that_refuses_keeps_no_run_from_its_end = () =>
     assert.equal(code, 6, text);
     assert.match(text, /refused 3 runs .*file wandb-metadata.json: the storage at .*HTTP 403/);
   });
+
+cases.redirect_on_the_way_is_waited_out = async () => {
+  const stage = await Stage.open();
+  try {
+    stage.copy(short);
+    stage.fake.faults.push({ on: 'complete', times: 2, code: 302, headers: { Location: 'http://127.0.0.1:1/login' } });
+    assert.equal((await stage.sync()).code, 0);
+    stage.check();
+    stage.checkEnds(0);
+  } finally {
+    await stage.close();
+  }
+};
 
 cases.server_that_keeps_files_itself_gets_them = async () => {
   const stage = await Stage.open({ ownStorage: true });
