@@ -70,6 +70,7 @@ bn_status bn_link_refuse(const bn_link *link, int code, const json_t *root, bn_e
     } meanings[] = {
         {301, "the server is elsewhere: check its address"},
         {302, "the server is elsewhere: check its address"},
+        {303, "the server is elsewhere: check its address"},
         {307, "the server is elsewhere: check its address"},
         {308, "the server is elsewhere: check its address"},
         {401, "the server does not take this API key"},
@@ -89,9 +90,11 @@ bn_status bn_link_refuse(const bn_link *link, int code, const json_t *root, bn_e
     for (char *c = line; *c; c++) {
         if ((unsigned char)*c < ' ') *c = ' ';
     }
-    bool lost = (code == 403 || code == 404) && link->where_to_look;
-    return bn_fail(err, BN_EINVAL, "%s%s%s (HTTP %d%s%s)", means, lost ? ": check " : "",
-                   lost ? link->where_to_look : "", code, line[0] ? ": " : "", line);
+    const char *place = code == 403 || code == 404 ? link->where_to_look
+                        : code == 401              ? link->key_place
+                                                   : NULL;
+    return bn_fail(err, BN_EINVAL, "%s%s%s (HTTP %d%s%s)", means, place ? ": check " : "",
+                   place ? place : "", code, line[0] ? ": " : "", line);
 }
 
 static void put_off(bn_link *link, bn_retry_hint hint)
@@ -135,7 +138,9 @@ static bn_verdict exchange_once(bn_link *link, bn_request_kind kind, const bn_ht
     }
     if (verdict == BN_VERDICT_AGAIN) {
         put_off(link, hint);
-        (void)bn_fail(err, BN_EAGAIN, "the server answers HTTP %d", reply->code);
+        bool elsewhere = reply->code >= 300 && reply->code <= 399;
+        (void)bn_fail(err, BN_EAGAIN, "the server answers HTTP %d%s", reply->code,
+                      elsewhere ? ", a redirect: check its address" : "");
     }
     return verdict;
 }

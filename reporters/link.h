@@ -14,6 +14,7 @@ typedef struct bn_link {
     double first_wait_s, timeout_s; /* timeout_s 0: each request's usual one */
     const char *secrets[2];         /* never quoted from an answer; borrowed, NULL none */
     const char *where_to_look;      /* "--entity and --project": for 403 and 404 */
+    const char *key_place;          /* "WANDB_API_KEY": for 401 */
     bn_pace pace;
     int code;                     /* HTTP status of the last answer; 0: none came */
     int failures, conflicts;      /* in a row */

@@ -436,7 +436,8 @@ bn_status bn_mlflow_open(bn_reporter *out, bn_store *store, bn_feed *feed,
         m->link.secrets[0] = options->secret.text;
         m->link.secrets[1] = strrchr(m->authorization, ' ') + 1;
     }
-    m->link.where_to_look = "the experiment's name and the key's rights";
+    m->link.where_to_look = "MLFLOW_TRACKING_URI, the experiment's name and the key's rights";
+    m->link.key_place = "MLFLOW_TRACKING_USERNAME and _PASSWORD, or _TOKEN";
     *out = (bn_reporter){&ops, m};
     return BN_OK;
 }

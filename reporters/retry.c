@@ -12,6 +12,9 @@ bn_verdict bn_retry_judge(bn_request_kind kind, int code)
     if (code == 0 || code == 408 || code == 429) return BN_VERDICT_AGAIN;
     if (code >= 500 && code <= 599 && code != 501) return BN_VERDICT_AGAIN;
     if (code == 409) return BN_VERDICT_AGAIN;
+    /* Something between us and the server: a page to log in at, a proxy. It says nothing of a run.
+     */
+    if ((code >= 300 && code <= 399) || code == 407) return BN_VERDICT_AGAIN;
     if (code == 403 && kind == BN_REQUEST_UPLOAD) return BN_VERDICT_EXPIRED;
     return BN_VERDICT_REFUSED;
 }

@@ -48,6 +48,7 @@ bn_status bn_wandb_link_open(bn_wandb_link **out, const bn_wandb_link_options *o
     link->link.secrets[0] = link->key.text;
     link->link.secrets[1] = strrchr(link->authorization, ' ') + 1;
     link->link.where_to_look = "--entity and --project";
+    link->link.key_place = "WANDB_API_KEY or the netrc file";
     *out = link;
     return BN_OK;
 }
@@ -234,27 +235,49 @@ static void learn_features(bn_wandb_link *link, const json_t *data)
     }
 }
 
+static bn_status ask_viewer(bn_wandb_link *link, bn_text *body, bn_error *err)
+{
+    json_t *data = NULL;
+    bn_text_clear(body);
+    bn_wandb_viewer_body(body);
+    bn_status status = bn_wandb_link_query(link, BN_REQUEST_QUERY, body, &data, err);
+    /* From here on a redirect is taken for the network's doing, and waited out. */
+    if (status == BN_EAGAIN && link->link.code >= 300 && link->link.code <= 399) {
+        *err = (bn_error){0};
+        status = bn_link_refuse(&link->link, link->link.code, NULL, err);
+    }
+    if (status == BN_OK && !json_is_object(json_object_get(data, "viewer"))) {
+        status = bn_fail(err, BN_EINVAL, "the server does not take this API key: check %s",
+                         link->link.key_place);
+    }
+    json_decref(data);
+    return status;
+}
+
+/* An old server knows no features: that is no failure. */
+static bn_status ask_features(bn_wandb_link *link, bn_text *body, bn_error *err)
+{
+    json_t *data = NULL;
+    bn_text_clear(body);
+    bn_wandb_features_body(body);
+    bn_status status = bn_wandb_link_query(link, BN_REQUEST_QUERY, body, &data, err);
+    learn_features(link, data);
+    json_decref(data);
+    if (status != BN_EINVAL) return status;
+    *err = (bn_error){0};
+    return BN_OK;
+}
+
 bn_status bn_wandb_link_greet(bn_wandb_link *link, bn_error *err)
 {
     if (link->greeted) return BN_OK;
     bn_text body = {0};
-    json_t *data = NULL;
-    bn_wandb_viewer_body(&body);
-    bn_status status = bn_wandb_link_query(link, BN_REQUEST_QUERY, &body, &data, err);
-    if (status == BN_OK && !json_is_object(json_object_get(data, "viewer"))) {
-        status = bn_fail(err, BN_EINVAL, "the server does not take this API key");
-    }
-    json_decref(data);
-    if (status == BN_OK) {
-        bn_error old = {0}; /* an old server knows no features: that is no failure */
-        bn_text_clear(&body);
-        bn_wandb_features_body(&body);
-        status = bn_wandb_link_query(link, BN_REQUEST_QUERY, &body, &data, &old);
-        learn_features(link, data);
-        json_decref(data);
-        if (status == BN_EINVAL) status = BN_OK;
-        if (status != BN_OK) (void)bn_fail(err, status, "%s", old.text);
-    }
+    const char *usual = link->link.where_to_look;
+    link->link.where_to_look = "WANDB_BASE_URL"; /* nothing of entity or project was said yet */
+    bn_status status = ask_viewer(link, &body, err);
+    link->link.where_to_look = usual;
+    if (status == BN_EINVAL) (void)bn_fail_in(err, "%s", link->base_url);
+    if (status == BN_OK) status = ask_features(link, &body, err);
     link->greeted = status == BN_OK;
     bn_text_release(&body);
     return status;

@@ -153,8 +153,10 @@ static bn_status check_base_url(const char *url, bn_error *err)
     bool https = strncmp(url, "https://", 8) == 0;
     const char *host = https ? url + 8 : url + 7;
     if (!https && strncmp(url, "http://", 7) != 0) {
+        bool secret = strchr(url, '@') != NULL; /* user:password@host is not for other eyes */
         return bn_fail(err, BN_EINVAL,
-                       "WANDB_BASE_URL must begin with https:// or http://, is '%.80s'", url);
+                       "WANDB_BASE_URL must begin with https:// or http://%s%.80s%s",
+                       secret ? "" : ", is '", secret ? "" : url, secret ? "" : "'");
     }
     size_t length = strcspn(host, ":/?#");
     if (length == 0 || strpbrk(host, "?#@ ")) {
@@ -187,6 +189,10 @@ static void guess_app_url(bn_wandb_settings *out)
 static bn_status check_name(const char *what, const char *name, bn_error *err)
 {
     size_t bad = strcspn(name, "/\\#?%:");
+    /* In an address they would mean another place. */
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
+        return bn_fail(err, BN_EINVAL, "the wandb %s may not be '%s'", what, name);
+    }
     if (!name[bad]) return BN_OK;
     return bn_fail(err, BN_EINVAL, "the wandb %s '%.60s' may not hold '%c'", what, name, name[bad]);
 }

@@ -132,6 +132,7 @@ static void test_mistakes_are_named(void **state)
     refuse("WANDB_BASE_URL", "https://wandb.ai", "must be https://api.wandb.ai");
     refuse("WANDB_BASE_URL", "https://user:pass@h", "must be https://HOST");
     refuse("WANDB_PROJECT", "a?b", "may not hold '?'");
+    refuse("WANDB_PROJECT", "..", "the wandb project may not be '..'");
     refuse("WANDB_ENTITY", "a/b", "the wandb entity 'a/b' may not hold '/'");
     refuse("WANDB_USERNAME", "a\r\nX-Evil: 1", "control character");
 }
@@ -139,12 +140,16 @@ static void test_mistakes_are_named(void **state)
 static void test_key_in_an_address_is_not_repeated(void **state)
 {
     (void)state;
-    bn_wandb_settings out;
-    bn_wandb_flags none = {0};
-    bn_error err = {0};
-    set("WANDB_BASE_URL", "https://user:SECRET@h");
-    assert_int_equal(bn_wandb_settings_read(&out, &none, environment, &err), BN_EINVAL);
-    assert_null(strstr(err.text, "SECRET"));
+    static const char *const urls[] = {"https://user:SECRET@h", "ftp://user:SECRET@h"};
+    for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
+        bn_wandb_settings out;
+        bn_wandb_flags none = {0};
+        bn_error err = {0};
+        variable_count = 0;
+        set("WANDB_BASE_URL", urls[i]);
+        assert_int_equal(bn_wandb_settings_read(&out, &none, environment, &err), BN_EINVAL);
+        assert_null(strstr(err.text, "SECRET"));
+    }
 }
 
 int main(void)

@@ -34,6 +34,7 @@ struct bn_http {
     curl_calls call;
     CURL *curl;
     bn_text body;
+    char why[CURL_ERROR_SIZE]; /* libcurl's own words for the last failure */
     size_t reply_limit_bytes;
     bool too_large; /* the last reply went over the limit */
 };
@@ -87,6 +88,10 @@ bn_status bn_http_open(bn_http **out, const char *user_agent, size_t reply_limit
     (void)http->call.setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
     (void)http->call.setopt(curl, CURLOPT_TCP_KEEPALIVE, 1L);
     (void)http->call.setopt(curl, CURLOPT_ACCEPT_ENCODING, "gzip");
+    (void)http->call.setopt(curl, CURLOPT_ERRORBUFFER, http->why);
+    /* libcurl reads the proxies' variables itself, but leaves this one to the program. */
+    const char *trusted = getenv("SSL_CERT_FILE"); /* NOLINT(concurrency-mt-unsafe): none writes */
+    if (trusted && *trusted) (void)http->call.setopt(curl, CURLOPT_CAINFO, trusted);
     CURLcode code = http->call.setopt(curl, CURLOPT_USERAGENT, user_agent);
     if (code == CURLE_OK) code = http->call.setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     if (code != CURLE_OK) {
@@ -245,6 +250,10 @@ bn_status bn_http_exchange(bn_http *http, const bn_http_request *request, bn_htt
     if (http->too_large) {
         return bn_fail(err, BN_EIO, "%s %s: the reply is larger than %zu bytes", request->method,
                        where, http->reply_limit_bytes);
+    }
+    if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE) {
+        return bn_fail(err, BN_EIO, "%s %s: %.90s; SSL_CERT_FILE may name the authorities to trust",
+                       request->method, where, http->why);
     }
     bool no_address = code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL;
     return bn_fail(err, no_address ? BN_EINVAL : BN_EIO, "%s %s: %s", request->method, where,

@@ -38,6 +38,9 @@ bn_status bn_report_check(const char *name, bn_error *err)
         status = bn_credentials_find(&key, settings.base_url, variable, &why);
         bn_secret_forget(&key);
     }
+    if (status == BN_OK && settings.mode == BN_WANDB_DISABLED) {
+        status = bn_fail(&why, BN_EIO, "WANDB_MODE=disabled, wandb hears nothing of this sweep");
+    }
     if (status == BN_OK) return BN_OK;
     return bn_fail(err, BN_EIO, "%s", why.text);
 }

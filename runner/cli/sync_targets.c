@@ -139,7 +139,12 @@ static bn_status open_mlflow(bn_sync *s, bn_error *err)
 
 static void end_mlflow(bn_sync *s, char *where, size_t size)
 {
-    (void)snprintf(where, size, "%s, experiment '%s'", s->mlflow.base_url, s->mlflow.experiment);
+    /* http://user:password@host is how some are told of their server: that part stays here. */
+    const char *url = s->mlflow.base_url;
+    const char *host = strstr(url, "://") + 3;
+    const char *at = strrchr(host, '@');
+    (void)snprintf(where, size, "%.*s%s, experiment '%s'", (int)(host - url), url,
+                   at ? at + 1 : host, s->mlflow.experiment);
 }
 
 static const bn_sync_target TARGETS[] = {

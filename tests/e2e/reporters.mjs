@@ -252,6 +252,15 @@ with sqlite3.connect(sys.argv[1] + '/bnexp.db') as db:
     await server.stop();
   }),
 
+  mlflow_password_in_the_address_stays_there: () => on(async (stage) => {
+    const server = await new FakeMlflow().start();
+    stage.make('create', 1, 2, 5);
+    const { code, text } = await mlflow(stage, { url: server.url.replace('://', '://user:hunter2@') });
+    assert.equal(code, 0, text);
+    assert.ok(text.includes(server.url) && !text.includes('hunter2'), text);
+    await server.stop();
+  }),
+
   mlflow_needs_to_know_where: () => on(async (stage) => {
     stage.make('create', 1, 2, 5);
     const { code, text } = await mlflow(stage, { url: '' });
