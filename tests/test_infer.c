@@ -2,6 +2,7 @@
 #include "engine/cpu/cpu_backend.h"
 #include "engine/cpu/cpu_infer.h"
 #include "engine/cpu/isa.h"
+#include "engine/formats/safetensors_writer.h"
 #include "engine/generate.h"
 #include "engine/infer.h"
 #include "support/cmocka_all.h"
@@ -409,6 +410,60 @@ static void test_a_checkpoint_s_loss_is_the_one_that_training_recorded(void **st
     json_decref(events);
 }
 
+/* Copies a checkpoint, the tensor's two dimensions changed for each other. */
+static void copy_turned(const char *from, const char *to, const char *tensor)
+{
+    enum { TENSORS_MAX = 64, KNOBS_MAX = 128 };
+    bn_error err = {0};
+    bn_st_reader *file;
+    bn_st_writer *writer;
+    bn_st_tensor rows[TENSORS_MAX];
+    bn_st_meta meta[KNOBS_MAX];
+    char keys[KNOBS_MAX][64];
+    size_t knobs = 0;
+    const bn_knob *table = bn_knob_table(&knobs);
+    assert_int_equal(bn_st_open(&file, from, &err), BN_OK);
+    assert_true(bn_st_count(file) <= TENSORS_MAX && knobs <= KNOBS_MAX);
+    for (size_t i = 0; i < knobs; i++) {
+        (void)snprintf(keys[i], sizeof keys[i], "knob.%s", table[i].name);
+        meta[i] = (bn_st_meta){keys[i], bn_st_meta_of(file, keys[i])};
+    }
+    for (size_t i = 0; i < bn_st_count(file); i++) {
+        rows[i] = *bn_st_at(file, i);
+        if (strcmp(rows[i].name, tensor) != 0) continue;
+        int64_t first = rows[i].shape[0];
+        rows[i].shape[0] = rows[i].shape[1];
+        rows[i].shape[1] = first;
+    }
+    const bn_st_plan plan = {rows, bn_st_count(file), meta, knobs};
+    assert_int_equal(bn_st_create(&writer, to, &plan, &err), BN_OK);
+    for (size_t i = 0; i < plan.count; i++) {
+        const bn_st_tensor *row = bn_st_at(file, i);
+        size_t bytes = (size_t)(row->end - row->begin);
+        char *data = malloc(bytes);
+        assert_int_equal(bn_st_read(file, row, 0, data, bytes, &err), BN_OK);
+        bn_st_append(writer, data, bytes);
+        free(data);
+    }
+    assert_int_equal(bn_st_commit(writer, &err), BN_OK);
+    bn_st_close(file);
+}
+
+static void test_a_tensor_turned_over_is_refused(void **state)
+{
+    bn_error err = {0};
+    bn_infer *infer;
+    bn_config config = run_lab_config(*state);
+    char from[BN_PATH_MAX], to[BN_PATH_MAX];
+    assert_int_equal(run_lab_train(&config, *state, "run"), BN_TRAIN_FINISHED);
+    (void)snprintf(from, sizeof from, "%s/run/checkpoint/best.safetensors", (char *)*state);
+    (void)snprintf(to, sizeof to, "%s/turned.safetensors", (char *)*state);
+    copy_turned(from, to, "model.layers.0.mlp.down_proj.weight");
+    assert_int_equal(bn_infer_open_file(&infer, to, &(bn_infer_options){.threads = 1}, &err),
+                     BN_ECORRUPT);
+    assert_non_null(strstr(err.text, "down_proj.weight: the file has no such tensor of 16 x 32"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_open, scratch_close)
 
 int main(void)
@@ -427,6 +482,7 @@ int main(void)
         TEST(test_draws_follow_the_softmax_cut_at_top_p),
         TEST(test_text_goes_on_beyond_the_context_and_follows_the_seed),
         TEST(test_a_checkpoint_s_loss_is_the_one_that_training_recorded),
+        TEST(test_a_tensor_turned_over_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -53,6 +53,9 @@ static bn_status parse(int argc, char **argv, eval_options *o, bn_error *err)
     };
     bn_option_list arguments;
     bn_status status = bn_options_parse(&options, argc, argv, &arguments, &o->help, err);
+    if (status == BN_OK && o->data && !*o->data) {
+        status = bn_fail(err, BN_EINVAL, "--data must name a text file or token shards, is ''");
+    }
     if (status == BN_OK && !o->help) o->run = arguments.items[0];
     return status;
 }
