@@ -137,7 +137,7 @@ export function ticks(ticks, log = false, unit = "") {
   if (largest === 0) return () => "0";
   const step = prefixed(unit) ? thousands(largest) : largest >= 1e4 ? Math.min(5, Math.floor(Math.log10(largest) / 3)) : 0;
   const gap = ticks.length > 1 ? Math.min(...ticks.slice(1).map((v, i) => Math.abs(v - ticks[i]))) / 1000 ** step : 1;
-  if (largest / 1000 ** step < 1e-3) return zero((v) => rate(v));
+  if (largest / 1000 ** step < 1e-3 || largest >= 1e18) return zero((v) => rate(v));
   const decimals = Math.max(0, Math.min(9, -Math.floor(Math.log10(gap) + 1e-9)));
   const word = prefixed(unit) ? PREFIXES[step + 5] + unit.replace(/\/.*/, "") : PREFIXES[step + 5];
   return zero((v) => withMinus((v / 1000 ** step).toFixed(decimals)) + (word ? NARROW + word : ""));

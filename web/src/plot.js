@@ -97,7 +97,7 @@ function drawMark(mark, px, py, width, left) {
       const half = Math.abs(py(mark.y) - py(mark.y + mark.size / 2));
       if (from === to && !mark.text) return null;
       return s("g", {}, s("rect", { x: Math.min(from, to), y: py(mark.y) - half, width: Math.max(0.75, Math.abs(to - from)), height: 2 * half, fill: mark.color,
-        "fill-opacity": mark.alpha ?? 0.9, stroke: "var(--surface)", "stroke-width": 1 }),
+        "fill-opacity": mark.alpha ?? 0.9, stroke: half > 2 ? "var(--surface)" : undefined, "stroke-width": 1 }),
       mark.text ? s("text", { x: Math.min(Math.max(from, to) + 6, left + width + MARGIN.right - mark.text.length * 6.8), y: py(mark.y) + 4, class: "note", fill: "var(--ink)",
         "paint-order": "stroke", stroke: "var(--surface)", "stroke-width": 3 }, mark.text) : null);
     }

@@ -41,6 +41,11 @@ test("ticks of one axis share their decimals", () => {
   assert.deepEqual([0, 20000].map((v) => plain(long(v))), ["0", "20 k"]);
 });
 
+test("ticks beyond all prefixes are powers of ten", () => {
+  const say = format.ticks([0, 1e30, 2e30]);
+  assert.deepEqual([0, 1e30, 2e30].map((v) => plain(say(v))), ["0", "1e30", "2e30"]);
+});
+
 test("durations are read, not computed", () => {
   assert.equal(plain(format.duration(3725)), "1 h 2 min");
   assert.equal(plain(format.duration(0.25)), "250 ms");

@@ -106,7 +106,7 @@ function progress(sweep) {
   const done = sweep.runs.filter((run) => run.state === "finished").length;
   const all = Math.max(sweep.planned, sweep.runs.length);
   const bad = sweep.runs.filter((run) => ["failed", "crashed"].includes(run.state)).length;
-  return `${done} of ${all} runs finished` + (bad ? `, ${bad} failed` : "") + ` \u00b7 ${sweep.method} \u00b7 ${format.moment(sweep.created_s)}`;
+  return `${format.number(done)} of ${format.number(all)} runs finished` + (bad ? `, ${bad} failed` : "") + ` \u00b7 ${sweep.method} \u00b7 ${format.moment(sweep.created_s)}`;
 }
 
 /** @param {App} app @param {Sweep} sweep */

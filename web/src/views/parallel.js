@@ -15,6 +15,10 @@ const HEIGHT = 320;
 const TOP = 40;
 const BOTTOM = HEIGHT - 26;
 const RUNS_MAX = 2000;
+/** Letters of a value that fit between two axes. */
+const WORD_MAX = 18;
+/** The share of an axis that a line of words takes. */
+const APART = 0.05;
 
 /**
  * Where the values of an axis lie, 0 ... 1. Numbers of one sign over more than a decade lie on a
@@ -26,7 +30,7 @@ export function axisPlaces(values) {
   if (!numeric) {
     const words = [...new Set(values.map(String))].sort();
     const at = (/** @type {unknown} */ v) => (words.length > 1 ? words.indexOf(String(v)) / (words.length - 1) : 0.5);
-    return { at, ticks: words.slice(0, 12).map((word) => ({ at: at(word), text: word })), log: false };
+    return { at, ticks: words.slice(0, 12).map((word) => ({ at: at(word), text: word.length > WORD_MAX ? word.slice(0, WORD_MAX - 1) + "\u2026" : word })), log: false };
   }
   const numbers = /** @type {number[]} */ (values);
   const [low, high] = [Math.min(...numbers), Math.max(...numbers)];
@@ -35,7 +39,13 @@ export function axisPlaces(values) {
   const scale = makeScale([from, to], [0, 1], log);
   const distinct = [...new Set(numbers)].sort((a, b) => a - b);
   const shown = distinct.length <= 8 ? distinct : [low, ...[0.25, 0.5, 0.75].map((p) => scale.invert(p)), high];
-  return { at: (/** @type {unknown} */ v) => scale(/** @type {number} */ (v)), ticks: shown.map((v) => ({ at: scale(v), text: format.rate(v) })), log };
+  let last = -1;
+  const apart = shown.filter((v) => {
+    if (scale(v) - last < APART) return false;
+    last = scale(v);
+    return true;
+  });
+  return { at: (/** @type {unknown} */ v) => scale(/** @type {number} */ (v)), ticks: apart.map((v) => ({ at: scale(v), text: format.rate(v) })), log };
 }
 
 /** @param {App} app @param {import("../model.js").Sweep} sweep */

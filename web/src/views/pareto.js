@@ -65,7 +65,7 @@ export function paretoView(app) {
   return h("div.pareto", {}, h("header.view-head", {}, h("h1", {}, "Loss, memory, speed"),
     model.sweeps.length > 6 ? select("Sweep", model.sweeps.map((s) => [s.name, s.name]), sweep.name, (name) => app.go({ ...place, subject: name }))
       : choice("Sweep", [...model.sweeps].reverse().map((s) => /** @type {[string, string]} */ ([s.name, s.name])), sweep.name, (name) => app.go({ ...place, subject: name }))),
-  runs.length ? h("section.chapter", {}, h("p.soft", {}, "Every finished run is a point; filled ones, joined by steps, are not beaten by any run of their variant."),
+  runs.length ? h("section.chapter", {}, h("p.soft", {}, "Every finished run is a point; filled ones, joined by steps, are not beaten by any run of their variant. Speed is that of a run's last record."),
     h("div.legend", {}, variants.map((v) => keyItem(variantKey(v, "mark")))),
     h("h2.hidden", {}, "Fronts"), h("div.charts.half", {}, pairs.map(([gx, gy]) => figure(app, runs, gx, gy)))) : h("p.empty", {}, "No run of this sweep has finished yet."));
 }

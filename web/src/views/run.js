@@ -54,14 +54,19 @@ function head(app, run) {
       run.exit_code >= 0 ? fact("exit code", String(run.exit_code)) : null));
 }
 
+/** What the large curve shows, and what it could. @param {App} app @param {Run} run */
+function mainMetric(app, run) {
+  const own = [...app.model.metrics.values()].filter((metric) => metric.measured[run.i]).map((metric) => metric.name);
+  const metrics = lossMetrics(own, app.model.sweeps[run.sweep].metric);
+  const all = [...metrics, ...own.filter((name) => !metrics.includes(name))];
+  const axes = axesFor(own);
+  return { ...curveOptions(app, all, axes), all, axes };
+}
+
 /** @param {App} app @param {Run} run @param {Run | null} twin */
 function mainCurve(app, run, twin) {
   const { model } = app;
-  const own = [...model.metrics.values()].filter((metric) => metric.measured[run.i]).map((metric) => metric.name);
-  const metrics = lossMetrics(own, model.sweeps[run.sweep].metric);
-  const all = [...metrics, ...own.filter((name) => !metrics.includes(name))];
-  const axes = axesFor(own);
-  const options = curveOptions(app, all, axes);
+  const { all, axes, ...options } = mainMetric(app, run);
   const floor = floorOf(model, [run], options.metric);
   return overlay(app, { ...options, title: options.metric + (twin ? ", beside its twin" : ""), wide: true, height: 340,
     rules: Number.isFinite(floor) ? [{ y: floor, label: "entropy of the text" }] : [],
@@ -79,7 +84,8 @@ function linesOf(run, twin) {
 /** Small charts of everything else, by what it tells. @param {App} app @param {Run} run @param {Run | null} twin */
 function chapters(app, run, twin) {
   const { model } = app;
-  const left = new Set([...model.metrics.values()].filter((metric) => metric.measured[run.i] && !/\/hist_\d+$/.test(metric.name) &&
+  const above = mainMetric(app, run).metric; // is drawn large already
+  const left = new Set([...model.metrics.values()].filter((metric) => metric.measured[run.i] && metric.name !== above && !/\/hist_\d+$/.test(metric.name) &&
     metric.min[run.i] !== metric.max[run.i]).map((metric) => metric.name));
   return CHAPTERS.map(([title, fits]) => {
     const names = [...left].filter((name) => fits.test(name));
@@ -168,7 +174,7 @@ function folder(app, run) {
   const way = app.model.live ? `files/${run.key}/` : app.model.files && run.dir ? app.model.files + run.dir.split("/").map(encodeURIComponent).join("/") + "/" : "";
   const body = h("div", {}, h("p.waiting", {}, "Reading \u2026"));
   loadRun(run.key).then((part) => replace(body,
-    part.attempts.length ? h("ol.attempts", {}, part.attempts.map(attemptRow)) : h("p.soft", {}, "Its folder tells of no attempt."),
+    part.attempts.length ? h("ol.attempts", {}, part.attempts.map(attemptRow)) : h("p.soft", {}, "Its events tell of no begin and no end."),
     part.logs.some((log) => log.tail) ? part.logs.filter((log) => log.tail).map(logTail) : h("p.soft", {}, "It said nothing on stdout or stderr.")),
   (problem) => replace(body, h("p", {}, String(problem.message ?? problem))));
   return h("section.chapter", {}, h("h2", {}, "Attempts and log"), body,

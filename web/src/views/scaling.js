@@ -110,7 +110,7 @@ function gapFigure(app, sweep) {
     if (Number.isFinite(pair.low)) marks.push({ type: "error", x: n, y: pair.mean, low: pair.low, high: pair.high, color });
     marks.push({ type: "point", x: n, y: pair.mean, color, mark: look.mark, size: 5, tip: [`${pair.a} minus ${pair.b}${name ? ", " + name : ""}`, `${format.signed(pair.mean, 4)} nats, n = ${pair.count}`, format.short(n) + " parameters"] });
   }
-  return plotFigure({ title: "Gap against size", note: reference ? "Grey, published, for orientation: QuEST with 2 bits (lower crosses) and 1 bit (upper), Spectra TriLM (triangles), BitNet b1.58 (diamonds); other data, tokenizers and budgets." : undefined,
+  return plotFigure({ title: "Gap against size", height: sweep.comparison.length > 1 ? undefined : 240, note: reference ? "Grey, published, for orientation: QuEST with 2 bits (lower crosses) and 1 bit (upper), Spectra TriLM (triangles), BitNet b1.58 (diamonds); other data, tokenizers and budgets." : undefined,
     keys: inOrder([...new Set(own.map((row) => row.pair.a))]).map((variant) => variantKey(variant, "mark")),
     tools: [button(reference ? "hide published" : "show published", () => app.set({ noref: reference ? "1" : "" }))],
     table: () => [["side", "baseline", "parameters", "gap", "low", "high", "pairs"], ...own.map(({ pair, n }) => [pair.a, pair.b, String(n), String(pair.mean), String(pair.low), String(pair.high), String(pair.count)])] },

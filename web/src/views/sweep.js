@@ -24,6 +24,10 @@ const COLORS = new Map([["finished", "--good"], ["running", "--accent"], ["faile
 /** @param {Run[]} runs */
 const variantsOf = (runs) => inOrder([...new Set(runs.map((run) => run.variant).filter(Boolean))]);
 
+/** How its runs came about, and what is asked of it. Runs started one by one are no sweep that could go on. @param {Sweep} sweep */
+const wayOf = (sweep) => sweep.method === "single" ? "started one by one"
+  : `${sweep.method}, ${sweep.maximize ? "maximize" : "minimize"} ${sweep.metric} \u00b7 ${sweep.state}`;
+
 /** @param {App} app @param {Sweep} sweep */
 function progress(app, sweep) {
   const planned = Math.max(sweep.planned, sweep.runs.length);
@@ -36,8 +40,10 @@ function progress(app, sweep) {
       counts.map(({ state, count }) => h("span.progress-part", { style: { "flex-grow": count, background: `var(${COLORS.get(state) ?? "--line"})` } })),
       rest > 0 ? h("span.progress-part", { style: { "flex-grow": rest, background: "var(--grid)" } }) : null),
     h("p.soft", {}, counts.map(({ state, count }, i) => [i ? " \u00b7 " : "", h("a", { href: app.link("runs", "", { q: `sweep = "${sweep.name}" and state = ${state}` }) }, `${count} ${state}`)]),
-      rest > 0 ? ` \u00b7 ${rest} to come` : "", busy > 0 ? ` \u00b7 ${format.duration(busy)} of run time` : "", ` \u00b7 ${sweep.method}, ${sweep.maximize ? "maximize" : "minimize"} ${sweep.metric} \u00b7 ${sweep.state}`));
+      rest > 0 ? ` \u00b7 ${rest} to come` : "", busy > 0 ? ` \u00b7 ${format.duration(busy)} of run time` : "", ` \u00b7 ${wayOf(sweep)}`));
 }
+
+const SLOTS_NAMED = 12;
 
 /** @param {App} app @param {Sweep} sweep */
 function timeline(app, sweep) {
@@ -57,7 +63,7 @@ function timeline(app, sweep) {
     table: () => [["run", "state", "slot", "started_s", "ended_s"], ...rows.map((row, i) => [row.run.name, row.run.state, String(at[i]), String(row.start), String(row.end)])] },
   () => ({ label: `${rows.length} runs over ${most} slots`,
     x: { label: "since the first start", domain: [0, end - start || 1], unit: "s" },
-    y: { label: "slot", domain: [-0.6, most - 0.4], ticks: Array.from({ length: Math.min(most, 12) }, (_, i) => ({ at: i, text: String(i) })) },
+    y: { label: "slot", domain: [-0.6, most - 0.4], ticks: linearTicks(0, most - 1, Math.min(most, SLOTS_NAMED)).filter(Number.isInteger).map((at) => ({ at, text: String(at) })) },
     marks: rows.map((row, i) => /** @type {import("../plot.js").Mark} */ ({ type: "bar", from: row.start - start, to: Math.max(row.end - start, row.start - start), y: at[i], size: 0.8,
       color: `var(${row.run.variant ? lookOf(row.run.variant).color : "--sky"})`, alpha: row.run.state === "finished" ? 0.85 : 0.4,
       tip: [row.run.name, `${row.run.state}${row.run.reason ? ": " + row.run.reason : ""}`, format.duration(row.end - row.start)] })) }));

@@ -19,6 +19,8 @@ import { smoothCurves, smoothingControl, strengthOf } from "./smoothing.js";
 const RUNS_MAX = 64;
 /** Beyond this many records in all the mean is of the overview's points. */
 const EXACT_RECORDS = 60000;
+/** With more seeds than this only their mean and its band are drawn. */
+const SEEDS_DRAWN = 16;
 /** With more runs than this the overviews come from one file. */
 const COARSE_MIN = 16;
 /** Places at which a mean is taken: more than a screen is wide. */
@@ -118,7 +120,8 @@ export function twinCurves(app, sweep, cell) {
         });
         if (!seeds.length) continue;
         const mean = seeds.length > 1 ? groupMean(seeds, { points: MEAN_POINTS }) : null;
-        for (const seed of seeds) {
+        // So many lines are a thick one, which hides the mean that they are for; the band tells of them.
+        for (const seed of mean && seeds.length > SEEDS_DRAWN ? [] : seeds) {
           curves.push({ id: seed.run.key, label: seed.run.name, color: look.color, dash: look.dash, width: mean ? 1 : 2, alpha: mean ? 0.35 : 1, quiet: Boolean(mean), x: seed.x, y: seed.y });
         }
         if (mean) {
