@@ -66,6 +66,94 @@ static void test_very_wide_rows_agree_with_the_reference(void **state)
     every_op_layer_agrees("cuda", (every_op_shape){2, 13001, 3}, &every_op_numbers[6]);
 }
 
+/* What a norm site of these columns makes on the way back, with and without a norm inside. */
+static void wide_site(lab *l, every_op_results *out, int cols, bool gated)
+{
+    enum { ROWS = 35 }; /* more than a block's span */
+    bn_norm_site site = {
+        .gain = lab_normal(l, (size_t)cols, 1), .outer = true, .inner = !gated, .eps = 1e-5F};
+    bn_mat x = lab_mat(l, ROWS, cols, 1);
+    bn_mat dx = lab_mat(l, ROWS, cols, 1);
+    bn_act act = lab_act(l, ROWS, cols, BN_F32);
+    float *stats = lab_floats(l, (size_t)ROWS * BN_NORM_STATS);
+    float *dgain = lab_normal(l, (size_t)cols, 1);
+    bn_mat other = lab_mat(l, ROWS, cols, 1);
+    bn_mat dy = lab_mat(l, ROWS, cols, 1);
+    if (gated) {
+        bn_glu_args args = {.site = site, .gate = x, .up = other, .out = act, .stats = stats};
+        bn_glu_forward(l->be, &args);
+        bn_glu_backward(l->be, &args, &(bn_glu_grads){dy, dx, other, dgain});
+    } else {
+        bn_norm_args args = {.site = site, .x = x, .out = act, .stats = stats};
+        bn_norm_forward(l->be, &args);
+        bn_norm_backward(l->be, &args, &(bn_norm_grads){dy, dx, true, dgain});
+    }
+    lab_wait(l);
+    const float *made[] = {act.data, dx.data, other.data, dgain};
+    for (int i = 0; i < 4; i++) {
+        out->data[out->used] = made[i];
+        out->count[out->used++] = (size_t)(i == 3 ? 1 : ROWS) * (size_t)cols;
+    }
+}
+
+/* The columns that a thread does not keep are read again by each of its passes. */
+static void test_rows_beyond_what_a_block_holds_agree_with_the_reference(void **state)
+{
+    static const int widths[] = {4100, 4099};
+    (void)state;
+    choose_order(2);
+    for (int i = 0; i < 4; i++) {
+        lab cuda = lab_open("cuda");
+        lab reference = lab_open("reference");
+        every_op_results a = {0};
+        every_op_results b = {0};
+        wide_site(&cuda, &a, widths[i % 2], i < 2);
+        wide_site(&reference, &b, widths[i % 2], i < 2);
+        for (int k = 0; k < a.used; k++) lab_assert_near(a.data[k], b.data[k], a.count[k], 2e-5);
+        lab_close(&cuda);
+        lab_close(&reference);
+    }
+}
+
+/* Where the scales of x's codes are powers of two, they are exact on either side of dW's product,
+ * and nothing else differs from the reference. */
+static void run_exact_scales(lab *l, every_op_results *out, const every_op_number *n)
+{
+    enum { ROWS = 70, INS = 36, OUTS = 40 };
+    bn_norm_args norm = {.x = lab_mat(l, ROWS, INS, 30),
+                         .out = lab_act(l, ROWS, INS, BN_I8),
+                         .stats = lab_floats(l, (size_t)ROWS * BN_NORM_STATS)};
+    for (int i = 0; i < ROWS * INS; i++) {
+        float value = rintf(fminf(fmaxf(norm.x.data[i], -127), 127));
+        norm.x.data[i] = (i % INS == i / INS % INS ? 127 : value) * (i / INS % 2 ? 0.25F : 0.5F);
+    }
+    bn_weight weight = lab_weight(l, OUTS, INS, n->format);
+    bn_linear_grad grad = {&weight, lab_mat(l, ROWS, OUTS, 1), lab_normal(l, OUTS * INS, 1)};
+    bn_norm_forward(l->be, &norm);
+    bn_linear_backward(l->be, (bn_mat){.rows = 0}, norm.out, &grad, 1);
+    lab_wait(l);
+    out->data[0] = grad.dw;
+    out->count[0] = OUTS * INS;
+}
+
+static void test_weight_gradients_take_scales_and_codes_exactly(void **state)
+{
+    (void)state;
+    choose_order(3);
+    for (int i = 0; i < EVERY_OP_NUMBERS; i++) {
+        if (every_op_numbers[i].act != BN_I8) continue;
+        lab cuda = lab_open("cuda");
+        lab reference = lab_open("reference");
+        every_op_results a = {0};
+        every_op_results b = {0};
+        run_exact_scales(&cuda, &a, &every_op_numbers[i]);
+        run_exact_scales(&reference, &b, &every_op_numbers[i]);
+        lab_assert_near(a.data[0], b.data[0], b.count[0], 2e-6);
+        lab_close(&cuda);
+        lab_close(&reference);
+    }
+}
+
 static void test_bits_of_products_do_not_depend_on_the_order_of_threads(void **state)
 {
     (void)state;
@@ -179,6 +267,8 @@ int main(void)
         cmocka_unit_test(test_long_sums_agree_with_the_reference),
         cmocka_unit_test(test_products_of_many_tiles_agree_with_the_reference),
         cmocka_unit_test(test_very_wide_rows_agree_with_the_reference),
+        cmocka_unit_test(test_rows_beyond_what_a_block_holds_agree_with_the_reference),
+        cmocka_unit_test(test_weight_gradients_take_scales_and_codes_exactly),
         cmocka_unit_test(test_bits_of_products_do_not_depend_on_the_order_of_threads),
         cmocka_unit_test(test_all_other_ops_agree_with_the_reference),
         cmocka_unit_test(test_bits_of_all_other_ops_do_not_depend_on_the_order_of_threads),

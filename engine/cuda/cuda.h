@@ -13,11 +13,10 @@
 enum bn_cuda_slot {
     BN_CUDA_SLOT_LEFT,   /* a product's operands in its own format */
     BN_CUDA_SLOT_RIGHT,  /* likewise */
-    BN_CUDA_SLOT_PLAIN,  /* the left operand of a layer's other product, made in the same pass */
+    BN_CUDA_SLOT_TURNED, /* the left operand of a layer's other product, made in the same pass */
     BN_CUDA_SLOT_SUMS,   /* a product's result before its epilogue */
     BN_CUDA_SLOT_LINES,  /* units of their lines */
     BN_CUDA_SLOT_PARTS,  /* of reductions that take two kernels */
-    BN_CUDA_SLOT_ROWS,   /* rows too long for shared memory */
     BN_CUDA_SLOT_OP,     /* of attention and head */
     BN_CUDA_SLOT_ANGLES, /* of the rotary embedding: kept while rope fits */
     BN_CUDA_SLOTS,

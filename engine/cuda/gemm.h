@@ -3,7 +3,8 @@
  *
  *   c[m, n] = alpha * sum_k a[m, k] * b[k, n]  (+ add[m, n])      row-major and dense
  *   a  [m, k], or [k, m] with a_across        b  [k, n], or [n, k] with b_across
- *   F32, BF16, F16  a, b in that format, c f32, sums f32 (no TF32)
+ *   F32, BF16, F16  a, b in that format, sums f32 (no TF32), c f32 or, for 16-bit a and b, in
+ *                   their format, rounded once, after the addition
  *   I8              a, b codes, c i32 exact, no alpha, nothing added; only a [m, k] and b [n, k]
  *                   (b_across), and only shapes that bn_gemm_takes_i8
  */
@@ -19,12 +20,13 @@ extern "C" {
 
 typedef struct bn_gemm {
     bn_dtype dtype;
+    bn_dtype out; /* of c and add: F32 or dtype; not read for I8 */
     int m, n, k;
     bool a_across, b_across;
     const void *a, *b;
     void *c;
     const float *alpha; /* memory of the device; NULL: 1 */
-    const float *add;   /* may be c; NULL: zeros */
+    const void *add;    /* may be c; NULL: zeros */
 } bn_gemm;
 
 typedef struct bn_gemm_library bn_gemm_library;

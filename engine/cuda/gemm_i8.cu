@@ -2,8 +2,7 @@
  * library's product would write its int32 sums and read them again: more bytes than the operands
  * and the result have together. Operands come by cp.async, STAGES - 1 steps ahead of the
  * multiplication. */
-#include "engine/cuda/convert.h"
-#include "engine/cuda/kernel.h"
+#include "engine/cuda/epilogue.h"
 
 enum {
     TILE = 128,
@@ -16,7 +15,9 @@ enum {
     WARP_ROWS = 64,
     WARP_COLS = 64,
     THREADS = 128,
+    AT_ONCE = 8,
 };
+static_assert(SHARED_BYTES >= TILE * TILE * static_cast<int>(sizeof(int)), "sums take the stages");
 
 /* Where 16 codes of a tile's row lie. Eight rows that are read at once fall on different banks. */
 static __device__ __forceinline__ int place_of(int row, int chunk)
@@ -79,28 +80,52 @@ static __device__ __forceinline__ void multiply_stage(int sums[4][8][4], const i
     }
 }
 
-/* Two neighbours of a row of the result; `wide`: they can be written at once. */
-static __device__ __forceinline__ void write_pair(const bn_cuda_epilogue &e, const int *sums, int r,
-                                                  int c, bool wide)
+/* Where four sums of a warp's square lie, WARP_COLS a row: pairs that 16 lanes write at once and
+ * fours that 8 lanes read at once fall on different banks. */
+static __device__ __forceinline__ int sums_place(int row, int column)
 {
-    if (r >= e.rows || c >= e.cols) return;
-    float row = e.row[r], scale = e.scale ? *e.scale : 1.0F;
-    size_t at = static_cast<size_t>(r) * e.cols + c;
-    float left = static_cast<float>(sums[0]) * (row * (e.column ? e.column[c] : scale));
-    bool both = c + 1 < e.cols;
-    float right = 0;
-    if (both) right = static_cast<float>(sums[1]) * (row * (e.column ? e.column[c + 1] : scale));
-    if (wide) {
-        float2 add = {0, 0};
-        if (e.add) add = *reinterpret_cast<const float2 *>(e.add + at);
-        *reinterpret_cast<float2 *>(e.out + at) = make_float2(add.x + left, add.y + right);
-        return;
-    }
-    e.out[at] = (e.add ? e.add[at] : 0.0F) + left;
-    if (both) e.out[at + 1] = (e.add ? e.add[at + 1] : 0.0F) + right;
+    return row * WARP_COLS + ((column / BN_WIDE) ^ (row % 4 * 2)) * BN_WIDE;
 }
 
-template <bool aligned>
+/* A warp's sums to its own part of shared memory. */
+static __device__ __forceinline__ void stage_sums(int *square, const int sums[4][8][4])
+{
+    int lane = static_cast<int>(threadIdx.x) % BN_WARP;
+    BN_UNROLL for (int n = 0; n < 4 * 8; n++)
+    {
+        int row = n / 8 * 16 + lane / 4, column = n % 8 * 8 + lane % 4 * 2;
+        const int *tile = sums[n / 8][n % 8];
+        bn_store<2>(square + sums_place(row, column) + column % BN_WIDE, tile);
+        bn_store<2>(square + sums_place(row + 8, column) + column % BN_WIDE, tile + 2);
+    }
+}
+
+/* The square to the result, whose corner is at [top, left]: half a warp a row, so that whole lines
+ * of memory are written; AT_ONCE rows' addends are on their way together, as they may lie where the
+ * results go. */
+template <class T>
+static __device__ __forceinline__ void write_square(const bn_cuda_epilogue &e, const int *square,
+                                                    int top, int left, bool wide)
+{
+    int lane = static_cast<int>(threadIdx.x) % BN_WARP, column = lane % 16 * BN_WIDE;
+    float unit[BN_WIDE];
+    bn_epilogue_units(unit, e, left + column);
+    for (int first = lane / 16; first < WARP_ROWS; first += 2 * AT_ONCE) {
+        T add[AT_ONCE][BN_WIDE];
+        BN_UNROLL for (int n = 0; n < AT_ONCE; n++)
+        {
+            bn_epilogue_add(add[n], e, top + first + 2 * n, left + column, wide);
+        }
+        BN_UNROLL for (int n = 0; n < AT_ONCE; n++)
+        {
+            int row = first + 2 * n, sums[BN_WIDE];
+            bn_load<BN_WIDE>(sums, square + sums_place(row, column));
+            bn_epilogue_write(e, top + row, left + column, sums, unit, add[n], wide);
+        }
+    }
+}
+
+template <class T, bool aligned>
 static __global__ void __launch_bounds__(THREADS)
     multiply(bn_cuda_epilogue e, operand a, operand b, bool wide)
 {
@@ -122,33 +147,32 @@ static __global__ void __launch_bounds__(THREADS)
         bn_copy_async_commit();
         multiply_stage(sums, stages + s % STAGES * STAGE_BYTES, top, left);
     }
-    int lane = static_cast<int>(threadIdx.x) % BN_WARP;
-    int row = static_cast<int>(blockIdx.y) * TILE + top + lane / 4;
-    int column = static_cast<int>(blockIdx.x) * TILE + left + lane % 4 * 2;
-    BN_UNROLL for (int n = 0; n < 4 * 8; n++)
-    {
-        const int *tile = sums[n / 8][n % 8];
-        write_pair(e, tile, row + n / 8 * 16, column + n % 8 * 8, wide);
-        write_pair(e, tile + 2, row + n / 8 * 16 + 8, column + n % 8 * 8, wide);
-    }
+    __syncthreads(); /* nobody reads the stages any more */
+    int *square = reinterpret_cast<int *>(stages) + warp * WARP_ROWS * WARP_COLS;
+    stage_sums(square, sums);
+    __syncwarp();
+    write_square<T>(e, square, static_cast<int>(blockIdx.y) * TILE + top,
+                    static_cast<int>(blockIdx.x) * TILE + left, wide);
 }
 
 /* Few tiles of a long sum leave most of the device idle; the library splits such a sum, and its
  * int32 result is small. */
 static bool is_for_library(const bn_cuda *cuda, const bn_cuda_code_product *p)
 {
-    int tiles = ((p->end.rows + TILE - 1) / TILE) * ((p->end.cols + TILE - 1) / TILE);
-    return tiles < cuda->facts.processors && bn_gemm_takes_i8(p->end.rows, p->end.cols, p->length);
+    int tiles = ((p->end.out.rows + TILE - 1) / TILE) * ((p->end.out.cols + TILE - 1) / TILE);
+    return tiles < cuda->facts.processors &&
+           bn_gemm_takes_i8(p->end.out.rows, p->end.out.cols, p->length);
 }
 
 static void by_library(bn_cuda *cuda, const bn_cuda_code_product *p)
 {
-    size_t cells = static_cast<size_t>(p->end.rows) * static_cast<size_t>(p->end.cols);
+    size_t cells = static_cast<size_t>(p->end.out.rows) * static_cast<size_t>(p->end.out.cols);
     void *sums = bn_cuda_scratch(cuda, BN_CUDA_SLOT_SUMS, cells * sizeof(int32_t));
     if (!sums) return;
     bn_gemm product = {.dtype = BN_I8,
-                       .m = p->end.rows,
-                       .n = p->end.cols,
+                       .out = BN_F32,
+                       .m = p->end.out.rows,
+                       .n = p->end.out.cols,
                        .k = p->length,
                        .a_across = false,
                        .b_across = true,
@@ -168,13 +192,14 @@ void bn_cuda_multiply_codes(bn_cuda *cuda, const bn_cuda_code_product *p)
         by_library(cuda, p);
         return;
     }
-    operand a = {p->a, p->end.rows, p->length}, b = {p->b, p->end.cols, p->length};
-    dim3 grid(static_cast<unsigned>((p->end.cols + TILE - 1) / TILE),
-              static_cast<unsigned>((p->end.rows + TILE - 1) / TILE));
-    uintptr_t places =
-        reinterpret_cast<uintptr_t>(p->end.out) | reinterpret_cast<uintptr_t>(p->end.add);
-    bool wide = p->end.cols % 2 == 0 && places % sizeof(float2) == 0;
-    void (*kernel)(bn_cuda_epilogue, operand, operand, bool) =
-        p->length % CHUNK == 0 ? multiply<true> : multiply<false>;
-    BN_LAUNCH(cuda, kernel, grid, THREADS, SHARED_BYTES, p->end, a, b, wide);
+    operand a = {p->a, p->end.out.rows, p->length}, b = {p->b, p->end.out.cols, p->length};
+    dim3 grid(static_cast<unsigned>((p->end.out.cols + TILE - 1) / TILE),
+              static_cast<unsigned>((p->end.out.rows + TILE - 1) / TILE));
+    bool wide = bn_epilogue_is_wide(&p->end), aligned = p->length % CHUNK == 0;
+    bn_with_type(p->end.out.dtype, [=](auto zero) {
+        using T = decltype(zero);
+        void (*kernel)(bn_cuda_epilogue, operand, operand, bool) =
+            aligned ? multiply<T, true> : multiply<T, false>;
+        BN_LAUNCH(cuda, kernel, grid, THREADS, SHARED_BYTES, p->end, a, b, wide);
+    });
 }

@@ -8,7 +8,7 @@ enum { SHAPES_MAX = 256, ALIGNMENT = 16 };
 
 /* What a product is chosen for; two with the same fields run the same kernel. */
 struct shape {
-    bn_dtype dtype;
+    bn_dtype dtype, out;
     int m, n, k;
     bool a_across, b_across, has_alpha, has_add;
     uint32_t a_alignment, b_alignment, c_alignment; /* bytes */
@@ -42,7 +42,7 @@ bool bn_gemm_takes_i8(int m, int n, int k)
 
 static bool same(const shape &a, const shape &b)
 {
-    return a.dtype == b.dtype && a.m == b.m && a.n == b.n && a.k == b.k &&
+    return a.dtype == b.dtype && a.out == b.out && a.m == b.m && a.n == b.n && a.k == b.k &&
            a.a_across == b.a_across && a.b_across == b.b_across && a.has_alpha == b.has_alpha &&
            a.has_add == b.has_add && a.a_alignment == b.a_alignment &&
            a.b_alignment == b.b_alignment && a.c_alignment == b.c_alignment;
@@ -134,7 +134,8 @@ static cublasStatus_t describe_product(plan *p)
 static cublasStatus_t describe_operands(plan *p)
 {
     const shape &s = p->key;
-    cudaDataType_t type = type_of(s.dtype), result = s.dtype == BN_I8 ? CUDA_R_32I : CUDA_R_32F;
+    cudaDataType_t type = type_of(s.dtype);
+    cudaDataType_t result = s.dtype == BN_I8 ? CUDA_R_32I : type_of(s.out);
     cublasStatus_t status =
         s.b_across ? describe(&p->left, type, s.n, s.k) : describe(&p->left, type, s.k, s.n);
     if (status != CUBLAS_STATUS_SUCCESS) return status;
@@ -176,6 +177,7 @@ static const char *choose(const bn_gemm_library *library, plan *p)
 static const char *plan_of(bn_gemm_library *library, const bn_gemm *product, plan **out)
 {
     shape key = {.dtype = product->dtype,
+                 .out = product->dtype == BN_I8 ? BN_F32 : product->out,
                  .m = product->m,
                  .n = product->n,
                  .k = product->k,

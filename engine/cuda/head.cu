@@ -172,7 +172,7 @@ static void take_x(head_pass *p, int start, int rows)
     p->x = from;
     if (!p->rounded) return;
     bn_cuda_elements elements = {from, x.dtype, rows, x.cols, nullptr};
-    bn_cuda_convert(p->cuda, p->rounded, nullptr, p->format, &elements);
+    bn_cuda_convert(p->cuda, p->rounded, p->format, &elements);
     p->x = static_cast<const char *>(p->rounded);
 }
 
@@ -219,13 +219,15 @@ static void run_chunk(const head_pass *p, int start, int rows)
     bn_gemm dw = product_of(p, head->rows, head->cols, rows);
     dx.a = p->dlogits;
     dx.b = p->head;
-    dx.c = p->args->dx.data + area(start, head->cols);
+    dx.out = p->args->dx.dtype;
+    dx.c = reinterpret_cast<char *>(p->args->dx.data) +
+           area(start, head->cols) * bn_dtype_bytes(dx.out);
     dw.a = p->dlogits;
     dw.a_across = true;
     dw.b = p->x;
     dw.c = p->args->dw;
     dw.add = p->args->dw;
-    bn_cuda_gemm(p->cuda, &dx);
+    bn_cuda_multiply(p->cuda, &dx);
     bn_cuda_gemm(p->cuda, &dw);
 }
 

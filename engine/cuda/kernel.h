@@ -79,14 +79,31 @@ template <class T, int count> struct alignas(count * sizeof(T)) bn_vector {
 template <int count, class T> static __device__ __forceinline__ void bn_load(T *to, const T *from)
 {
     bn_vector<T, count> all = *reinterpret_cast<const bn_vector<T, count> *>(from);
-    for (int i = 0; i < count; i++) to[i] = all.at[i];
+    BN_UNROLL for (int i = 0; i < count; i++) to[i] = all.at[i];
 }
 
 template <int count, class T> static __device__ __forceinline__ void bn_store(T *to, const T *from)
 {
     bn_vector<T, count> all;
-    for (int i = 0; i < count; i++) all.at[i] = from[i];
+    BN_UNROLL for (int i = 0; i < count; i++) all.at[i] = from[i];
     *reinterpret_cast<bn_vector<T, count> *>(to) = all;
+}
+
+/* The same, to and from floats. */
+template <int count, class T>
+static __device__ __forceinline__ void bn_load_floats(float *to, const T *from)
+{
+    T all[count];
+    bn_load<count>(all, from);
+    BN_UNROLL for (int i = 0; i < count; i++) to[i] = bn_from(all[i]);
+}
+
+template <int count, class T>
+static __device__ __forceinline__ void bn_store_floats(T *to, const float *from)
+{
+    T all[count];
+    BN_UNROLL for (int i = 0; i < count; i++) all[i] = bn_to<T>(from[i]);
+    bn_store<count>(to, all);
 }
 
 /* round_half_even(value) in [-limit, limit]; NaN gives 0. */

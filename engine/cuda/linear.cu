@@ -7,9 +7,15 @@ static size_t size_of(int rows, int cols)
     return static_cast<size_t>(rows) * static_cast<size_t>(cols);
 }
 
+/* Codes without their scales. */
 static bn_cuda_elements elements_of(bn_act x)
 {
     return {x.data, x.dtype, x.rows, x.cols, nullptr};
+}
+
+static bn_cuda_elements elements_of(bn_mat m, const float *row_factor)
+{
+    return {m.data, m.dtype, m.rows, m.cols, row_factor};
 }
 
 /* The elements in `dtype`: where they are, or made in the slot. NULL: no memory. */
@@ -18,7 +24,7 @@ static const void *in_format(bn_cuda *cuda, bn_cuda_slot slot, bn_dtype dtype,
 {
     if (from->dtype == dtype && !from->row_factor) return from->data;
     void *to = bn_cuda_scratch(cuda, slot, size_of(from->rows, from->cols) * bn_dtype_bytes(dtype));
-    if (to) bn_cuda_convert(cuda, to, nullptr, dtype, from);
+    if (to) bn_cuda_convert(cuda, to, dtype, from);
     return to;
 }
 
@@ -33,18 +39,15 @@ static const void *values_in(bn_cuda *cuda, const bn_weight *weight, const bn_cu
 
 static void forward_codes(bn_cuda *cuda, bn_act x, const bn_linear_out *layer)
 {
-    bn_mat out = layer->out;
     bn_cuda_form form = bn_cuda_form_of(layer->weight);
     bn_cuda_code_product product = {.a = static_cast<const int8_t *>(x.data),
                                     .b = form.codes,
                                     .length = x.cols,
-                                    .end = {.out = out.data,
+                                    .end = {.out = layer->out,
                                             .add = layer->residual,
                                             .row = x.scale,
                                             .column = nullptr,
-                                            .scale = form.scale,
-                                            .rows = out.rows,
-                                            .cols = out.cols}};
+                                            .scale = form.scale}};
     bn_cuda_multiply_codes(cuda, &product);
 }
 
@@ -59,6 +62,7 @@ static void forward_floats(bn_cuda *cuda, bn_act x, const bn_linear_out *layer)
     const void *right = values_in(cuda, weight, &form, dtype);
     if (!left || !right) return;
     bn_gemm product = {.dtype = dtype,
+                       .out = layer->out.dtype,
                        .m = layer->out.rows,
                        .n = layer->out.cols,
                        .k = x.cols,
@@ -69,7 +73,7 @@ static void forward_floats(bn_cuda *cuda, bn_act x, const bn_linear_out *layer)
                        .c = layer->out.data,
                        .alpha = codes ? form.scale : nullptr,
                        .add = layer->residual};
-    bn_cuda_gemm(cuda, &product);
+    bn_cuda_multiply(cuda, &product);
 }
 
 void bn_cuda_linear_forward(void *self, bn_act x, const bn_linear_out *layers, int count)
@@ -84,12 +88,6 @@ void bn_cuda_linear_forward(void *self, bn_act x, const bn_linear_out *layers, i
     }
 }
 
-/* The operands that dY makes: of dX's product f(dY), of dW's f(dY * t), t the scales of x's codes.
- * NULL where there is no memory. */
-struct left_operands {
-    const void *of_input, *of_weight;
-};
-
 /* What one of a site's layers is given on the way back. */
 struct backward_step {
     bn_mat dx;
@@ -102,117 +100,94 @@ struct backward_step {
     const float *right_unit; /* of the columns of a float x as codes */
 };
 
-/* One pass over dY for both. */
-static left_operands round_gradient(bn_cuda *cuda, bn_dtype dtype, const backward_step &step)
-{
-    bool scaled = step.x.dtype == BN_I8;
-    bn_cuda_elements dy = {step.dy.data, BN_F32, step.dy.rows, step.dy.cols,
-                           scaled ? step.x.scale : nullptr};
-    if (!scaled) {
-        const void *both = in_format(cuda, BN_CUDA_SLOT_LEFT, dtype, &dy);
-        return {both, both};
-    }
-    size_t bytes = size_of(dy.rows, dy.cols) * bn_dtype_bytes(dtype);
-    bool separate = dtype != BN_F32 && step.dx.data;
-    void *to = bn_cuda_scratch(cuda, BN_CUDA_SLOT_LEFT, bytes);
-    void *plain = separate ? bn_cuda_scratch(cuda, BN_CUDA_SLOT_PLAIN, bytes) : nullptr;
-    if (bn_cuda_failed(cuda)) return {nullptr, nullptr};
-    bn_cuda_convert(cuda, to, plain, dtype, &dy);
-    return {separate ? plain : step.dy.data, to};
-}
-
-/* dx = s * f(dy) W,  dw += f(dy * t)^T f(x). */
+/* dx = s * f(dy) W,  dw += f(dy)^T f(t * x). */
 static void backward_in_floats(bn_cuda *cuda, const backward_step &step)
 {
-    bn_act x = step.x;
     const bn_weight *weight = step.weight;
     bn_cuda_form form = bn_cuda_form_of(weight);
-    left_operands left = round_gradient(cuda, form.dtype, step);
-    if (bn_cuda_failed(cuda)) return;
+    bn_cuda_elements dy = elements_of(step.dy, nullptr);
+    const void *left = in_format(cuda, BN_CUDA_SLOT_LEFT, form.dtype, &dy);
+    if (!left) return;
     bn_gemm for_input = {.dtype = form.dtype,
-                         .m = x.rows,
+                         .out = step.dx.dtype,
+                         .m = dy.rows,
                          .n = weight->cols,
                          .k = weight->rows,
                          .a_across = false,
                          .b_across = false,
-                         .a = left.of_input,
+                         .a = left,
                          .b = form.values,
                          .c = step.dx.data,
                          .alpha = form.codes ? form.scale : nullptr,
                          .add = step.accumulate ? step.dx.data : nullptr};
     bn_gemm for_weight = {.dtype = form.dtype,
+                          .out = BN_F32,
                           .m = weight->rows,
                           .n = weight->cols,
-                          .k = x.rows,
+                          .k = dy.rows,
                           .a_across = true,
                           .b_across = false,
-                          .a = left.of_weight,
+                          .a = left,
                           .b = step.right,
                           .c = step.dw,
                           .alpha = nullptr,
                           .add = step.dw};
-    if (step.dx.data) bn_cuda_gemm(cuda, &for_input);
+    if (step.dx.data) bn_cuda_multiply(cuda, &for_input);
     bn_cuda_gemm(cuda, &for_weight);
 }
 
-/* dY as codes [lines, length], and the unit of each line. */
-struct coded {
-    int8_t *codes;
-    float *unit;
-};
-
-/* false: no memory. */
-static bool take(bn_cuda *cuda, coded *c, int lines, int length)
+/* dY as codes: of its rows where dX is wanted, of the columns of dY * t, and their units. false: no
+ * memory. */
+static bool encode_gradient(bn_cuda *cuda, bn_cuda_codes *to, const backward_step &step)
 {
-    size_t unit_bytes = static_cast<size_t>(lines) * sizeof(float);
-    c->codes =
-        static_cast<int8_t *>(bn_cuda_scratch(cuda, BN_CUDA_SLOT_LEFT, size_of(lines, length)));
-    c->unit = static_cast<float *>(bn_cuda_scratch(cuda, BN_CUDA_SLOT_LINES, unit_bytes));
+    int rows = step.dy.rows, cols = step.dy.cols;
+    size_t lines = static_cast<size_t>(rows) + static_cast<size_t>(cols);
+    bn_cuda_elements dy = elements_of(step.dy, step.x.dtype == BN_I8 ? step.x.scale : nullptr);
+    *to = {};
+    to->by_column =
+        static_cast<int8_t *>(bn_cuda_scratch(cuda, BN_CUDA_SLOT_TURNED, size_of(rows, cols)));
+    to->column_unit =
+        static_cast<float *>(bn_cuda_scratch(cuda, BN_CUDA_SLOT_LINES, lines * sizeof(float)));
+    if (step.dx.data) {
+        to->by_row =
+            static_cast<int8_t *>(bn_cuda_scratch(cuda, BN_CUDA_SLOT_LEFT, size_of(rows, cols)));
+        to->row_unit = to->column_unit + cols;
+    }
+    if (bn_cuda_failed(cuda)) return false;
+    bn_cuda_quantize(cuda, to, &dy);
     return !bn_cuda_failed(cuda);
 }
 
-/* dx = (unit of dy's row * s) * (dy's codes x W's codes). */
-static void input_in_codes(bn_cuda *cuda, const backward_step &step)
+/* dx = (unit of dy's row * s) * (dy's codes x W's codes); dw += (unit of dy's column * unit of x's)
+ * * (dy^T's codes x x's codes), where x's own codes have none. */
+static void backward_in_codes(bn_cuda *cuda, const backward_step &step)
 {
     const bn_weight *weight = step.weight;
-    coded c = {};
     bn_cuda_form form = bn_cuda_form_of(weight);
-    bn_cuda_elements dy = {step.dy.data, BN_F32, step.dy.rows, step.dy.cols, nullptr};
-    if (!take(cuda, &c, dy.rows, weight->rows)) return;
-    bn_cuda_quantize_rows(cuda, c.codes, c.unit, &dy);
-    bn_cuda_code_product product = {.a = c.codes,
-                                    .b = form.turned,
-                                    .length = weight->rows,
-                                    .end = {.out = step.dx.data,
-                                            .add = step.accumulate ? step.dx.data : nullptr,
-                                            .row = c.unit,
-                                            .column = nullptr,
-                                            .scale = form.scale,
-                                            .rows = dy.rows,
-                                            .cols = weight->cols}};
-    bn_cuda_multiply_codes(cuda, &product);
-}
-
-/* dw += (unit of dy's column * unit of x's) * (dy^T's codes x x's codes); x's own codes have none.
- */
-static void weight_in_codes(bn_cuda *cuda, const backward_step &step)
-{
-    coded c = {};
-    bn_cuda_elements dy = {step.dy.data, BN_F32, step.dy.rows, step.dy.cols,
-                           step.x.dtype == BN_I8 ? step.x.scale : nullptr};
-    if (!take(cuda, &c, step.weight->rows, step.x.rows)) return;
-    bn_cuda_quantize_columns(cuda, c.codes, c.unit, &dy);
-    bn_cuda_code_product product = {.a = c.codes,
-                                    .b = static_cast<const int8_t *>(step.right),
-                                    .length = step.x.rows,
-                                    .end = {.out = step.dw,
-                                            .add = step.dw,
-                                            .row = c.unit,
-                                            .column = step.right_unit,
-                                            .scale = nullptr,
-                                            .rows = step.weight->rows,
-                                            .cols = step.weight->cols}};
-    bn_cuda_multiply_codes(cuda, &product);
+    bn_cuda_codes dy;
+    if (!encode_gradient(cuda, &dy, step)) return;
+    bn_cuda_code_product for_input = {.a = dy.by_row,
+                                      .b = form.turned,
+                                      .length = weight->rows,
+                                      .end = {.out = step.dx,
+                                              .add = step.accumulate ? step.dx.data : nullptr,
+                                              .row = dy.row_unit,
+                                              .column = nullptr,
+                                              .scale = form.scale}};
+    bn_mat dw = {};
+    dw.data = step.dw;
+    dw.rows = weight->rows;
+    dw.cols = weight->cols;
+    bn_cuda_code_product for_weight = {.a = dy.by_column,
+                                       .b = static_cast<const int8_t *>(step.right),
+                                       .length = step.dy.rows,
+                                       .end = {.out = dw,
+                                               .add = step.dw,
+                                               .row = dy.column_unit,
+                                               .column = step.right_unit,
+                                               .scale = nullptr}};
+    if (step.dx.data) bn_cuda_multiply_codes(cuda, &for_input);
+    bn_cuda_multiply_codes(cuda, &for_weight);
 }
 
 /* x^T as codes, with their units behind them where they are not x's own. */
@@ -228,10 +203,23 @@ static void turn_input(bn_cuda *cuda, backward_step *step)
         bn_cuda_turn(cuda, codes, static_cast<const int8_t *>(x.data), x.rows, x.cols);
         return;
     }
-    float *unit = reinterpret_cast<float *>(codes + bytes);
+    bn_cuda_codes to = {nullptr, nullptr, codes, reinterpret_cast<float *>(codes + bytes)};
     bn_cuda_elements input = elements_of(x);
-    bn_cuda_quantize_columns(cuda, codes, unit, &input);
-    step->right_unit = unit;
+    bn_cuda_quantize(cuda, &to, &input);
+    step->right_unit = to.column_unit;
+}
+
+/* x as dW's product takes it. In floats codes bring their scale t along, so that dY serves both
+ * products as it is: x is smaller than all of a site's dY together, and read once a site. */
+static void prepare_input(bn_cuda *cuda, backward_step *step, bn_dtype dtype)
+{
+    if (dtype == BN_I8) {
+        turn_input(cuda, step);
+        return;
+    }
+    bn_cuda_elements input = elements_of(step->x);
+    if (step->x.dtype == BN_I8) input.row_factor = step->x.scale;
+    step->right = in_format(cuda, BN_CUDA_SLOT_RIGHT, dtype, &input);
 }
 
 void bn_cuda_linear_backward(void *self, bn_mat dx, bn_act x, const bn_linear_grad *layers,
@@ -243,19 +231,16 @@ void bn_cuda_linear_backward(void *self, bn_mat dx, bn_act x, const bn_linear_gr
     backward_step step = {};
     step.dx = dx;
     step.x = x;
-    if (dtype == BN_I8) {
-        turn_input(cuda, &step);
-    } else {
-        bn_cuda_elements input = elements_of(x);
-        step.right = in_format(cuda, BN_CUDA_SLOT_RIGHT, dtype, &input);
-    }
+    prepare_input(cuda, &step, dtype);
     for (int i = 0; i < count && !bn_cuda_failed(cuda); i++) {
         step.accumulate = i > 0;
         step.weight = layers[i].weight;
         step.dy = layers[i].dy;
         step.dw = layers[i].dw;
-        if (dtype != BN_I8) backward_in_floats(cuda, step);
-        if (dtype == BN_I8 && dx.data) input_in_codes(cuda, step);
-        if (dtype == BN_I8) weight_in_codes(cuda, step);
+        if (dtype == BN_I8) {
+            backward_in_codes(cuda, step);
+        } else {
+            backward_in_floats(cuda, step);
+        }
     }
 }

@@ -4,47 +4,74 @@
 
 enum { GAIN_COLUMNS = BN_WARP, GAIN_LINES = 8, AT_ONCE = 8 };
 
-static __global__ void __launch_bounds__(BN_SITE_THREADS)
-    forward_rows(bn_norm_args args, bn_site_rows plan)
+template <class T, int WIDTH>
+static __global__ void __launch_bounds__(BN_SITE_THREADS) forward_row(bn_norm_args args)
 {
-    float *y = bn_site_buffer(plan);
-    for (int r = static_cast<int>(blockIdx.x); r < plan.rows; r += static_cast<int>(gridDim.x)) {
-        const float *x = args.x.data + static_cast<size_t>(r) * plan.cols;
-        BN_EACH_COLUMN(c, plan.cols) y[c] = x[c];
-        bn_site_forward(args.site, y, plan.cols,
-                        args.stats + static_cast<size_t>(r) * BN_NORM_STATS);
-        bn_site_write(args.out, r, y);
-    }
+    int r = static_cast<int>(blockIdx.x), cols = args.x.cols;
+    const T *x = bn_row_of<T>(args.x.data, r, cols);
+    auto load = [=](int c, float *values) { bn_load_floats<WIDTH>(values, x + c); };
+    bn_site_row<WIDTH, decltype(load)> row(load, cols);
+    bn_site_forward<WIDTH>(row, args.site, args.out, args.stats, r);
 }
 
 void bn_cuda_norm_forward(void *self, const bn_norm_args *args)
 {
     bn_cuda *cuda = static_cast<bn_cuda *>(self);
-    bn_site_rows plan = bn_site_plan(cuda, args->x.rows, args->x.cols);
-    if (plan.blocks == 0) return;
-    BN_LAUNCH(cuda, forward_rows, plan.blocks, BN_SITE_THREADS, plan.shared_bytes, *args, plan);
+    if (bn_cuda_failed(cuda)) return;
+    bool wide = bn_mat_is_wide(args->x) &&
+                bn_rows_are_wide(args->out.data, args->out.dtype, args->out.cols) &&
+                bn_rows_are_wide(args->site.gain, BN_F32, args->x.cols);
+    bn_with_type(args->x.dtype, [=](auto zero) {
+        using T = decltype(zero);
+        void (*kernel)(bn_norm_args) = wide ? forward_row<T, BN_WIDE> : forward_row<T, 1>;
+        BN_LAUNCH(cuda, kernel, static_cast<unsigned>(args->x.rows), bn_site_threads(args->x.cols),
+                  0, *args);
+    });
 }
 
+template <class X, class DY, int WIDTH>
 static __global__ void __launch_bounds__(BN_SITE_THREADS)
-    backward_rows(bn_norm_args args, bn_norm_grads grads, bn_site_rows plan, float *parts)
+    backward_rows(bn_norm_args args, bn_norm_grads grads, float *parts)
 {
-    const float *x = args.x.data;
-    float *dx = grads.dx.data;
+    const X *xs = bn_row_of<X>(args.x.data, 0, 0);
+    const DY *dys = bn_row_of<DY>(grads.dy.data, 0, 0);
+    bn_mat dxs = grads.dx;
     bool add = grads.add;
-    bn_site_backward_rows(
-        args.site, plan, args.stats, grads.dy.data, parts, [=](size_t i) { return x[i]; },
-        [=](size_t i, float value) { dx[i] = add ? dx[i] + value : value; });
+    bn_site_backward<WIDTH>(
+        args.site, args.stats, args.x.rows, args.x.cols, parts,
+        [=](size_t i, float *x, float *dy) {
+            X near[WIDTH];
+            DY slopes[WIDTH];
+            bn_load<WIDTH>(near, xs + i); /* both are on their way before one is looked at */
+            bn_load<WIDTH>(slopes, dys + i);
+            BN_UNROLL for (int k = 0; k < WIDTH; k++)
+            {
+                x[k] = bn_from(near[k]);
+                dy[k] = bn_from(slopes[k]);
+            }
+        },
+        [=](size_t i, float *dx) { bn_mat_store<WIDTH>(dxs, i, dx, add); });
 }
 
 void bn_cuda_norm_backward(void *self, const bn_norm_args *args, const bn_norm_grads *grads)
 {
     bn_cuda *cuda = static_cast<bn_cuda *>(self);
-    bn_site_rows plan = bn_site_plan_back(cuda, args->x.rows, args->x.cols);
-    float *parts = grads->dgain ? bn_cuda_gain_parts(cuda, &plan) : nullptr;
     if (bn_cuda_failed(cuda)) return;
-    BN_LAUNCH(cuda, backward_rows, plan.blocks, BN_SITE_THREADS, plan.shared_bytes, *args, *grads,
-              plan, parts);
-    if (parts) bn_cuda_add_gain(cuda, grads->dgain, parts, &plan);
+    float *parts = grads->dgain ? bn_cuda_gain_parts(cuda, args->x) : nullptr;
+    if (bn_cuda_failed(cuda)) return;
+    bool wide = bn_mat_is_wide(args->x) && bn_mat_is_wide(grads->dy) && bn_mat_is_wide(grads->dx) &&
+                bn_rows_are_wide(args->site.gain, BN_F32, args->x.cols);
+    bn_with_type(args->x.dtype, [=](auto x) {
+        bn_with_type(grads->dy.dtype, [=](auto dy) {
+            using X = decltype(x);
+            using DY = decltype(dy);
+            void (*kernel)(bn_norm_args, bn_norm_grads, float *) =
+                wide ? backward_rows<X, DY, BN_WIDE> : backward_rows<X, DY, 1>;
+            BN_LAUNCH(cuda, kernel, static_cast<unsigned>(bn_site_spans(args->x.rows)),
+                      bn_site_threads(args->x.cols), 0, *args, *grads, parts);
+        });
+    });
+    if (parts) bn_cuda_add_gain(cuda, grads->dgain, parts, args->x);
 }
 
 /* Line y of a block sums parts y, y + GAIN_LINES, ...; the lines are then summed in their order. */
@@ -71,15 +98,15 @@ static __global__ void __launch_bounds__(GAIN_COLUMNS *GAIN_LINES)
     dgain[c] = static_cast<float>(sum);
 }
 
-float *bn_cuda_gain_parts(bn_cuda *cuda, const bn_site_rows *plan)
+float *bn_cuda_gain_parts(bn_cuda *cuda, const bn_mat &x)
 {
-    size_t count = static_cast<size_t>(plan->blocks) * static_cast<size_t>(plan->cols);
+    size_t count = static_cast<size_t>(bn_site_spans(x.rows)) * static_cast<size_t>(x.cols);
     return static_cast<float *>(bn_cuda_scratch(cuda, BN_CUDA_SLOT_PARTS, count * sizeof(float)));
 }
 
-void bn_cuda_add_gain(bn_cuda *cuda, float *dgain, const float *parts, const bn_site_rows *plan)
+void bn_cuda_add_gain(bn_cuda *cuda, float *dgain, const float *parts, const bn_mat &x)
 {
-    int blocks = (plan->cols + GAIN_COLUMNS - 1) / GAIN_COLUMNS;
+    int blocks = (x.cols + GAIN_COLUMNS - 1) / GAIN_COLUMNS;
     BN_LAUNCH(cuda, add_gain_parts, blocks, dim3(GAIN_COLUMNS, GAIN_LINES), 0, dgain, parts,
-              plan->blocks, plan->cols);
+              bn_site_spans(x.rows), x.cols);
 }

@@ -224,7 +224,7 @@ void bn_cuda_form_make(bn_cuda *cuda, const bn_weight *weight, const bn_cuda_pie
     bn_cuda_form form = bn_cuda_form_of(weight);
     bn_cuda_elements master = {weight->master, BN_F32, weight->rows, weight->cols, nullptr};
     BN_LAUNCH(cuda, one_scale, 1, 1, 0, static_cast<header *>(weight->form));
-    if (form.dtype != BN_F32) bn_cuda_convert(cuda, form.values, nullptr, form.dtype, &master);
+    if (form.dtype != BN_F32) bn_cuda_convert(cuda, form.values, form.dtype, &master);
 }
 
 void bn_cuda_weight_prepare(void *self, const bn_weight *weight)

@@ -1,10 +1,9 @@
 /* Rotary embedding (arXiv:2104.09864), half-split: element i of a head pairs with i + dim/2. */
-#include "engine/cuda/cuda.h"
-#include "engine/cuda/kernel.h"
+#include "engine/cuda/matrix.h"
 
 enum { THREADS = 128 };
 
-struct turn {
+struct alignas(8) turn {
     float cosine, sine;
 };
 
@@ -17,19 +16,31 @@ static __global__ void make_angles(turn *angles, int half, int count, double the
     angles[n] = {static_cast<float>(cos(angle)), static_cast<float>(sin(angle))};
 }
 
-/* One block a row; sign is -1 for the backward pass. */
-static __global__ void rotate(float *x, const turn *angles, int half, int heads, int seq,
-                              float sign)
+/* One block a row, WIDTH pairs at a time; sign is -1 for the backward pass. */
+template <class T, int WIDTH>
+static __global__ void __launch_bounds__(THREADS)
+    rotate(T *x, const turn *angles, int half, int heads, int seq, float sign)
 {
-    size_t row = blockIdx.x;
-    const turn *angle = angles + row % static_cast<unsigned>(seq) * half;
-    float *all = x + row * heads * 2 * half;
-    for (int n = static_cast<int>(threadIdx.x); n < heads * half; n += THREADS) {
+    int row = static_cast<int>(blockIdx.x);
+    const turn *angle = angles + static_cast<size_t>(row % seq) * half;
+    T *all = bn_row_of<T>(x, row, heads * 2 * half);
+    for (int n = static_cast<int>(threadIdx.x) * WIDTH; n < heads * half; n += THREADS * WIDTH) {
         int i = n % half;
-        float *pair = all + n + (n - i); /* of head n / half */
-        float a = pair[0], b = pair[half], sine = sign * angle[i].sine;
-        pair[0] = a * angle[i].cosine - b * sine;
-        pair[half] = b * angle[i].cosine + a * sine;
+        T *pair = all + n + (n - i); /* of head n / half */
+        T first[WIDTH], second[WIDTH];
+        turn by[WIDTH];
+        float a[WIDTH], b[WIDTH];
+        bn_load<WIDTH>(by, angle + i);
+        bn_load<WIDTH>(first, pair);
+        bn_load<WIDTH>(second, pair + half);
+        BN_UNROLL for (int k = 0; k < WIDTH; k++)
+        {
+            float left = bn_from(first[k]), right = bn_from(second[k]), sine = sign * by[k].sine;
+            a[k] = left * by[k].cosine - right * sine;
+            b[k] = right * by[k].cosine + left * sine;
+        }
+        bn_store_floats<WIDTH>(pair, a);
+        bn_store_floats<WIDTH>(pair + half, b);
     }
 }
 
@@ -54,6 +65,14 @@ void bn_cuda_rope(void *self, const bn_rope_args *args)
     if (bn_cuda_failed(cuda) || args->dim < 2) return;
     const turn *angles = angles_of(cuda, args);
     if (!angles) return;
-    BN_LAUNCH(cuda, rotate, static_cast<unsigned>(args->x.rows), THREADS, 0, args->x.data, angles,
-              args->dim / 2, args->heads, args->seq, args->inverse ? -1.0F : 1.0F);
+    int half = args->dim / 2;
+    bool wide = half % BN_WIDE == 0 && bn_mat_is_wide(args->x);
+    bn_with_type(args->x.dtype, [=](auto zero) {
+        using T = decltype(zero);
+        void (*kernel)(T *, const turn *, int, int, int, float) =
+            wide ? rotate<T, BN_WIDE> : rotate<T, 1>;
+        BN_LAUNCH(cuda, kernel, static_cast<unsigned>(args->x.rows), THREADS, 0,
+                  static_cast<T *>(static_cast<void *>(args->x.data)), angles, half, args->heads,
+                  args->seq, args->inverse ? -1.0F : 1.0F);
+    });
 }

@@ -1,201 +1,144 @@
-/* site.h - a norm site and its quantizer, for one row that a block holds: device code that norm.cu
- * and glu.cu share. RMSNorm (arXiv:1910.07467); absmax codes of BitNet b1.58 (arXiv:2402.17764).
+/* site.h - a norm site and its quantizer, one block a row: device code that norm.cu and glu.cu
+ * share. RMSNorm (arXiv:1910.07467); absmax codes of BitNet b1.58 (arXiv:2402.17764).
  *
- * A row lies in a buffer of `cols` floats, in shared memory or, when it is too long for it, in
- * scratch memory; thread t of the block owns its elements t, t + THREADS, ... so that the passes
- * need no barrier but those of their sums. Squares are summed in double.
+ * A thread owns groups of WIDTH neighbouring columns, a block apart from each other. It keeps the
+ * first BN_SITE_HELD of its values in registers and reads the others, which only rows of more than
+ * 4,096 have, again in every pass. So a row passes memory once, and the only barriers are
+ * those of its sums. Squares are summed in double, as codes depend on their last bits.
  */
 #ifndef BN_ENGINE_CUDA_SITE_H
 #define BN_ENGINE_CUDA_SITE_H
 
-#include "engine/cuda/cuda.h"
-#include "engine/cuda/kernel.h"
+#include "engine/cuda/matrix.h"
 
 enum {
-    BN_SITE_THREADS = 128,
-    BN_SITE_SHARED_FLOATS = 12 << 10,
-    BN_SITE_BLOCKS = 1024,
-    BN_SITE_SPAN = 32, /* rows of a block on the way back */
+    BN_SITE_HELD = 8,
+    BN_SITE_THREADS = 512, /* at most */
+    BN_SITE_SPAN = 32,     /* rows of a block on the way back */
 };
 
-#define BN_EACH_COLUMN(c, cols)                                                                    \
-    for (int c = static_cast<int>(threadIdx.x); c < (cols); c += BN_SITE_THREADS)
+/* As few threads as hold a row: each has more to load at once then. */
+static inline unsigned bn_site_threads(int cols)
+{
+    constexpr int warp_holds = static_cast<int>(BN_SITE_HELD) * BN_WARP;
+    constexpr int warps_most = static_cast<int>(BN_SITE_THREADS) / BN_WARP;
+    int warps = (cols + warp_holds - 1) / warp_holds;
+    return static_cast<unsigned>((warps < warps_most ? warps : warps_most) * BN_WARP);
+}
 
-/* `far` is scratch memory for the buffers of all blocks, or NULL when a block's fit shared memory.
- */
-struct bn_site_rows {
-    float *far;
-    int rows, cols, blocks;
-    size_t shared_bytes, floats; /* of a block's buffer */
+static inline int bn_site_spans(int rows)
+{
+    return (rows + BN_SITE_SPAN - 1) / BN_SITE_SPAN;
+}
+
+/* The thread's groups that it holds: visit(n, c), n-th of them, from column c on; then the others:
+ * rest(c). */
+template <int WIDTH, class Visit, class Rest>
+static __device__ __forceinline__ void bn_site_each(int cols, Visit visit, Rest rest)
+{
+    int step = static_cast<int>(blockDim.x) * WIDTH, c = static_cast<int>(threadIdx.x) * WIDTH;
+    BN_UNROLL for (int n = 0; n < BN_SITE_HELD; n += WIDTH)
+    {
+        if (c < cols) visit(n, c);
+        c += step;
+    }
+    for (; c < cols; c += step) rest(c);
+}
+
+/* A row on the way forward. load(c, values) reads WIDTH of them from column c on. */
+template <int WIDTH, class Load> struct bn_site_row {
+    Load load;
+    int cols;
+    float held[BN_SITE_HELD];
+
+    __device__ __forceinline__ bn_site_row(Load load_from, int count) : load(load_from), cols(count)
+    {
+        bn_site_each<WIDTH>(
+            cols, [&](int n, int c) { load(c, held + n); }, [](int) {});
+    }
+
+    /* visit(c, values) */
+    template <class Visit> __device__ __forceinline__ void each(Visit visit) const
+    {
+        bn_site_each<WIDTH>(
+            cols, [&](int n, int c) { visit(c, held + n); },
+            [&](int c) {
+                float values[WIDTH];
+                load(c, values);
+                visit(c, values);
+            });
+    }
 };
 
-/* blocks 0: no memory, which has stuck to the backend. */
-static inline bn_site_rows bn_site_take(bn_cuda *cuda, int rows, int cols, int arrays)
+struct bn_site_factors {
+    float outer, inner; /* 1 where there is no such norm */
+};
+
+/* y = what the site makes of x[WIDTH] with these factors. */
+template <int WIDTH>
+static __device__ __forceinline__ void bn_site_values(float *y, const float *x,
+                                                      const bn_norm_site &site,
+                                                      const bn_site_factors &f, int c)
 {
-    size_t floats = static_cast<size_t>(arrays) * static_cast<size_t>(cols);
-    bn_site_rows plan = {nullptr, rows, cols, 0, floats * sizeof(float), floats};
-    if (bn_cuda_failed(cuda)) return plan;
-    bool fits = floats <= BN_SITE_SHARED_FLOATS;
-    plan.blocks = rows;
-    if (arrays > 1) plan.blocks = (rows + BN_SITE_SPAN - 1) / BN_SITE_SPAN;
-    if (arrays == 1 && !fits && rows > BN_SITE_BLOCKS) plan.blocks = BN_SITE_BLOCKS;
-    if (fits) return plan;
-    plan.far = static_cast<float *>(bn_cuda_scratch(
-        cuda, BN_CUDA_SLOT_ROWS, static_cast<size_t>(plan.blocks) * plan.shared_bytes));
-    plan.shared_bytes = 0;
-    if (!plan.far) plan.blocks = 0;
-    return plan;
+    float gain[WIDTH];
+    if (site.gain) bn_load<WIDTH>(gain, site.gain + c);
+    BN_UNROLL for (int i = 0; i < WIDTH; i++)
+    {
+        y[i] = x[i] * f.outer;
+        if (site.gain) y[i] *= gain[i];
+        y[i] *= f.inner;
+    }
 }
 
-/* Forward: a buffer of one row; block b takes rows b, b + gridDim.x, ... */
-static inline bn_site_rows bn_site_plan(bn_cuda *cuda, int rows, int cols)
-{
-    return bn_site_take(cuda, rows, cols, 1);
-}
-
-/* Backward: a row of x, of dy and of the gain's gradient; block b takes BN_SITE_SPAN rows. */
-static inline bn_site_rows bn_site_plan_back(bn_cuda *cuda, int rows, int cols)
-{
-    return bn_site_take(cuda, rows, cols, 3);
-}
-
-/* The block's buffer. */
-static __device__ __forceinline__ float *bn_site_buffer(const bn_site_rows &plan)
-{
-    BN_DYN_SHARED(float, near);
-    return plan.far ? plan.far + blockIdx.x * plan.floats : near;
-}
-
-/* y = y / sqrt(mean(y^2) + eps) [* gain]; returns the factor. */
-static __device__ __forceinline__ float bn_site_normalize(float *y, int cols, const float *gain,
-                                                          float eps)
+/* 1 / sqrt(mean(y^2) + eps), y what the site makes of x so far. */
+template <int WIDTH, class Row>
+static __device__ __forceinline__ float bn_site_factor(const Row &row, const bn_norm_site &site,
+                                                       const bn_site_factors &so_far, float eps)
 {
     double squares = 0;
-    BN_EACH_COLUMN(c, cols) squares += static_cast<double>(y[c]) * static_cast<double>(y[c]);
-    double mean = bn_block_sum(squares) / cols;
-    float factor = static_cast<float>(1.0 / sqrt(mean + static_cast<double>(eps)));
-    BN_EACH_COLUMN(c, cols) y[c] = y[c] * factor * (gain ? gain[c] : 1.0F);
-    return factor;
-}
-
-/* The site's forward pass on the buffer; stats [BN_NORM_STATS]. */
-static __device__ __forceinline__ void bn_site_forward(const bn_norm_site &site, float *y, int cols,
-                                                       float *stats)
-{
-    float outer = 1, inner = 1;
-    if (site.outer) outer = bn_site_normalize(y, cols, site.gain, site.eps);
-    if (site.inner) inner = bn_site_normalize(y, cols, nullptr, BN_INNER_NORM_EPS);
-    if (threadIdx.x == 0) {
-        stats[0] = outer;
-        stats[1] = inner;
-    }
-}
-
-/* What the inner norm read: the outer norm's result, or x where there is none. */
-static __device__ __forceinline__ float bn_site_outer(const bn_norm_site &site, float x,
-                                                      float factor, int c)
-{
-    if (!site.outer) return x;
-    return x * factor * (site.gain ? site.gain[c] : 1.0F);
-}
-
-/* For n = z * f, f = 1/sqrt(mean(z^2) + eps):  dz = f * (dn - n * mean(dn * n)). dy is overwritten:
- * by what reaches the outer norm's gain; dx of column c goes to write(c, dx). */
-template <class Write>
-static __device__ __forceinline__ void bn_site_backward(const bn_norm_site &site, const float *x,
-                                                        int cols, const float *stats, float *dy,
-                                                        Write write)
-{
-    float outer = stats[0], inner = stats[1];
-    if (site.inner) {
-        double sum = 0;
-        BN_EACH_COLUMN(c, cols)
+    row.each([&](int c, const float *x) {
+        float y[WIDTH];
+        bn_site_values<WIDTH>(y, x, site, so_far, c);
+        BN_UNROLL for (int i = 0; i < WIDTH; i++)
         {
-            float n = bn_site_outer(site, x[c], outer, c) * inner;
-            sum += static_cast<double>(dy[c]) * static_cast<double>(n);
+            squares += static_cast<double>(y[i]) * static_cast<double>(y[i]);
         }
-        double mean = bn_block_sum(sum) / cols;
-        BN_EACH_COLUMN(c, cols)
-        {
-            double n = static_cast<double>(bn_site_outer(site, x[c], outer, c) * inner);
-            dy[c] = static_cast<float>(static_cast<double>(inner) *
-                                       (static_cast<double>(dy[c]) - n * mean));
-        }
-    }
-    double sum = 0;
-    BN_EACH_COLUMN(c, cols)
-    {
-        float dn = dy[c] * (site.gain ? site.gain[c] : 1.0F);
-        sum += static_cast<double>(dn) * static_cast<double>(x[c] * outer);
-    }
-    double mean = site.outer ? bn_block_sum(sum) / cols : 0;
-    BN_EACH_COLUMN(c, cols)
-    {
-        double dn = static_cast<double>(dy[c] * (site.gain ? site.gain[c] : 1.0F));
-        double n = static_cast<double>(x[c] * outer);
-        write(c, site.outer ? static_cast<float>(static_cast<double>(outer) * (dn - n * mean))
-                            : dy[c]);
-    }
-}
-
-/* The site's backward pass over a block's rows, each read once: x of element i is load(i), dx of it
- * goes to write(i, dx). parts[block, c], where it is not NULL, is their sum for the gain's
- * gradient.
- */
-template <class Load, class Write>
-static __device__ __forceinline__ void bn_site_backward_rows(const bn_norm_site &site,
-                                                             const bn_site_rows &plan,
-                                                             const float *stats, const float *dys,
-                                                             float *parts, Load load, Write write)
-{
-    int cols = plan.cols, first = static_cast<int>(blockIdx.x) * BN_SITE_SPAN;
-    int last = first + BN_SITE_SPAN < plan.rows ? first + BN_SITE_SPAN : plan.rows;
-    float *x = bn_site_buffer(plan), *dy = x + cols, *gain = dy + cols;
-    BN_EACH_COLUMN(c, cols) gain[c] = 0;
-    for (int r = first; r < last; r++) {
-        size_t start = static_cast<size_t>(r) * cols;
-        const float *kept = stats + static_cast<size_t>(r) * BN_NORM_STATS;
-        BN_EACH_COLUMN(c, cols)
-        {
-            x[c] = load(start + c);
-            dy[c] = dys[start + c];
-        }
-        bn_site_backward(site, x, cols, kept, dy,
-                         [&](int c, float value) { write(start + c, value); });
-        float outer = kept[0];
-        BN_EACH_COLUMN(c, cols) gain[c] += dy[c] * (x[c] * outer);
-    }
-    if (!parts) return;
-    parts += static_cast<size_t>(blockIdx.x) * cols;
-    BN_EACH_COLUMN(c, cols) parts[c] = gain[c];
-}
-
-template <class T>
-static __device__ __forceinline__ void bn_site_round(const bn_act &out, int r, const float *y)
-{
-    T *to = static_cast<T *>(out.data) + static_cast<size_t>(r) * out.cols;
-    BN_EACH_COLUMN(c, out.cols) to[c] = bn_to<T>(y[c]);
+    });
+    double mean = bn_block_sum(squares) / row.cols;
+    return static_cast<float>(1.0 / sqrt(mean + static_cast<double>(eps)));
 }
 
 /* Codes with the row's scale and sum. */
-static __device__ __forceinline__ void bn_site_quantize(const bn_act &out, int r, const float *y)
+template <int WIDTH, class Row>
+static __device__ __forceinline__ void bn_site_quantize(const Row &row, const bn_norm_site &site,
+                                                        const bn_site_factors &f, const bn_act &out,
+                                                        int r)
 {
-    int8_t *codes = static_cast<int8_t *>(out.data) + static_cast<size_t>(r) * out.cols;
+    int8_t *codes = bn_row_of<int8_t>(out.data, r, out.cols);
     uint32_t bits = 0;
     int sum = 0;
-    BN_EACH_COLUMN(c, out.cols)
-    {
-        if (bn_magnitude(y[c]) > bits) bits = bn_magnitude(y[c]);
-    }
+    row.each([&](int c, const float *x) {
+        float y[WIDTH];
+        bn_site_values<WIDTH>(y, x, site, f, c);
+        BN_UNROLL for (int i = 0; i < WIDTH; i++)
+        {
+            if (bn_magnitude(y[i]) > bits) bits = bn_magnitude(y[i]);
+        }
+    });
     float most = __uint_as_float(bn_block_max(bits));
     if (most < 1e-5F) most = 1e-5F; /* NaN stays */
     float inverse = 127.0F / most;
-    BN_EACH_COLUMN(c, out.cols)
-    {
-        int code = static_cast<int>(bn_code(y[c] * inverse, 127.0F));
-        codes[c] = static_cast<int8_t>(code);
-        sum += code;
-    }
+    row.each([&](int c, const float *x) {
+        float y[WIDTH];
+        int8_t code[WIDTH];
+        bn_site_values<WIDTH>(y, x, site, f, c);
+        BN_UNROLL for (int i = 0; i < WIDTH; i++)
+        {
+            code[i] = static_cast<int8_t>(bn_code(y[i] * inverse, 127.0F));
+            sum += code[i];
+        }
+        bn_store<WIDTH>(codes + c, code);
+    });
     sum = bn_block_sum(sum);
     if (threadIdx.x == 0) {
         out.scale[r] = most / 127.0F;
@@ -203,28 +146,178 @@ static __device__ __forceinline__ void bn_site_quantize(const bn_act &out, int r
     }
 }
 
-/* Row r of the site's output from the buffer. */
-static __device__ __forceinline__ void bn_site_write(const bn_act &out, int r, const float *y)
+template <int WIDTH, class T, class Row>
+static __device__ __forceinline__ void bn_site_round(const Row &row, const bn_norm_site &site,
+                                                     const bn_site_factors &f, T *out)
 {
+    row.each([&](int c, const float *x) {
+        float y[WIDTH];
+        bn_site_values<WIDTH>(y, x, site, f, c);
+        bn_store_floats<WIDTH>(out + c, y);
+    });
+}
+
+/* Row r of the site's output and its stats [rows, BN_NORM_STATS]. */
+template <int WIDTH, class Row>
+static __device__ __forceinline__ void bn_site_forward(const Row &row, const bn_norm_site &site,
+                                                       const bn_act &out, float *stats, int r)
+{
+    bn_site_factors f = {1, 1};
+    bn_norm_site bare = site;
+    bare.gain = nullptr;
+    if (site.outer) f.outer = bn_site_factor<WIDTH>(row, bare, f, site.eps);
+    if (site.inner) f.inner = bn_site_factor<WIDTH>(row, site, f, BN_INNER_NORM_EPS);
+    if (threadIdx.x == 0) {
+        stats[static_cast<size_t>(r) * BN_NORM_STATS] = f.outer;
+        stats[static_cast<size_t>(r) * BN_NORM_STATS + 1] = f.inner;
+    }
     switch (out.dtype) {
     case BN_F32:
-        bn_site_round<float>(out, r, y);
+        bn_site_round<WIDTH>(row, site, f, bn_row_of<float>(out.data, r, out.cols));
         break;
     case BN_BF16:
-        bn_site_round<bn_bf16>(out, r, y);
+        bn_site_round<WIDTH>(row, site, f, bn_row_of<bn_bf16>(out.data, r, out.cols));
         break;
     case BN_F16:
-        bn_site_round<bn_f16>(out, r, y);
+        bn_site_round<WIDTH>(row, site, f, bn_row_of<bn_f16>(out.data, r, out.cols));
         break;
     case BN_I8:
-        bn_site_quantize(out, r, y);
+        bn_site_quantize<WIDTH>(row, site, f, out, r);
         break;
     }
 }
 
-/* Memory for the parts of a gain's gradient, and dgain[c] += sum_i parts[i, c] in a fixed order:
- * defined in norm.cu. NULL: no memory. */
-float *bn_cuda_gain_parts(bn_cuda *cuda, const bn_site_rows *plan);
-void bn_cuda_add_gain(bn_cuda *cuda, float *dgain, const float *parts, const bn_site_rows *plan);
+/* For n = z * f, f = 1/sqrt(mean(z^2) + eps):  dz = f * (dn - n * mean(dn * n)). */
+struct bn_site_slopes {
+    bn_site_factors factor;
+    float outer_mean, inner_mean; /* of dn * n */
+};
+
+/* a = dy behind the inner norm; n = x behind the outer one but for its gain. */
+template <int WIDTH>
+static __device__ __forceinline__ void bn_site_behind(float *a, float *n, const float *x,
+                                                      const float *dy, const bn_norm_site &site,
+                                                      const bn_site_slopes &s, const float *gain)
+{
+    BN_UNROLL for (int i = 0; i < WIDTH; i++)
+    {
+        n[i] = x[i] * s.factor.outer;
+        float y = n[i] * gain[i] * s.factor.inner;
+        a[i] = site.inner ? s.factor.inner * fmaf(-y, s.inner_mean, dy[i]) : dy[i];
+    }
+}
+
+template <int WIDTH>
+static __device__ __forceinline__ void bn_site_gain(float *gain, const bn_norm_site &site, int c)
+{
+    BN_UNROLL for (int i = 0; i < WIDTH; i++) gain[i] = 1;
+    if (site.gain) bn_load<WIDTH>(gain, site.gain + c);
+}
+
+/* The means of one row: each(visit(c, x, dy)). */
+template <int WIDTH, class Each>
+static __device__ __forceinline__ bn_site_slopes bn_site_means(const bn_norm_site &site,
+                                                               const bn_site_factors &f, int cols,
+                                                               Each each)
+{
+    bn_site_slopes s = {f, 0, 0};
+    if (site.inner) {
+        double sum = 0;
+        each([&](int c, const float *x, const float *dy) {
+            float gain[WIDTH];
+            bn_site_gain<WIDTH>(gain, site, c);
+            BN_UNROLL for (int i = 0; i < WIDTH; i++)
+            {
+                sum += static_cast<double>(dy[i] * (x[i] * f.outer * gain[i] * f.inner));
+            }
+        });
+        s.inner_mean = static_cast<float>(bn_block_sum(sum) / cols);
+    }
+    if (site.outer) {
+        double sum = 0;
+        each([&](int c, const float *x, const float *dy) {
+            float gain[WIDTH], a[WIDTH], n[WIDTH];
+            bn_site_gain<WIDTH>(gain, site, c);
+            bn_site_behind<WIDTH>(a, n, x, dy, site, s, gain);
+            BN_UNROLL for (int i = 0; i < WIDTH; i++)
+            {
+                sum += static_cast<double>(a[i] * gain[i] * n[i]);
+            }
+        });
+        s.outer_mean = static_cast<float>(bn_block_sum(sum) / cols);
+    }
+    return s;
+}
+
+/* dx of WIDTH columns, and in `parts` what they add to the gain's gradient. */
+template <int WIDTH>
+static __device__ __forceinline__ void bn_site_back(float *dx, float *parts, const float *x,
+                                                    const float *dy, const bn_norm_site &site,
+                                                    const bn_site_slopes &s, int c)
+{
+    float gain[WIDTH], n[WIDTH];
+    bn_site_gain<WIDTH>(gain, site, c);
+    bn_site_behind<WIDTH>(dx, n, x, dy, site, s, gain);
+    BN_UNROLL for (int i = 0; i < WIDTH; i++)
+    {
+        parts[i] = dx[i] * n[i];
+        if (site.outer) dx[i] = s.factor.outer * fmaf(-n[i], s.outer_mean, dx[i] * gain[i]);
+    }
+}
+
+/* The site's backward pass over the BN_SITE_SPAN rows of a block. load(i, x, dy) reads WIDTH
+ * elements from i on, write(i, dx) takes their dx. parts[block, c], where it is not NULL, is the
+ * rows' sum for the gain's gradient. */
+template <int WIDTH, class Load, class Write>
+static __device__ __forceinline__ void bn_site_backward(const bn_norm_site &site,
+                                                        const float *stats, int rows, int cols,
+                                                        float *parts, Load load, Write write)
+{
+    int first = static_cast<int>(blockIdx.x) * BN_SITE_SPAN;
+    int last = first + BN_SITE_SPAN < rows ? first + BN_SITE_SPAN : rows;
+    float sums[BN_SITE_HELD] = {};
+    if (parts) parts += static_cast<size_t>(blockIdx.x) * cols;
+    for (int r = first; r < last; r++) {
+        size_t start = static_cast<size_t>(r) * cols;
+        const float *kept = stats + static_cast<size_t>(r) * BN_NORM_STATS;
+        float x[BN_SITE_HELD], dy[BN_SITE_HELD];
+        bn_site_each<WIDTH>(
+            cols, [&](int n, int c) { load(start + c, x + n, dy + n); }, [](int) {});
+        bn_site_slopes s = bn_site_means<WIDTH>(site, {kept[0], kept[1]}, cols, [&](auto visit) {
+            bn_site_each<WIDTH>(
+                cols, [&](int n, int c) { visit(c, x + n, dy + n); },
+                [&](int c) {
+                    float far_x[WIDTH], far_dy[WIDTH];
+                    load(start + c, far_x, far_dy);
+                    visit(c, far_x, far_dy);
+                });
+        });
+        bn_site_each<WIDTH>(
+            cols,
+            [&](int n, int c) {
+                float dx[WIDTH], part[WIDTH];
+                bn_site_back<WIDTH>(dx, part, x + n, dy + n, site, s, c);
+                BN_UNROLL for (int i = 0; i < WIDTH; i++) sums[n + i] += part[i];
+                write(start + c, dx);
+            },
+            [&](int c) {
+                float far_x[WIDTH], far_dy[WIDTH], dx[WIDTH], part[WIDTH];
+                load(start + c, far_x, far_dy);
+                bn_site_back<WIDTH>(dx, part, far_x, far_dy, site, s, c);
+                for (int i = 0; parts && i < WIDTH; i++) {
+                    parts[c + i] = r == first ? part[i] : parts[c + i] + part[i];
+                }
+                write(start + c, dx);
+            });
+    }
+    if (!parts) return;
+    bn_site_each<WIDTH>(
+        cols, [&](int n, int c) { bn_store<WIDTH>(parts + c, sums + n); }, [](int) {});
+}
+
+/* Memory for the parts of a gain's gradient, one of each span of rows, and dgain[c] += sum_i
+ * parts[i, c] in a fixed order: defined in norm.cu. NULL: no memory. */
+float *bn_cuda_gain_parts(bn_cuda *cuda, const bn_mat &x);
+void bn_cuda_add_gain(bn_cuda *cuda, float *dgain, const float *parts, const bn_mat &x);
 
 #endif

@@ -128,7 +128,7 @@ sanitize() { # TOOL
         outcome suite skip "compute-sanitizer is not installed"
         return
     fi
-    for test in "$build"/tests/test_cuda_attention "$build"/tests/test_cuda_ops; do
+    for test in "$build"/tests/test_cuda_{attention,halves,ops}; do
         [ -x "$test" ] || continue
         local code=0
         ours 260 env BNEXP_CUDA_MANAGED=1 compute-sanitizer --tool "$1" --error-exitcode 99 "$test" \

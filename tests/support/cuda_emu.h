@@ -438,6 +438,17 @@ inline unsigned ballot(bool value, int line)
     return votes;
 }
 
+inline unsigned reduce_max(unsigned value, int line)
+{
+    unsigned most = 0, one = value, turn = post(&one, sizeof one, line);
+    size_t low = m.me->number / warp_lanes * warp_lanes;
+    for (unsigned i = 0; i < warp_lanes && low + i < m.lanes.size(); i++) {
+        memcpy(&one, mail_of(i, turn, line), sizeof one);
+        if (one > most) most = one;
+    }
+    return most;
+}
+
 template <class T> T fetch_add(T *p, T value)
 {
     return __atomic_fetch_add(p, value, __ATOMIC_RELAXED);
@@ -463,6 +474,7 @@ template <class T> T fetch_max(T *p, T value)
 #define __shfl_down_sync(mask, v, d) bn_emu::shuffle(v, bn_emu::down(d), __LINE__)
 #define __shfl_up_sync(mask, v, d)   bn_emu::shuffle(v, bn_emu::up(d), __LINE__)
 #define __ballot_sync(mask, v)       bn_emu::ballot(v, __LINE__)
+#define __reduce_max_sync(mask, v)   bn_emu::reduce_max(v, __LINE__)
 #define __any_sync(mask, v)          (bn_emu::ballot(v, __LINE__) != 0)
 
 #define BN_SHARED(T, name, count)                                                                  \

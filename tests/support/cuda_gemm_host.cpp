@@ -51,6 +51,22 @@ static double sum_at(const bn_gemm &p, size_t row, size_t column)
     return sum;
 }
 
+static void put(void *data, size_t i, bn_dtype dtype, float value)
+{
+    switch (dtype) {
+    case BN_BF16:
+        static_cast<uint16_t *>(data)[i] = bn_bf16_from_float(value);
+        return;
+    case BN_F16:
+        static_cast<uint16_t *>(data)[i] = bn_f16_from_float(value);
+        return;
+    case BN_F32:
+    case BN_I8:
+        break;
+    }
+    static_cast<float *>(data)[i] = value;
+}
+
 static void multiply(const bn_gemm &p)
 {
     for (size_t i = 0; i < static_cast<size_t>(p.m) * static_cast<size_t>(p.n); i++) {
@@ -60,9 +76,9 @@ static void multiply(const bn_gemm &p)
             static_cast<int32_t *>(p.c)[i] = static_cast<int32_t>(sum);
             continue;
         }
-        float *c = static_cast<float *>(p.c) + i;
         float value = static_cast<float>(sum) * (p.alpha ? *p.alpha : 1.0F);
-        *c = p.add ? p.add[i] + value : value;
+        if (p.add) value += static_cast<float>(value_at(p.add, i, p.out));
+        put(p.c, i, p.out, value);
     }
 }
 
@@ -73,6 +89,9 @@ const char *bn_gemm_run(bn_gemm_library *library, const bn_gemm *product)
     if (copy.dtype == BN_I8 && (copy.a_across || !copy.b_across || copy.add || copy.alpha ||
                                 !bn_gemm_takes_i8(copy.m, copy.n, copy.k))) {
         return "a product of codes that the library does not have";
+    }
+    if (copy.dtype != BN_I8 && copy.out != BN_F32 && copy.out != copy.dtype) {
+        return "a product whose result the library does not have";
     }
     bn_emu::submit([=] { multiply(copy); });
     return nullptr;
