@@ -304,6 +304,7 @@ static bn_status push_batch(void *self, const bn_feed_batch *batch, bn_text *mem
         status = post(p, GOES_ON, err);
     }
     if (status != BN_OK && !p->arrived) return status;
+    w->place = w->memo.place;
     w->memo.clock = p->clock;
     w->memo.events = p->events.offset + p->events.count;
     bn_wandb_memo_write(memo, &w->memo);
@@ -349,10 +350,10 @@ void bn_wandb_page(const bn_reporter *reporter, char *out, size_t size)
     const push *p = reporter->self;
     bn_text page;
     bn_text_fixed(&page, out, size);
-    if (!p->w.memo.place.run[0]) return;
+    if (!p->w.place.run[0]) return;
     bn_text_add(&page, p->w.options.settings->app_url);
-    add_path_part(&page, p->w.memo.place.entity);
-    add_path_part(&page, p->w.memo.place.project);
+    add_path_part(&page, p->w.place.entity);
+    add_path_part(&page, p->w.place.project);
 }
 
 static const struct bn_reporter_ops OPS = {

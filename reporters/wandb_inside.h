@@ -16,6 +16,7 @@ typedef struct bn_wandb {
     /* The push at hand. */
     const bn_feed_batch *batch;
     bn_wandb_memo memo;
+    bn_wandb_place place;  /* of the last run that the server knows */
     char dir[BN_PATH_MAX]; /* of the run */
     bn_sweep sweep;        /* of the run; kept, as runs of one sweep follow each other */
     bn_wandb_want want;    /* where its new runs go */

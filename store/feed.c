@@ -222,14 +222,23 @@ bn_status bn_feed_block(bn_feed *feed, int64_t run, const char *why, bn_error *e
     return bn_store_end(feed->store, bn_stmt_run(stmt, err), err);
 }
 
-bn_status bn_feed_retry(bn_feed *feed, bn_error *err)
+/* A statement about the marks of one sweep's runs, or of all (0). */
+static bn_status change_marks(bn_feed *feed, const char *sql, int64_t sweep, bn_error *err)
 {
     if (bn_store_begin(feed->store, err) != BN_OK) return err->status;
-    bn_stmt *stmt = bn_db_stmt(feed->store->db, "UPDATE heard\n"
-                                                "SET blocked = ''\n"
-                                                "WHERE reader = ?1");
+    bn_stmt *stmt = bn_db_stmt(feed->store->db, sql);
     bn_stmt_text(stmt, 1, feed->reader);
+    bn_stmt_int(stmt, 2, sweep);
     return bn_store_end(feed->store, bn_stmt_run(stmt, err), err);
+}
+
+#define OF_SWEEP                                                                                   \
+    "WHERE reader = ?1\n"                                                                          \
+    "  AND (?2 = 0 OR run_id IN (SELECT id FROM run WHERE sweep_id = ?2))"
+
+bn_status bn_feed_retry(bn_feed *feed, int64_t sweep, bn_error *err)
+{
+    return change_marks(feed, "UPDATE heard\nSET blocked = ''\n" OF_SWEEP, sweep, err);
 }
 
 bn_status bn_feed_remind(bn_feed *feed, int64_t run, bn_error *err)
@@ -243,11 +252,7 @@ bn_status bn_feed_remind(bn_feed *feed, int64_t run, bn_error *err)
     return bn_store_end(feed->store, bn_stmt_run(stmt, err), err);
 }
 
-bn_status bn_feed_forget(bn_feed *feed, bn_error *err)
+bn_status bn_feed_forget(bn_feed *feed, int64_t sweep, bn_error *err)
 {
-    if (bn_store_begin(feed->store, err) != BN_OK) return err->status;
-    bn_stmt *stmt = bn_db_stmt(feed->store->db, "DELETE FROM heard\n"
-                                                "WHERE reader = ?1");
-    bn_stmt_text(stmt, 1, feed->reader);
-    return bn_store_end(feed->store, bn_stmt_run(stmt, err), err);
+    return change_marks(feed, "DELETE FROM heard\n" OF_SWEEP, sweep, err);
 }

@@ -51,8 +51,9 @@ BN_MUST_CHECK bn_status bn_feed_note(bn_feed *feed, int64_t run, const char *mem
 /* The reader has more to say of this run than it did: it is news again, without its records. */
 BN_MUST_CHECK bn_status bn_feed_remind(bn_feed *feed, int64_t run, bn_error *err);
 
-/* The far side has lost everything: all is news again, blocked runs too. */
-BN_MUST_CHECK bn_status bn_feed_forget(bn_feed *feed, bn_error *err);
+/* The far side has lost everything of a sweep (0: of all): all of it is news again, blocked runs
+ * too. */
+BN_MUST_CHECK bn_status bn_feed_forget(bn_feed *feed, int64_t sweep, bn_error *err);
 
 /* How far the reader is, run by run; the caller frees *out. */
 typedef struct bn_feed_mark {
@@ -76,6 +77,6 @@ BN_MUST_CHECK bn_status bn_feed_ack(bn_feed *feed, const bn_feed_batch *heard, c
 /* The far side refused this run for good: no more of it until bn_feed_retry. why is shown to
  * people. */
 BN_MUST_CHECK bn_status bn_feed_block(bn_feed *feed, int64_t run, const char *why, bn_error *err);
-BN_MUST_CHECK bn_status bn_feed_retry(bn_feed *feed, bn_error *err);
+BN_MUST_CHECK bn_status bn_feed_retry(bn_feed *feed, int64_t sweep, bn_error *err); /* 0: all */
 
 #endif

@@ -211,7 +211,7 @@ static void test_refused_run_does_not_hold_up_the_others(void **state)
     assert_int_equal(at->result.records, 10);
     assert_non_null(strstr(at->result.why, "gone (HTTP 410)"));
     at->refused = 0;
-    ASSERT_OK(bn_feed_retry(at->feed, &err));
+    ASSERT_OK(bn_feed_retry(at->feed, 0, &err));
     ASSERT_OK(drain(at, &err));
     assert_int_equal(at->result.records, 5);
 }
@@ -262,7 +262,7 @@ static void test_refused_files_block_a_run_after_its_records(void **state)
     ASSERT_OK(drain(at, &err));
     assert_int_equal(at->result.blocked, 1);
     assert_int_equal(at->result.records, 15);
-    ASSERT_OK(bn_feed_retry(at->feed, &err));
+    ASSERT_OK(bn_feed_retry(at->feed, 0, &err));
     ASSERT_OK(drain(at, &err));
     assert_int_equal(at->result.runs, 1);
     assert_int_equal(at->result.records, 0);

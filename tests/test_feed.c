@@ -194,7 +194,7 @@ static void test_a_blocked_run_is_left_out_until_retry(void **state)
     append(at, at->run.id, 0, 2);
     ASSERT_OK(bn_feed_block(at->feed, at->run.id, "400: bad name", &err));
     assert_false(peek(at, &batch));
-    ASSERT_OK(bn_feed_retry(at->feed, &err));
+    ASSERT_OK(bn_feed_retry(at->feed, 0, &err));
     assert_true(peek(at, &batch));
     assert_int_equal(batch.first_seq, 0);
 }
@@ -302,12 +302,18 @@ static void test_what_is_forgotten_is_news_again(void **state)
     begin(at->store, at->run.id);
     append(at, at->run.id, 0, 2);
     assert_true(peek(at, &batch));
+    const int64_t sweep = batch.run.sweep;
     ack(at, &batch, "memo");
     assert_false(peek(at, &batch));
-    ASSERT_OK(bn_feed_forget(at->feed, &err));
+    ASSERT_OK(bn_feed_forget(at->feed, sweep + 1, &err));
+    assert_false(peek(at, &batch)); /* that was another one */
+    ASSERT_OK(bn_feed_forget(at->feed, sweep, &err));
     assert_true(peek(at, &batch));
     assert_int_equal(batch.first_seq, 0);
     assert_string_equal(batch.memo, "");
+    ack(at, &batch, "memo");
+    ASSERT_OK(bn_feed_forget(at->feed, 0, &err));
+    assert_true(peek(at, &batch));
 }
 
 static void test_marks_tell_how_far_each_run_is(void **state)

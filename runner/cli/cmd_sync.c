@@ -112,12 +112,28 @@ static void name_reader(const bn_sync *s, char *out, size_t size)
 }
 
 /* Marks are taken back only while no other process moves them on. */
-static bn_status forget_marks(bn_sync *s, bn_error *err)
+static bn_status forget_marks(bn_sync *s, int64_t sweep, bn_error *err)
 {
-    bn_status status = bn_claim_take(&s->claim, 0, err);
+    bn_status status = bn_claim_take(&s->claim, sweep, err);
     if (status != BN_OK) return bn_fail_in(err, "send all again");
-    status = bn_feed_forget(s->feed, err);
-    bn_claim_drop(&s->claim, 0);
+    status = bn_feed_forget(s->feed, sweep, err);
+    bn_claim_drop(&s->claim, sweep);
+    return status;
+}
+
+/* What is to be said once more, of the sweeps asked for. */
+static bn_status change_marks(bn_sync *s, const bn_drain_options *how, bn_error *err)
+{
+    const int64_t all = 0;
+    const int64_t *sweeps = how->sweep_count > 0 ? how->sweeps : &all;
+    size_t count = how->sweep_count > 0 ? how->sweep_count : 1;
+    /* Files that somebody has removed are to be written again, those of other sweeps too. */
+    bool lost = s->folder[0] && is_empty_folder(s->folder);
+    bn_status status = lost ? forget_marks(s, all, err) : BN_OK;
+    for (size_t i = 0; status == BN_OK && i < count; i++) {
+        if (s->again) status = forget_marks(s, sweeps[i], err);
+        if (status == BN_OK && s->retry) status = bn_feed_retry(s->feed, sweeps[i], err);
+    }
     return status;
 }
 
@@ -132,11 +148,7 @@ static bn_status open_store(bn_sync *s, bn_error *err)
     s->store = NULL;
     status = bn_store_open(&s->store, s->home, BN_STORE_WRITE, err);
     if (status == BN_OK) status = bn_feed_open(&s->feed, s->store, reader, err);
-    /* Files that somebody has removed are to be written again. */
-    bool lost = s->folder[0] && !s->status && is_empty_folder(s->folder);
     if (status == BN_OK) status = bn_claim_open(&s->claim, s->home, reader, err);
-    if (status == BN_OK && (lost || s->again)) status = forget_marks(s, err);
-    if (status == BN_OK && s->retry) status = bn_feed_retry(s->feed, err);
     return status;
 }
 
@@ -228,6 +240,7 @@ static int deliver(bn_sync *s, bn_error *err)
     how.watch = s->watch;
     how.patience_s = s->patience_s;
     bn_status status = find_sweeps(s, &how, err);
+    if (status == BN_OK) status = change_marks(s, &how, err);
     if (status == BN_OK) status = s->target->open(s, err);
     if (status == BN_OK) {
         status = bn_drain(s->feed, &s->reporter, &how, &world, &result, err);
