@@ -256,6 +256,8 @@ static void test_doctor_finds_a_broken_database(void **state)
     said what = COMMAND("doctor", "--home", bad);
     assert_int_equal(what.code, 1);
     assert_non_null(strstr(what.out, "wrong  database"));
+    assert_non_null(strstr(what.out, "move bnexp.db"));
+    assert_non_null(strstr(what.out, "look   run folders  not looked at"));
     said_release(&what);
     assert_int_equal(unlink(path), 0);
     assert_int_equal(rmdir(bad), 0);

@@ -21,7 +21,7 @@ static const char *const VERDICTS[] = {"ok", "look", "wrong"};
 typedef struct patient {
     const char *home;
     bn_store *store; /* NULL: it did not open, and open says why */
-    bn_error open;
+    bn_error open;   /* or why its runs cannot be listed */
     bn_run *runs;
     size_t count;
     bn_doctor_cards cards;
@@ -55,21 +55,34 @@ static verdict free_space(const patient *at, bn_text *says)
 
 static verdict database(const patient *at, bn_text *says)
 {
-    if (at->store) {
+    if (at->open.status == BN_OK) {
         bn_text_add(says, "opens, and has this program's schema");
         return FINE;
     }
     bn_text_add(says, at->open.text);
+    if (at->open.status == BN_ECORRUPT) {
+        bn_text_add(says,
+                    "; restore a copy, or move bnexp.db, bnexp.db-wal and bnexp.db-shm away and "
+                    "give the sweeps again: runs of bnexp's own engine go on from their "
+                    "folders");
+    }
     return at->open.status == BN_ENOENT ? WORTH_A_LOOK : WRONG;
+}
+
+/* Nothing is well that could not be looked at; a home that is new has nothing to look at. */
+static bool looked_at(const patient *at, verdict *found, bn_text *says)
+{
+    *found = at->open.status == BN_ENOENT ? FINE : WORTH_A_LOOK;
+    if (at->open.status == BN_OK) return true;
+    bn_text_add(says, *found == FINE ? "there is nothing yet" : "not looked at");
+    return false;
 }
 
 static verdict integrity(const patient *at, bn_text *says)
 {
     bn_error err = {0};
-    if (!at->store) {
-        bn_text_add(says, "not looked at");
-        return FINE;
-    }
+    verdict found;
+    if (!at->store) return looked_at(at, &found, says) ? FINE : found;
     if (bn_store_check(at->store, &err) == BN_OK) {
         bn_text_add(says, "every page, index and reference agrees");
         return FINE;
@@ -82,10 +95,13 @@ static verdict manager(const patient *at, bn_text *says)
 {
     char holder[160];
     size_t running = 0;
+    verdict found;
     bool held = bn_manager_holder(at->home, holder);
+    if (held) bn_text_addf(says, "%s, ", holder);
+    if (!looked_at(at, &found, says)) return found;
     for (size_t i = 0; i < at->count; i++) running += at->runs[i].state == BN_RUN_RUNNING;
     if (held) {
-        bn_text_addf(says, "%s, %zu running", holder, running);
+        bn_text_addf(says, "%zu running", running);
         return FINE;
     }
     bn_text_addf(says, "none; %zu run%s marked running", running, running == 1 ? " is" : "s are");
@@ -98,9 +114,11 @@ static verdict packing(const patient *at, bn_text *says)
 {
     bn_error err = {0};
     int64_t runs = 0;
-    if (!at->store || bn_store_unpacked(at->store, &runs, &err) != BN_OK) {
-        bn_text_add(says, at->store ? err.text : "there is nothing to read yet");
-        return at->store ? WRONG : FINE;
+    verdict found;
+    if (!looked_at(at, &found, says)) return found;
+    if (bn_store_unpacked(at->store, &runs, &err) != BN_OK) {
+        bn_text_add(says, err.text);
+        return WRONG;
     }
     if (runs == 0) {
         bn_text_add(says, "every run that has ended is read in one go");
@@ -116,6 +134,8 @@ static verdict folders(const patient *at, bn_text *says)
     char path[BN_PATH_MAX];
     size_t begun = 0, missing = 0;
     bn_error err = {0};
+    verdict found;
+    if (!looked_at(at, &found, says)) return found;
     for (size_t i = 0; i < at->count; i++) {
         if (at->runs[i].attempt == 0) continue;
         begun++;
