@@ -80,7 +80,8 @@ typedef struct bn_run_change {
     int exit_code;
     double now_s;
     bool begins_attempt; /* attempt += 1, started_s = now_s */
-    bool ends_attempt;   /* ended_s = now_s, duration_s += ended - started */
+    bool ends_attempt;   /* ended_s = now_s, duration_s += ran_s */
+    double ran_s; /* of the attempt that ends, by a clock that nobody sets; 0: ended - started */
 } bn_run_change;
 
 /* Moves a run; BN_ESTALE if it is no longer in `from`. */

@@ -34,7 +34,8 @@ static bn_status update(bn_store *store, int64_t run, const bn_run_change *chang
                    "    started_s = CASE WHEN ?9 THEN ?11 ELSE started_s END,\n"
                    "    ended_s = CASE WHEN ?10 THEN ?11 WHEN ?9 THEN NULL ELSE ended_s END,\n"
                    "    duration_s = duration_s\n"
-                   "        + CASE WHEN ?10 THEN max(0, ifnull(?11 - started_s, 0)) ELSE 0 END\n"
+                   "        + CASE WHEN NOT ?10 THEN 0 WHEN ?12 > 0 THEN ?12\n"
+                   "               ELSE max(0, ifnull(?11 - started_s, 0)) END\n"
                    "WHERE id = ?1 AND state = ?2");
     bn_stmt_int(stmt, 1, run);
     bn_stmt_text(stmt, 2, bn_run_state_name(change->from));
@@ -47,6 +48,7 @@ static bn_status update(bn_store *store, int64_t run, const bn_run_change *chang
     bn_stmt_int(stmt, 9, change->begins_attempt);
     bn_stmt_int(stmt, 10, change->ends_attempt);
     bn_stmt_real(stmt, 11, change->now_s);
+    bn_stmt_real(stmt, 12, change->ran_s);
     return bn_stmt_run(stmt, err);
 }
 

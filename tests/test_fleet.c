@@ -64,6 +64,25 @@ static void test_a_run_is_started_heard_and_judged(void **state)
     assert_true(*row.host && *row.token);
 }
 
+/* The clock is set two days on while the run is under way. */
+static void test_a_clock_that_is_set_changes_no_duration(void **state)
+{
+    fixture *at = *state;
+    bn_error err = {0};
+    double begin_s = bn_clock_mono_s(), end_s = begin_s + LAB_PATIENCE_S;
+    bn_run run = home_run(at->store, at->sweep, 0);
+    lab_start(at->fleet, &run, "exit 0");
+    while (bn_fleet_count(at->fleet) > 0 && bn_clock_mono_s() < end_s) {
+        double wall_s = bn_clock_wall_s() + 2 * 86400;
+        ASSERT_OK(bn_fleet_tick(at->fleet, wall_s, bn_clock_mono_s(), &err));
+        ASSERT_OK(bn_fleet_commit(at->fleet, wall_s, &err));
+        lab_pause();
+    }
+    bn_run row = lab_run(at->store, run.id);
+    assert_int_equal(row.state, BN_RUN_FINISHED);
+    assert_true(row.duration_s > 0 && row.duration_s <= bn_clock_mono_s() - begin_s);
+}
+
 static void test_a_crash_keeps_its_records_and_its_last_words(void **state)
 {
     fixture *at = *state;
@@ -243,6 +262,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_run_is_started_heard_and_judged, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_clock_that_is_set_changes_no_duration, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_a_crash_keeps_its_records_and_its_last_words, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_a_living_run_is_adopted_and_heard_to_its_end, setup,

@@ -205,6 +205,7 @@ static bn_status end(bn_fleet *fleet, bn_member *m, const bn_verdict *verdict, i
                             .device = m->source.device,
                             .exit_code = exit_code,
                             .ends_attempt = true};
+    if (m->ours) change.ran_s = bn_clock_mono_s() - m->since_s;
     return bn_fleet_move(fleet, m->run.id, &change, err);
 }
 
@@ -232,6 +233,7 @@ void bn_fleet_launch(bn_fleet *fleet, const bn_member *member, const bn_launch *
     }
     m->phase = BN_PHASE_RUNNING;
     m->since_s = m->heard_s = mono_s;
+    m->ours = true;
     bn_run_change record = {
         .from = BN_RUN_RUNNING, .to = BN_RUN_RUNNING, .token = m->token.text, .exit_code = -1};
     if (bn_fleet_move(fleet, m->run.id, &record, &err) != BN_OK) {
