@@ -10,6 +10,7 @@ enum { RESAMPLES = 1000, GRID = 40, REWEIGHTINGS = 100, REACH = 4 };
 
 static const double DELTA = 1e-3; /* Huber's, on relative residuals */
 static const double ALPHA_MIN = 0.01, ALPHA_MAX = 2.0;
+static const double GRID_CLOSE = 1e-5; /* enough to tell which stretch of alpha is best */
 static const double GOLDEN = 0.6180339887498949;
 
 typedef struct curve {
@@ -78,14 +79,14 @@ static double huber(double residual)
     return size <= DELTA ? 0.5 * size * size : DELTA * (size - 0.5 * DELTA);
 }
 
-/* The best E and A for one alpha, in the units of the centered sizes. */
-static curve at_alpha(rows *r, double alpha)
+/* The best E and A for one alpha, in the units of the centered sizes, `close` to their limits. The
+ * weights are those of the alpha before: near it few steps are left. */
+static curve at_alpha(rows *r, double alpha, double close)
 {
     curve found = {.alpha = alpha, .fitted = true};
     for (size_t i = 0; i < r->place_count; i++) {
         r->places[i].shrunk = pow(r->places[i].size / r->center, -alpha);
     }
-    for (size_t i = 0; i < r->count; i++) r->rows[i].weight = 1;
     for (int step = 0; step < REWEIGHTINGS; step++) {
         double e = found.e, a = found.a;
         solve(r, &found.e, &found.a);
@@ -99,7 +100,6 @@ static curve at_alpha(rows *r, double alpha)
             found.objective += at->times * huber(residual);
             at->weight = fabs(residual) > DELTA ? DELTA / fabs(residual) : 1;
         }
-        double close = 1e-3 * r->tolerance;
         bool still = fabs(e - found.e) <= close * found.e && fabs(a - found.a) <= close * found.a;
         if (step > 0 && still) break;
     }
@@ -110,24 +110,24 @@ static curve at_alpha(rows *r, double alpha)
 static curve fit(rows *r)
 {
     curve best = {.objective = (double)INFINITY};
-    double step = log(ALPHA_MAX / ALPHA_MIN) / (GRID - 1);
+    double step = log(ALPHA_MAX / ALPHA_MIN) / (GRID - 1), close = 1e-3 * r->tolerance;
     for (int i = 0; i < GRID; i++) {
-        curve trial = at_alpha(r, ALPHA_MIN * exp(step * i));
+        curve trial = at_alpha(r, ALPHA_MIN * exp(step * i), GRID_CLOSE);
         if (trial.objective < best.objective) best = trial;
     }
     double low = fmax(best.alpha * exp(-step), ALPHA_MIN);
     double high = fmin(best.alpha * exp(step), ALPHA_MAX);
-    curve left = at_alpha(r, high - GOLDEN * (high - low));
-    curve right = at_alpha(r, low + GOLDEN * (high - low));
+    curve left = at_alpha(r, high - GOLDEN * (high - low), close);
+    curve right = at_alpha(r, low + GOLDEN * (high - low), close);
     for (int i = 0; i < 60 && high - low > r->tolerance; i++) {
         if (left.objective <= right.objective) {
             high = right.alpha;
             right = left;
-            left = at_alpha(r, high - GOLDEN * (high - low));
+            left = at_alpha(r, high - GOLDEN * (high - low), close);
         } else {
             low = left.alpha;
             left = right;
-            right = at_alpha(r, low + GOLDEN * (high - low));
+            right = at_alpha(r, low + GOLDEN * (high - low), close);
         }
     }
     if (left.objective < best.objective) best = left;
@@ -169,7 +169,8 @@ static void rows_fill(rows *r, const bn_scaling_point *points, const int *times,
         r->rows[r->count++] = (row){.place = find_place(r, points[i].size),
                                     .inverse = 1 / points[i].loss,
                                     .log = log(points[i].loss),
-                                    .times = times[i]};
+                                    .times = times[i],
+                                    .weight = 1};
         sum += times[i] * log(points[i].size);
         all += times[i];
     }
