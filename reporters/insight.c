@@ -270,9 +270,10 @@ static bn_status make_laws(const making *make, bn_scaling_fits **fits, bn_insigh
 {
     const bn_comparison *from = make->from;
     bn_status status = BN_OK;
-    bn_scaling_point *points = calloc(from->run_count + 1, sizeof *points);
     out->laws = calloc(from->side_count * BN_SIZE_KINDS + 1, sizeof *out->laws);
-    if (!out->laws || !points) status = bn_fail(err, BN_ENOMEM, "scaling: out of memory");
+    if (!out->laws) return bn_fail(err, BN_ENOMEM, "scaling: out of memory");
+    bn_scaling_point *points = calloc(from->run_count + 1, sizeof *points);
+    if (!points) return bn_fail(err, BN_ENOMEM, "scaling: out of memory");
     for (int i = 0; status == BN_OK && i < (int)from->side_count * BN_SIZE_KINDS; i++) {
         bn_insight_law *made = &out->laws[out->law_count];
         made->side = i / BN_SIZE_KINDS;

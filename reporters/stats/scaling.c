@@ -212,19 +212,21 @@ bn_status bn_scaling_open(bn_scaling_fits **out, const bn_scaling_point *points,
 {
     *out = NULL;
     bn_scaling_fits *made = calloc(1, sizeof *made);
-    if (!made) return bn_fail(err, BN_ENOMEM, "scaling law: out of memory");
-    made->count = count;
-    made->points = calloc(count + 1, sizeof *made->points);
-    bn_status status = made->points ? BN_OK : bn_fail(err, BN_ENOMEM, "scaling law: out of memory");
-    if (status == BN_OK) {
-        if (count) memcpy(made->points, points, count * sizeof *points);
-        status = fit_all(made, seed, err);
+    bn_scaling_point *copy = calloc(count + 1, sizeof *copy);
+    if (!made || !copy) {
+        free(made);
+        free(copy);
+        return bn_fail(err, BN_ENOMEM, "scaling law: out of memory");
     }
-    if (status == BN_OK)
-        *out = made;
-    else
+    if (count) memcpy(copy, points, count * sizeof *copy);
+    made->points = copy;
+    made->count = count;
+    if (fit_all(made, seed, err) != BN_OK) {
         bn_scaling_close(made);
-    return status;
+        return err->status;
+    }
+    *out = made;
+    return BN_OK;
 }
 
 void bn_scaling_close(bn_scaling_fits *fits)
