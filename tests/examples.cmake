@@ -9,3 +9,8 @@ set_tests_properties(example_embed PROPERTIES TIMEOUT 120)
 add_test(NAME man_page
          COMMAND ${CMAKE_COMMAND} -DBNEXP=$<TARGET_FILE:bnexp> -DPAGE=${PROJECT_SOURCE_DIR}/docs/bnexp.1
                  -P ${CMAKE_CURRENT_SOURCE_DIR}/support/man_page.cmake)
+
+add_test(NAME train_folder
+         COMMAND ${CMAKE_COMMAND} -DBNEXP=$<TARGET_FILE:bnexp> -DTEXT=${PROJECT_SOURCE_DIR}/docs/architecture.md
+                 -DWORK=${CMAKE_CURRENT_BINARY_DIR}/train_folder
+                 -P ${CMAKE_CURRENT_SOURCE_DIR}/support/train_folder.cmake)

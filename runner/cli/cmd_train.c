@@ -7,6 +7,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/file.h"
+#include "engine/base/text.h"
 #include "engine/config_files.h"
 #include "engine/train.h"
 #include "runner/cli/command.h"
@@ -16,8 +17,11 @@
 #include "runner/cli/options.h"
 #include "runner/cli/train_ranks.h"
 #include "runner/cli/train_run.h"
+#include "runner/fleet/rundir.h"
 #include "runner/rank_head.h"
 #include "runner/worker.h"
+
+enum { EXIT_STOPPED = 75 };
 
 typedef struct train_options {
     const char *what, *home;
@@ -144,6 +148,31 @@ static int train_with(const char *dir, const crew *with)
     return bn_rank_head_run(&(bn_rank_head){.dir = dir, .count = with->count, .gpus = gpus});
 }
 
+/* A run's process is quiet, for what it says becomes its log; a person wants to know how it ended.
+ */
+static void tell_folder(const char *dir, int code, bool json)
+{
+    const char *state = code == BN_EXIT_OK     ? "finished"
+                        : code == EXIT_STOPPED ? "stopped"
+                                               : "failed";
+    if (json) {
+        bn_text text = {0};
+        bn_json out = {.text = &text};
+        bn_json_object(&out);
+        bn_json_key(&out, "schema_version");
+        bn_json_int(&out, 1);
+        bn_json_key(&out, "dir");
+        bn_json_string(&out, dir);
+        bn_json_key(&out, "state");
+        bn_json_string(&out, state);
+        bn_json_end_object(&out);
+        (void)printf("%s\n", text.data ? text.data : "");
+        bn_text_release(&text);
+    } else if (isatty(STDOUT_FILENO) && (code == BN_EXIT_OK || code == EXIT_STOPPED)) {
+        (void)printf("%s: %s; its records are in %s/%s\n", dir, state, dir, BN_RUNDIR_EVENTS);
+    }
+}
+
 static int train_folder(const train_options *o, const crew *with)
 {
     bn_error err = {0};
@@ -151,7 +180,11 @@ static int train_folder(const train_options *o, const crew *with)
         (void)bn_fail(&err, BN_EINVAL, "--set does not go with a run's folder: edit its run.toml");
         return bn_command_fail(&err);
     }
-    if (!o->dry) return train_with(o->what, with);
+    if (!o->dry) {
+        int code = train_with(o->what, with);
+        if (with->self.rank == 0) tell_folder(o->what, code, o->json);
+        return code;
+    }
     bn_config config;
     if (bn_knobs_of_run(o->what, &config, &err) != BN_OK) return bn_command_fail(&err);
     return print_plan(&config, o->json);
