@@ -19,9 +19,15 @@ bool bn_cuda_failed(const void *self)
     return static_cast<const bn_cuda *>(self)->failure.status != BN_OK;
 }
 
+/* Memory can also run out where a kernel is loaded or a graph is made. */
+static bn_status kind_of(const char *why)
+{
+    return strcmp(why, bn_runtime_short()) == 0 ? BN_ENOMEM : BN_EIO;
+}
+
 void bn_cuda_check(bn_cuda *cuda, const char *why, const char *what)
 {
-    if (why) (void)bn_fail(&cuda->failure, BN_EIO, "%s: %s", what, why);
+    if (why) (void)bn_fail(&cuda->failure, kind_of(why), "%s: %s", what, why);
 }
 
 void bn_cuda_launched(bn_cuda *cuda, const char *kernel)
@@ -29,13 +35,18 @@ void bn_cuda_launched(bn_cuda *cuda, const char *kernel)
     bn_cuda_check(cuda, bn_runtime_launched(), kernel);
 }
 
-/* Not zeroed; NULL sticks, with how much is missing. */
+/* Not zeroed; NULL sticks, with how much is missing, where that is the reason: a card that an
+ * earlier kernel has broken gives no memory either. */
 static void *allocate_raw(bn_cuda *cuda, size_t bytes)
 {
     void *memory = nullptr;
     size_t free_bytes = 0, all_bytes = 0;
-    (void)bn_runtime_alloc(&cuda->runtime, &memory, bytes ? bytes : 1);
+    const char *why = bn_runtime_alloc(&cuda->runtime, &memory, bytes ? bytes : 1);
     if (memory) return memory;
+    if (why && kind_of(why) != BN_ENOMEM) {
+        bn_cuda_check(cuda, why, "take memory");
+        return nullptr;
+    }
     (void)bn_runtime_memory(&cuda->runtime, &free_bytes, &all_bytes);
     size_t missing = bytes > free_bytes ? bytes - free_bytes : 0;
     (void)bn_fail(&cuda->failure, BN_ENOMEM,
@@ -298,11 +309,11 @@ static bn_status look(int index, bn_cuda_card *out, bn_error *err)
 static bn_status open_parts(bn_cuda *cuda, int index, bn_error *err)
 {
     const char *why = bn_runtime_open(&cuda->runtime, index);
-    if (why) return bn_fail(err, BN_EIO, "card %d: %s", index, why);
+    if (why) return bn_fail(err, kind_of(why), "card %d: %s", index, why);
     cuda->gemm_workspace = allocate_raw(cuda, BN_GEMM_WORKSPACE_BYTES);
-    if (!cuda->gemm_workspace) return bn_fail(err, BN_ENOMEM, "%s", cuda->failure.text);
+    if (!cuda->gemm_workspace) return bn_fail(err, cuda->failure.status, "%s", cuda->failure.text);
     why = bn_gemm_open(&cuda->gemm, &cuda->runtime, cuda->gemm_workspace);
-    return why ? bn_fail(err, BN_EIO, "card %d: cublasLt: %s", index, why) : BN_OK;
+    return why ? bn_fail(err, kind_of(why), "card %d: cublasLt: %s", index, why) : BN_OK;
 }
 
 static bn_status open_backend(bn_backend *out, int index, bn_error *err)

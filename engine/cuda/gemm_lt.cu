@@ -4,7 +4,8 @@
 
 #include "engine/cuda/gemm.h"
 
-enum { SHAPES_MAX = 256, ALIGNMENT = 16 };
+/* 256 bytes: what the heuristic takes for granted where it is told nothing. */
+enum { SHAPES_MAX = 256, ALIGNMENT_MAX = 256, CODES_STEP = 16 };
 
 /* What a product is chosen for; two with the same fields run the same kernel. */
 struct shape {
@@ -32,12 +33,13 @@ struct bn_gemm_library {
 
 static const char *words(cublasStatus_t status)
 {
+    if (status == CUBLAS_STATUS_ALLOC_FAILED) return bn_runtime_short();
     return status == CUBLAS_STATUS_SUCCESS ? nullptr : cublasLtGetStatusString(status);
 }
 
 bool bn_gemm_takes_i8(int m, int n, int k)
 {
-    return m % 4 == 0 && n % 4 == 0 && k % ALIGNMENT == 0;
+    return m % 4 == 0 && n % 4 == 0 && k % CODES_STEP == 0;
 }
 
 static bool same(const shape &a, const shape &b)
@@ -48,11 +50,10 @@ static bool same(const shape &a, const shape &b)
            a.b_alignment == b.b_alignment && a.c_alignment == b.c_alignment;
 }
 
-/* More than a tensor core's load of 16 bytes makes no difference. */
 static uint32_t alignment_of(const void *memory)
 {
     uintptr_t address = reinterpret_cast<uintptr_t>(memory);
-    uint32_t alignment = ALIGNMENT; /* also of NULL */
+    uint32_t alignment = ALIGNMENT_MAX; /* also of NULL */
     while (address % alignment != 0) alignment /= 2;
     return alignment;
 }

@@ -59,9 +59,12 @@ static bool failed(const nccl_transport *t)
     return t->failure.status != BN_OK;
 }
 
+/* A failure also stays in the thread's last error, where the next kernel's launch would find it. */
 static void check_cuda(nccl_transport *t, cudaError_t error, const char *what)
 {
-    if (error == cudaSuccess || failed(t)) return;
+    if (error == cudaSuccess) return;
+    (void)cudaGetLastError();
+    if (failed(t)) return;
     (void)bn_fail(&t->failure, BN_EIO, "%s: %s", what, cudaGetErrorString(error));
 }
 
@@ -106,6 +109,7 @@ static bn_status nccl_finish(void *self, bn_error *err)
     if (!failed(t)) check_cuda(t, cudaEventRecord(t->done, t->wire), "mark sums");
     for (int looks = 1; !failed(t) && state == cudaErrorNotReady; looks++) {
         state = cudaEventQuery(t->done);
+        if (state == cudaErrorNotReady) (void)cudaGetLastError(); /* counts as a failure there */
         if (state != cudaErrorNotReady) check_cuda(t, state, "sum gradients");
         if (looks % LOOKS_BETWEEN == 0) (void)look(t, "ncclAllReduce");
     }
@@ -117,13 +121,12 @@ static bn_status nccl_finish(void *self, bn_error *err)
 static void nccl_close(void *self, int broken)
 {
     nccl_transport *t = of(self);
-    if (t->comm && (broken || failed(t))) {
-        (void)t->call.abort(t->comm);
-    } else if (t->comm) {
+    if (t->comm && !broken && !failed(t)) {
         check_nccl(t, t->call.finalize(t->comm), "ncclCommFinalize");
         settle(t, "ncclCommFinalize");
-        (void)t->call.destroy(t->comm);
     }
+    /* destroy would wait for a rank that is lost by now */
+    if (t->comm) (void)(broken || failed(t) ? t->call.abort(t->comm) : t->call.destroy(t->comm));
     if (t->ready) (void)cudaEventDestroy(t->ready);
     if (t->done) (void)cudaEventDestroy(t->done);
     if (t->wire) (void)cudaStreamDestroy(t->wire);

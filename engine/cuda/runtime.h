@@ -42,7 +42,10 @@ int bn_runtime_version(void);
 const char *bn_runtime_open(bn_runtime *out, int device);
 void bn_runtime_close(bn_runtime *runtime);
 
-/* Not zeroed, 256-byte aligned; *out NULL when there is not so much. */
+/* The reason of whatever fails because memory of the device is short. */
+const char *bn_runtime_short(void);
+
+/* Not zeroed, 256-byte aligned; *out NULL when it fails. */
 const char *bn_runtime_alloc(bn_runtime *runtime, void **out, size_t bytes);
 void bn_runtime_free(bn_runtime *runtime, void *memory); /* waits */
 const char *bn_runtime_memory(bn_runtime *runtime, size_t *free_bytes, size_t *all_bytes);

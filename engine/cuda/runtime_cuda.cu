@@ -106,6 +106,11 @@ void bn_runtime_close(bn_runtime *runtime)
     runtime->stream = nullptr;
 }
 
+const char *bn_runtime_short(void)
+{
+    return cudaGetErrorString(cudaErrorMemoryAllocation);
+}
+
 /* Shared memory beyond what is free would be taken, and then moved to and fro for ever. */
 const char *bn_runtime_alloc(bn_runtime *runtime, void **out, size_t bytes)
 {
@@ -113,7 +118,7 @@ const char *bn_runtime_alloc(bn_runtime *runtime, void **out, size_t bytes)
     *out = nullptr;
     if (!runtime->shares) return words(cudaMalloc(out, bytes));
     const char *why = words(cudaMemGetInfo(&free_bytes, &all_bytes));
-    if (!why && bytes > free_bytes) why = cudaGetErrorString(cudaErrorMemoryAllocation);
+    if (!why && bytes > free_bytes) why = bn_runtime_short();
     return why ? why : words(cudaMallocManaged(out, bytes));
 }
 

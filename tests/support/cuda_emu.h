@@ -483,8 +483,8 @@ template <class T> T fetch_max(T *p, T value)
         static_cast<T *>(bn_emu::shared_array_of(&name##_here, sizeof(T) * (count), alignof(T)))
 #define BN_DYN_SHARED(T, name) T *name = reinterpret_cast<T *>(bn_emu::m.shared->dynamic())
 #define BN_LAUNCH(cuda, kernel, grid, block, shared_bytes, ...)                                    \
-    (static_cast<void>(cuda),                                                                      \
-     bn_emu::launch(dim3(grid), dim3(block), shared_bytes, kernel, __VA_ARGS__))
+    (bn_emu::launch(dim3(grid), dim3(block), shared_bytes, kernel, __VA_ARGS__),                   \
+     bn_cuda_launched(cuda, #kernel))
 
 #include "cuda_emu_mma.h"
 #include "cuda_emu_words.h"

@@ -67,6 +67,11 @@ void bn_runtime_close(bn_runtime *runtime)
     bn_emu::finish();
 }
 
+const char *bn_runtime_short()
+{
+    return "out of memory";
+}
+
 /* Blocks begin with their size, out of the caller's sight. */
 enum { HEAD_BYTES = 256 };
 
@@ -75,9 +80,9 @@ const char *bn_runtime_alloc(bn_runtime *runtime, void **out, size_t bytes)
     (void)runtime;
     *out = nullptr;
     size_t rounded = (bytes + HEAD_BYTES - 1) / HEAD_BYTES * HEAD_BYTES;
-    if (rounded < bytes || rounded > all_bytes() - used_bytes) return "out of memory";
+    if (rounded < bytes || rounded > all_bytes() - used_bytes) return bn_runtime_short();
     unsigned char *block = static_cast<unsigned char *>(aligned_alloc(256, HEAD_BYTES + rounded));
-    if (!block) return "out of memory";
+    if (!block) return bn_runtime_short();
     memcpy(block, &rounded, sizeof rounded);
     memset(block + HEAD_BYTES, 0xA5, rounded);
     used_bytes += rounded;
