@@ -31,9 +31,8 @@ function(bn_strict_test name)
     set_tests_properties(${name}_strict PROPERTIES TIMEOUT 300 ENVIRONMENT
         "BNEXP_CUDA_PLUGIN=$<TARGET_FILE:bnexp_cuda_strict>;BNEXP_CUDA_MANAGED=1;LD_LIBRARY_PATH=${CMAKE_CURRENT_BINARY_DIR}/strict")
 endfunction()
-if(TARGET test_cuda_model)
-    bn_strict_test(cuda_model)
-endif()
+bn_strict_test(cuda_model)
+bn_strict_test(cuda_halves)
 
 bn_test(cuda_calls bn_ops)
 add_dependencies(test_cuda_calls bnexp_cuda_strict)

@@ -145,12 +145,15 @@ static cublasStatus_t describe_operands(plan *p)
     return describe(&p->result, result, s.m, s.n);
 }
 
-/* The heuristic's first choice among kernels that take operands aligned like these. */
+/* The heuristic's first choice among kernels that take operands aligned like these. Where the
+ * result has 16 bits, parts of a sum that is split stay wider: the sum is rounded once. */
 static const char *choose(const bn_gemm_library *library, plan *p)
 {
     cublasLtMatmulPreference_t preference = nullptr;
     cublasLtMatmulHeuristicResult_t result = {};
     size_t workspace_bytes = BN_GEMM_WORKSPACE_BYTES;
+    uint32_t reductions = p->key.out == BN_F32 ? CUBLASLT_REDUCTION_SCHEME_MASK
+                                               : CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
     uint32_t left = p->key.b_alignment, right = p->key.a_alignment, out = p->key.c_alignment;
     int found = 0;
     cublasStatus_t status = cublasLtMatmulPreferenceCreate(&preference);
@@ -165,6 +168,8 @@ static const char *choose(const bn_gemm_library *library, plan *p)
         preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, &out, sizeof out);
     (void)cublasLtMatmulPreferenceSetAttribute(
         preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, &out, sizeof out);
+    (void)cublasLtMatmulPreferenceSetAttribute(
+        preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &reductions, sizeof reductions);
     status = cublasLtMatmulAlgoGetHeuristic(library->handle, p->product, p->left, p->right,
                                             p->result, p->result, preference, 1, &result, &found);
     (void)cublasLtMatmulPreferenceDestroy(preference);
