@@ -68,6 +68,14 @@ static void test_other_programs_may_leave_out_all_but_numbers(void **state)
     assert_true(isnan(e->values[0].number) && isinf(e->values[1].number));
 }
 
+static void test_escapes_that_would_break_a_line_become_blanks(void **state)
+{
+    (void)state;
+    const bn_event *e =
+        parsed("{\"type\":\"end\",\"how\":\"failed\",\"reason\":\"a\\b\\f\\n\\r\\tb\\\\\\/\"}");
+    assert_string_equal(e->reason, "a     b\\/");
+}
+
 static void test_what_says_nothing_says_why(void **state)
 {
     (void)state;
@@ -134,6 +142,7 @@ int main(void)
         cmocka_unit_test(test_a_record_of_ours_reads_as_it_was_written),
         cmocka_unit_test(test_begin_and_end_lines_tell_host_device_and_how),
         cmocka_unit_test(test_other_programs_may_leave_out_all_but_numbers),
+        cmocka_unit_test(test_escapes_that_would_break_a_line_become_blanks),
         cmocka_unit_test(test_what_says_nothing_says_why),
         cmocka_unit_test(test_depth_and_width_have_limits),
         cmocka_unit_test(test_any_bytes_give_an_event_or_a_reason),

@@ -75,7 +75,7 @@ static size_t unescape_unicode(reader *r, char out[4])
 static size_t unescape(reader *r, char out[4])
 {
     static const char *const from = "\"\\/bfnrt";
-    static const char *const to = "\"\\/    ";
+    static const char *const to = "\"\\/     ";
     if (r->at == r->end) return 0;
     char c = *r->at++;
     if (c == 'u') return unescape_unicode(r, out);
