@@ -298,12 +298,31 @@ static bn_status send_metrics(mlflow *m, bn_error *err)
     return status;
 }
 
+/* MLflow may keep a metric in a file of its name, and takes no name that would be another path:
+ * "a//b", "/a", "..". Such a part gets "_" in front. */
+static void write_metric_name(char *out, size_t size, const char *key)
+{
+    bn_text name;
+    bn_text_fixed(&name, out, size);
+    for (const char *part = key;; part++) {
+        size_t length = strcspn(part, "/");
+        bool path = length == 0 || (length == 1 && part[0] == '.') || strncmp(part, "..", 2) == 0;
+        if (path) bn_text_add(&name, "_");
+        bn_text_add_bytes(&name, part, length);
+        part += length;
+        if (!*part) return;
+        bn_text_add(&name, "/");
+    }
+}
+
 static void add_metric(mlflow *m, const bn_record *record, const bn_value *value)
 {
+    char name[2 * BN_METRIC_NAME_MAX];
+    write_metric_name(name, sizeof name, value->key);
     bn_json json = {.text = &m->metrics, .nonfinite = BN_NONFINITE_QUOTED};
     if (m->metric_count++ > 0) bn_text_add(&m->metrics, ",");
     bn_json_object(&json);
-    add_text(&json, "key", value->key);
+    add_text(&json, "key", name);
     bn_json_key(&json, "value");
     bn_json_real(&json, value->number);
     add_int(&json, "timestamp", milliseconds(record->wall_s));

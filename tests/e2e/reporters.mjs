@@ -261,6 +261,21 @@ with sqlite3.connect(sys.argv[1] + '/bnexp.db') as db:
     await server.stop();
   }),
 
+  mlflow_gets_names_that_are_no_other_path: () => on(async (stage) => {
+    const server = await new FakeMlflow().start();
+    const file = `${stage.home}/paths.toml`;
+    const line = '{"values":{"a//b":1,"/c":2,"d/":3,"..":4,".":5,"e/../f":6,"g/h":7}}';
+    fs.writeFileSync(file, `name = "paths"\nmethod = "grid"\n` +
+      `command = ["sh", "-c", "echo '${line.replaceAll('"', '\\"')}' > $BNEXP_EVENTS"]\n` +
+      `[parameters]\nx = { values = [1] }\n`);
+    stage.bnexp('sweep', file);
+    const { code, text } = await mlflow(stage, server);
+    assert.equal(code, 0, text);
+    assert.deepEqual([...server.runs[0].metrics.values()].map(({ key, value }) => `${key} ${value}`).sort(),
+      ['_. 5', '_.. 4', '_/c 2', 'a/_/b 1', 'd/_ 3', 'e/_../f 6', 'g/h 7']);
+    await server.stop();
+  }),
+
   mlflow_needs_to_know_where: () => on(async (stage) => {
     stage.make('create', 1, 2, 5);
     const { code, text } = await mlflow(stage, { url: '' });

@@ -1,8 +1,15 @@
 // fake_mlflow.mjs - an MLflow tracking server for tests: REST API 2.0 as far as we speak it, its
 // documented limits, and faults on demand.
 import http from 'node:http';
+import path from 'node:path';
 
 const KEY_PATTERN = /^[\w\-. /:]{1,250}$/;
+
+/** A name that is a path to somewhere else: MLflow's file store would mix it up. */
+function isOtherPath(key) {
+  const plain = path.posix.normalize(key).replace(/(.)\/$/, '$1');
+  return plain !== key || plain === '.' || plain.startsWith('..') || plain.startsWith('/');
+}
 
 export class FakeMlflow {
   constructor(options = {}) {
@@ -112,6 +119,7 @@ export class FakeMlflow {
       run.params[key] = value;
     }
     for (const { key, value, timestamp, step } of metrics) {
+      if (isOtherPath(key)) throw this.refusal('INVALID_PARAMETER_VALUE', `Invalid metric name: '${key}'`);
       if (!KEY_PATTERN.test(key) || !Number.isInteger(timestamp) || !Number.isInteger(step)) this.violations.push(`metric ${key}`);
       const number = typeof value === 'number' ? value : Number(value);
       // One point, however often it is said: MLflow's primary key.
