@@ -4,8 +4,9 @@ foreach(name ops_quantize ops_gradients ops_formulas ops_halves cpu cpu_attentio
     target_sources(test_${name} PRIVATE support/ops_lab.c)
 endforeach()
 bn_test(cpu_crew bn_cpu)
-target_sources(test_cpu PRIVATE support/every_op.c)
-target_sources(test_ops_halves PRIVATE support/every_op.c support/half_ops.c)
+foreach(name cpu ops_halves)
+    target_sources(test_${name} PRIVATE support/every_op.c support/half_ops.c)
+endforeach()
 bn_test(cpu_pool bn_cpu)
 
 # bnexp bench at a size where only its shape can be judged.

@@ -7,6 +7,7 @@
 #include "engine/cpu/isa.h"
 #include "support/cmocka_all.h"
 #include "support/every_op.h"
+#include "support/half_ops.h"
 
 static void test_every_product_agrees_with_the_reference(void **state)
 {
@@ -76,6 +77,34 @@ static void test_all_other_ops_do_not_depend_on_the_thread_count(void **state)
             lab_close(&more);
         }
         lab_close(&one);
+    }
+}
+
+/* Linear layers in each number format once. */
+static uint64_t half_seeds(int op)
+{
+    return op == HALF_OP_LINEAR ? EVERY_OP_NUMBERS : 4;
+}
+
+static void test_all_ops_read_and_write_sixteen_bits(void **state)
+{
+    (void)state;
+    for (int op = 0; op < HALF_OPS; op++) {
+        for (uint64_t seed = 0; seed < half_seeds(op); seed++) {
+            half_op_agrees("cpu:2", op, BN_BF16, 100 * EVERY_OP_NUMBERS + seed);
+            half_op_agrees("cpu:2", op, BN_F16, 200 * EVERY_OP_NUMBERS + seed);
+        }
+    }
+}
+
+static void test_sixteen_bits_do_not_depend_on_the_thread_count(void **state)
+{
+    (void)state;
+    for (int op = 0; op < HALF_OPS; op++) {
+        for (uint64_t seed = 0; seed < half_seeds(op); seed++) {
+            half_op_has_the_same_bits("cpu:1", "cpu:3", op, BN_BF16, seed);
+            half_op_has_the_same_bits("cpu:1", "cpu:4", op, BN_F16, seed);
+        }
     }
 }
 
@@ -199,6 +228,8 @@ int main(void)
         cmocka_unit_test(test_bits_do_not_depend_on_the_thread_count),
         cmocka_unit_test(test_all_other_ops_agree_with_the_reference),
         cmocka_unit_test(test_all_other_ops_do_not_depend_on_the_thread_count),
+        cmocka_unit_test(test_all_ops_read_and_write_sixteen_bits),
+        cmocka_unit_test(test_sixteen_bits_do_not_depend_on_the_thread_count),
         cmocka_unit_test(test_heads_of_any_shape_agree_with_the_reference),
         cmocka_unit_test(test_heads_do_not_depend_on_the_thread_count),
     };

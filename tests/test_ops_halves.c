@@ -59,5 +59,5 @@ static int run_on(const char *device)
 
 int main(void)
 {
-    return run_on("reference");
+    return run_on("reference") + run_on("cpu:1") + run_on("cpu:3");
 }

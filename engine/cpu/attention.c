@@ -7,10 +7,11 @@
 #include <string.h>
 
 #include "engine/cpu/cpu.h"
+#include "engine/cpu/wide.h"
 
 /* STRIP: queries whose weights and slopes are kept together in the backward pass, about. STAGGER:
  * words between rows that would otherwise be a power of two apart, all in one set of the cache. */
-enum { STRIP = 64, STAGGER = 16, LINE_WORDS = 16 };
+enum { STRIP = 64, STAGGER = 16, LINE_WORDS = 16, LINE_BYTES = 64 };
 
 /* A thread's scratch in 32-bit words: one float, or two bf16 of the dimension to sum over. */
 typedef struct memory {
@@ -21,6 +22,7 @@ typedef struct memory {
     uint32_t *weight_rows;                /* [block rows][row step]; slopes in the backward pass */
     float *scores;                        /* [block rows][step] */
     float *sums;                          /* [block rows][dim] */
+    float *wide;                          /* [2][dim]: rows that lie in 16 bits, as floats */
     uint32_t *value_lanes;                /* from here on in the backward pass only */
     uint32_t *dout_rows;                  /* [block rows][dim words] */
     float *dp;                            /* [block rows][step] */
@@ -39,6 +41,7 @@ typedef struct pass {
     int keys, dim; /* whole blocks of lanes */
     int strip;
     size_t step, row_step;
+    bool plain;   /* values in memory are elements of words as they are */
     float factor; /* 1 / sqrt(dim) */
     uint32_t *scratch;
     size_t stride;
@@ -84,7 +87,8 @@ static memory lay(const pass *p, cursor *c)
                 .query_rows = carve(c, area(rows, dim_words)),
                 .weight_rows = carve(c, area(rows, p->row_step)),
                 .scores = carve(c, area(rows, p->step)),
-                .sums = carve(c, area(rows, dim))};
+                .sums = carve(c, area(rows, dim)),
+                .wide = carve(c, 2 * dim)};
     if (!p->grads) return m;
     m.value_lanes = carve(c, area(p->keys, dim_words));
     m.dout_rows = carve(c, area(rows, dim_words));
@@ -119,6 +123,7 @@ static bool prepare(pass *p, bn_cpu *cpu, const bn_attention_args *args,
                 .keys = round_up(args->seq, kernel->lanes),
                 .dim = round_up(args->dim, kernel->lanes),
                 .strip = STRIP / kernel->rows * kernel->rows,
+                .plain = kernel->group == 2 && args->q.dtype == BN_BF16,
                 .factor = (float)(1 / sqrt(args->dim))};
     p->step = (size_t)p->keys + STAGGER;
     p->row_step = (size_t)bn_cpu_blocks(p->keys, kernel->group) + STAGGER;
@@ -128,10 +133,9 @@ static bool prepare(pass *p, bn_cpu *cpu, const bn_attention_args *args,
     return p->scratch != NULL;
 }
 
-/* What a part works on: one sequence and head. Elements from token 0 on, and between tokens. */
+/* What a part works on: one sequence and head. Elements of token 0. */
 typedef struct where {
     size_t q, k, lse;
-    size_t q_step, k_step;
 } where;
 
 static where place_of(const pass *p, int sequence, int head)
@@ -141,35 +145,65 @@ static where place_of(const pass *p, int sequence, int head)
     int kv = head / (a->heads / a->kv_heads);
     return (where){.q = token * (size_t)a->q.cols + area(head, (size_t)a->dim),
                    .k = token * (size_t)a->k.cols + area(kv, (size_t)a->dim),
-                   .lse = token * (size_t)a->heads + (size_t)head,
-                   .q_step = (size_t)a->q.cols,
-                   .k_step = (size_t)a->k.cols};
+                   .lse = token * (size_t)a->heads + (size_t)head};
 }
 
 /* Tokens in memory, one head's elements of each. */
 typedef struct tokens {
-    const float *data;
-    size_t step;
+    const bn_mat *mat;
+    size_t at; /* the first one's */
     int count;
 } tokens;
+
+/* Tokens t ... t + count - 1, where token 0 begins at `start`. */
+static tokens tokens_of(const bn_mat *mat, size_t start, int t, int count)
+{
+    return (tokens){mat, start + area(t, (size_t)mat->cols), count};
+}
+
+/* Where a token's elements lie in the matrix. */
+static size_t token_at(tokens from, int t)
+{
+    return from.at + area(t, (size_t)from.mat->cols);
+}
+
+/* A token's elements as floats: in place, or in row 0 or 1 of m->wide. */
+static const float *token_floats(const pass *p, const memory *m, tokens from, int t, int row)
+{
+    size_t dim = (size_t)p->args->dim;
+    return bn_wide_get(p->rows, from.mat, token_at(from, t), m->wide + area(row, (size_t)p->dim),
+                       dim);
+}
+
+static void put_floats(const pass *p, tokens to, int t, const float *from)
+{
+    bn_wide_put(p->rows, to.mat, token_at(to, t), from, (size_t)p->args->dim);
+}
 
 /* Brings tokens from memory into the second-level cache: rows of one head are so far apart that the
  * processor does not see them coming. */
 static void fetch(const pass *p, tokens from)
 {
+    size_t size = bn_dtype_bytes(from.mat->dtype);
+    size_t bytes = (size_t)p->args->dim * size;
     for (int t = 0; t < from.count; t++) {
-        const float *x = from.data + area(t, from.step);
-        for (int i = 0; i < p->args->dim; i += LINE_WORDS) __builtin_prefetch(x + i, 0, 2);
+        const char *x = (const char *)from.mat->data + token_at(from, t) * size;
+        for (size_t i = 0; i < bytes; i += LINE_BYTES) __builtin_prefetch(x + i, 0, 2);
         __asm__ volatile(""); /* gcc 12 drops calls of what only prefetches */
     }
 }
 
 /* to[t] = the words of token t along dim, zero for missing tokens before `rows`. */
-static void write_rows(const pass *p, uint32_t *to, tokens from, int rows)
+static void write_rows(const pass *p, const memory *m, uint32_t *to, tokens from, int rows)
 {
     size_t dim = (size_t)p->args->dim, words = (size_t)p->dim_words;
     for (int t = 0; t < from.count; t++, to += words) {
-        p->kernel->along(to, from.data + area(t, from.step), dim);
+        if (p->plain) {
+            to[words - 1] = 0;
+            memcpy(to, from.mat->half + token_at(from, t), dim * sizeof *from.mat->half);
+        } else {
+            p->kernel->along(to, token_floats(p, m, from, t, 0), dim);
+        }
     }
     memset(to, 0, area(rows - from.count, words) * sizeof *to);
 }
@@ -179,19 +213,26 @@ static void write_lanes(const pass *p, const memory *m, uint32_t *to, tokens fro
 {
     int lanes = p->kernel->lanes;
     for (int t = 0; t < from.count; t += lanes, to += area(lanes, (size_t)p->dim_words)) {
-        tokens some = {from.data + area(t, from.step), from.step, least(from.count - t, lanes)};
-        write_rows(p, m->turning, some, some.count);
+        tokens some = tokens_of(from.mat, from.at, t, least(from.count - t, lanes));
+        write_rows(p, m, m->turning, some, some.count);
         p->rows->transpose(to, lanes, m->turning, (size_t)p->dim_words, some.count, p->dim_words);
     }
 }
 
 /* to[w] = the words of tokens along the tokens, a lane for each element of dim. */
-static void write_across(const pass *p, uint32_t *to, tokens from)
+static void write_across(const pass *p, const memory *m, uint32_t *to, tokens from)
 {
-    for (int t = 0; t < from.count; t += p->kernel->group, to += p->dim) {
-        const float *x = from.data + area(t, from.step);
-        const float *next = t + 1 < from.count ? x + from.step : NULL;
-        p->kernel->across(to, x, next, (size_t)p->args->dim);
+    size_t dim = (size_t)p->args->dim;
+    int group = p->kernel->group;
+    for (int t = 0; t < from.count; t += group, to += p->dim) {
+        bool paired = group == 2 && t + 1 < from.count;
+        if (p->plain && paired) {
+            const uint16_t *x = from.mat->half + token_at(from, t);
+            p->rows->pair_bf16(to, x, x + from.mat->cols, dim);
+        } else {
+            const float *x = token_floats(p, m, from, t, 0);
+            p->kernel->across(to, x, paired ? token_floats(p, m, from, t + 1, 1) : NULL, dim);
+        }
     }
 }
 
@@ -233,18 +274,13 @@ static void multiply_across(const pass *p, bn_attend_product product)
 static size_t score(const pass *p, const memory *m, tokens queries, int t)
 {
     int end = round_up(t + queries.count, p->kernel->lanes);
-    write_rows(p, m->query_rows, queries, p->kernel->rows);
+    write_rows(p, m, m->query_rows, queries, p->kernel->rows);
     multiply_keys(p, m->query_rows, m->key_lanes, m->scores, end);
     for (int r = 0; r < queries.count; r++) {
         float *row = m->scores + area(r, p->step);
         for (int j = t + r + 1; j < end; j++) row[j] = -INFINITY;
     }
     return (size_t)end;
-}
-
-static tokens queries_of(const pass *p, const bn_mat *mat, size_t at, int count)
-{
-    return (tokens){mat->data + at, (size_t)p->args->q.cols, count};
 }
 
 /* While head `head` of a sequence works on tokens t ..., those of the next head are fetched. */
@@ -254,16 +290,14 @@ static void fetch_next(const pass *p, int sequence, int head, int t, int lines)
     int next = head + 1 < a->heads ? head + 1 : 0;
     if (next == 0 && ++sequence == a->batch) return;
     where at = place_of(p, sequence, next);
-    size_t q = at.q + area(t, at.q_step);
-    size_t k = at.k + area(t, at.k_step);
-    fetch(p, queries_of(p, &a->q, q, lines));
+    fetch(p, tokens_of(&a->q, at.q, t, lines));
     if (next % (a->heads / a->kv_heads) == 0) {
-        fetch(p, (tokens){a->k.data + k, at.k_step, lines});
-        fetch(p, (tokens){a->v.data + k, at.k_step, lines});
+        fetch(p, tokens_of(&a->k, at.k, t, lines));
+        fetch(p, tokens_of(&a->v, at.k, t, lines));
     }
     if (!p->grads) return;
-    fetch(p, queries_of(p, &a->out, q, lines));
-    fetch(p, queries_of(p, &p->grads->dout, q, lines));
+    fetch(p, tokens_of(&a->out, at.q, t, lines));
+    fetch(p, tokens_of(&p->grads->dout, at.q, t, lines));
 }
 
 /* Queries t ... t + lines - 1 of one head. */
@@ -271,8 +305,8 @@ static void attend(const pass *p, const memory *m, where at, int t, int lines)
 {
     const bn_attention_args *a = p->args;
     float inverse[BN_ATTEND_ROWS_MAX];
-    size_t q = at.q + area(t, at.q_step);
-    size_t count = score(p, m, queries_of(p, &a->q, q, lines), t);
+    tokens outs = tokens_of(&a->out, at.q, t, lines);
+    size_t count = score(p, m, tokens_of(&a->q, at.q, t, lines), t);
     for (int r = 0; r < lines; r++) {
         const float *row = m->scores + area(r, p->step);
         float most = p->rows->max(row, count);
@@ -289,8 +323,10 @@ static void attend(const pass *p, const memory *m, where at, int t, int lines)
                                  .steps = (size_t)bn_cpu_blocks(t + lines, p->kernel->group)};
     multiply_across(p, product);
     for (int r = 0; r < lines; r++) {
-        p->rows->scale(a->out.data + q + area(r, at.q_step), m->sums + area(r, (size_t)p->dim),
-                       inverse[r], NULL, (size_t)a->dim);
+        float *sums = m->sums + area(r, (size_t)p->dim);
+        float *out = bn_wide_place(&a->out, token_at(outs, r), sums);
+        p->rows->scale(out, sums, inverse[r], NULL, (size_t)a->dim);
+        put_floats(p, outs, r, out);
     }
 }
 
@@ -302,8 +338,8 @@ static void forward_part(void *context, int part, int thread)
     int group = a->heads / a->kv_heads;
     int first = part % a->kv_heads * group;
     where at = place_of(p, part / a->kv_heads, first);
-    write_lanes(p, &m, m.key_lanes, (tokens){a->k.data + at.k, at.k_step, a->seq});
-    write_across(p, m.across, (tokens){a->v.data + at.k, at.k_step, a->seq});
+    write_lanes(p, &m, m.key_lanes, tokens_of(&a->k, at.k, 0, a->seq));
+    write_across(p, &m, m.across, tokens_of(&a->v, at.k, 0, a->seq));
     for (int h = first; h < first + group; h++) {
         at = place_of(p, part / a->kv_heads, h);
         for (int t = 0; t < a->seq; t += p->kernel->rows) {
@@ -321,15 +357,22 @@ void bn_cpu_attention_forward(void *self, const bn_attention_args *args)
     bn_pool_run(p.cpu->pool, args->batch * args->kv_heads, forward_part, &p);
 }
 
+/* D = dout . out of a token. */
+static float mean_slope(const pass *p, const memory *m, tokens douts, tokens outs, int t)
+{
+    const float *dout = token_floats(p, m, douts, t, 0);
+    return p->rows->dot(dout, token_floats(p, m, outs, t, 1), (size_t)p->args->dim);
+}
+
 /* Softmax weights and their slopes of queries t ... t + lines - 1, from row `row` of the strip on.
  * With p the softmax, dp = dout.v, D = dout.out:  ds = p (dp - D) / sqrt(dim). */
 static void find_slopes(const pass *p, const memory *m, where at, int t, int row, int lines)
 {
     const bn_attention_args *a = p->args;
-    const float *dout = p->grads->dout.data;
-    size_t q = at.q + area(t, at.q_step);
-    size_t count = score(p, m, queries_of(p, &a->q, q, lines), t);
-    write_rows(p, m->dout_rows, queries_of(p, &p->grads->dout, q, lines), p->kernel->rows);
+    tokens douts = tokens_of(&p->grads->dout, at.q, t, lines);
+    tokens outs = tokens_of(&a->out, at.q, t, lines);
+    size_t count = score(p, m, tokens_of(&a->q, at.q, t, lines), t);
+    write_rows(p, m, m->dout_rows, douts, p->kernel->rows);
     multiply_keys(p, m->dout_rows, m->value_lanes, m->dp, (int)count);
     int group = p->kernel->group;
     for (int r = 0; r < lines; r += group) {
@@ -343,12 +386,10 @@ static void find_slopes(const pass *p, const memory *m, where at, int t, int row
                               .rows = m->weight_rows + area(r, p->row_step),
                               .row_step = p->row_step};
         for (int i = 0; i < group; i++) {
-            size_t token = q + area(r + i, at.q_step);
             bool exists = r + i < lines;
             size_t lse = at.lse + area(t + r + i, (size_t)a->heads);
             s.shift[i] = exists ? a->lse[lse] / p->factor : INFINITY;
-            s.mean[i] =
-                exists ? p->rows->dot(dout + token, a->out.data + token, (size_t)a->dim) : 0;
+            s.mean[i] = exists ? mean_slope(p, m, douts, outs, r + i) : 0;
         }
         p->kernel->slope(&s, count);
     }
@@ -365,11 +406,8 @@ static void find_dq(const pass *p, const memory *m, where at, int t, int row, in
                                  .a_step = 1,
                                  .steps = (size_t)bn_cpu_blocks(t + lines, p->kernel->group)};
     multiply_across(p, product);
-    float *dq = p->grads->dq.data + at.q + area(t, at.q_step);
-    for (int r = 0; r < lines; r++) {
-        memcpy(dq + area(r, at.q_step), m->sums + area(r, (size_t)p->dim),
-               (size_t)p->args->dim * sizeof *dq);
-    }
+    tokens dq = tokens_of(&p->grads->dq, at.q, t, lines);
+    for (int r = 0; r < lines; r++) put_floats(p, dq, r, m->sums + area(r, (size_t)p->dim));
 }
 
 /* A strip's queries t ... t + rows - 1; the first that its keys' gradients get, or not. */
@@ -403,9 +441,8 @@ static void backward_strip(const pass *p, const memory *m, where at, strip s)
         find_slopes(p, m, at, s.t + row, row, lines);
         find_dq(p, m, at, s.t + row, row, lines);
     }
-    size_t q = at.q + area(s.t, at.q_step);
-    write_across(p, m->query_across, queries_of(p, &p->args->q, q, s.rows));
-    write_across(p, m->dout_across, queries_of(p, &p->grads->dout, q, s.rows));
+    write_across(p, m, m->query_across, tokens_of(&p->args->q, at.q, s.t, s.rows));
+    write_across(p, m, m->dout_across, tokens_of(&p->grads->dout, at.q, s.t, s.rows));
     add_keys(p, s, m->slopes, m->query_across, m->dk);
     add_keys(p, s, m->weights, m->dout_across, m->dv);
 }
@@ -418,10 +455,12 @@ static void backward_part(void *context, int part, int thread)
     int group = a->heads / a->kv_heads;
     int first = part % a->kv_heads * group;
     where at = place_of(p, part / a->kv_heads, first);
-    tokens keys = {a->k.data + at.k, at.k_step, a->seq};
+    tokens keys = tokens_of(&a->k, at.k, 0, a->seq);
+    tokens dks = tokens_of(&p->grads->dk, at.k, 0, a->seq);
+    tokens dvs = tokens_of(&p->grads->dv, at.k, 0, a->seq);
     write_lanes(p, &m, m.key_lanes, keys);
-    write_lanes(p, &m, m.value_lanes, (tokens){a->v.data + at.k, at.k_step, a->seq});
-    write_across(p, m.across, keys);
+    write_lanes(p, &m, m.value_lanes, tokens_of(&a->v, at.k, 0, a->seq));
+    write_across(p, &m, m.across, keys);
     for (int h = first; h < first + group; h++) {
         at = place_of(p, part / a->kv_heads, h);
         for (int t = 0; t < a->seq; t += p->strip) {
@@ -431,9 +470,8 @@ static void backward_part(void *context, int part, int thread)
         }
     }
     for (int j = 0; j < a->seq; j++) {
-        size_t key = at.k + area(j, at.k_step), from = area(j, (size_t)p->dim);
-        memcpy(p->grads->dk.data + key, m.dk + from, (size_t)a->dim * sizeof *m.dk);
-        memcpy(p->grads->dv.data + key, m.dv + from, (size_t)a->dim * sizeof *m.dv);
+        put_floats(p, dks, j, m.dk + area(j, (size_t)p->dim));
+        put_floats(p, dvs, j, m.dv + area(j, (size_t)p->dim));
     }
 }
 

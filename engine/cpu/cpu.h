@@ -38,6 +38,9 @@ typedef struct bn_cpu {
 /* 64-byte aligned, not zeroed; NULL sticks as BN_ENOMEM. */
 void *bn_cpu_scratch(bn_cpu *cpu, bn_cpu_slot slot, size_t bytes);
 
+/* Rounded up, so that what follows has its own lines of the cache. */
+size_t bn_cpu_row_floats(size_t floats);
+
 /* `floats` a thread in BN_CPU_SLOT_ROWS: thread t's begin at t * *stride. */
 float *bn_cpu_row_scratch(bn_cpu *cpu, size_t floats, size_t *stride);
 

@@ -54,9 +54,14 @@ void *bn_cpu_scratch(bn_cpu *cpu, bn_cpu_slot slot, size_t bytes)
     return cpu->scratch[slot].memory;
 }
 
+size_t bn_cpu_row_floats(size_t floats)
+{
+    return (floats + 2 * LINE_FLOATS - 1) / (2 * LINE_FLOATS) * (2 * LINE_FLOATS);
+}
+
 float *bn_cpu_row_scratch(bn_cpu *cpu, size_t floats, size_t *stride)
 {
-    *stride = (floats + 2 * LINE_FLOATS - 1) / (2 * LINE_FLOATS) * (2 * LINE_FLOATS);
+    *stride = bn_cpu_row_floats(floats);
     size_t threads = (size_t)bn_pool_threads(cpu->pool);
     return bn_cpu_scratch(cpu, BN_CPU_SLOT_ROWS, threads * *stride * sizeof(float));
 }

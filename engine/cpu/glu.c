@@ -1,13 +1,14 @@
 /* The gated unit and the norm site behind it, a row at a time. */
 #include "engine/cpu/norm.h"
 #include "engine/cpu/quantize.h"
+#include "engine/cpu/wide.h"
 
 typedef struct pass {
     bn_cpu *cpu;
     const bn_glu_args *args;
     const bn_glu_grads *grads;
-    float *scratch; /* two rows a thread */
-    size_t stride;
+    float *scratch; /* a thread's rows, each `row` floats */
+    size_t stride, row;
     float *gains; /* one row a part */
 } pass;
 
@@ -26,7 +27,9 @@ static void forward_part(void *context, int part, int thread)
     float *h = p->scratch + (size_t)thread * p->stride;
     for (int r = part * BN_CPU_ROWS_A_PART; r < last_row(p, part); r++) {
         size_t start = (size_t)r * cols;
-        rows->glu(h, a->gate.data + start, a->up.data + start, a->relu2, cols);
+        const float *gate = bn_wide_get(rows, &a->gate, start, h, cols);
+        const float *up = bn_wide_get(rows, &a->up, start, h + p->row, cols);
+        rows->glu(h, gate, up, a->relu2, cols);
         bn_cpu_site_forward(rows, &a->site, (int)cols, h, h, a->stats + (size_t)r * BN_NORM_STATS);
         bn_cpu_act_write(rows, a->out, r, h);
     }
@@ -40,13 +43,15 @@ static void backward_part(void *context, int part, int thread)
     const bn_glu_grads *g = p->grads;
     size_t cols = (size_t)a->gate.cols;
     float *h = p->scratch + (size_t)thread * p->stride;
-    float *z = h + p->stride / 2;
+    float *z = h + p->row;
     float *dgain = p->gains ? p->gains + (size_t)part * cols : NULL;
     for (int r = part * BN_CPU_ROWS_A_PART; r < last_row(p, part); r++) {
         size_t start = (size_t)r * cols;
-        float *dh = g->dy.data + start;
-        const float *gate = a->gate.data + start;
-        const float *up = a->up.data + start;
+        float *dh = bn_wide_get(rows, &g->dy, start, z + p->row, cols);
+        float *gate = bn_wide_get(rows, &a->gate, start, z + 2 * p->row, cols);
+        float *up = bn_wide_get(rows, &a->up, start, z + 3 * p->row, cols);
+        float *dgate = bn_wide_place(&g->dgate, start, gate);
+        float *dup = bn_wide_place(&g->dup, start, up);
         if (a->site.outer || a->site.inner) {
             rows->glu(h, gate, up, a->relu2, cols);
             bn_site_row row = {.x = h,
@@ -57,15 +62,16 @@ static void backward_part(void *context, int part, int thread)
             bn_site_slope s = bn_cpu_site_backward(rows, &a->site, (int)cols, row);
             rows->combine(dh, dh, s.a, h, s.b, cols);
         }
-        (a->relu2 ? rows->glu_backward_relu2 : rows->glu_backward)(
-            g->dgate.data + start, g->dup.data + start, gate, up, dh, cols);
+        (a->relu2 ? rows->glu_backward_relu2 : rows->glu_backward)(dgate, dup, gate, up, dh, cols);
+        bn_wide_put(rows, &g->dgate, start, dgate, cols);
+        bn_wide_put(rows, &g->dup, start, dup, cols);
     }
 }
 
 void bn_cpu_glu_forward(void *self, const bn_glu_args *args)
 {
-    pass p = {.cpu = self, .args = args};
-    p.scratch = bn_cpu_row_scratch(self, (size_t)args->gate.cols, &p.stride);
+    pass p = {.cpu = self, .args = args, .row = bn_cpu_row_floats((size_t)args->gate.cols)};
+    p.scratch = bn_cpu_row_scratch(self, 2 * p.row, &p.stride);
     if (!p.scratch) return;
     bn_pool_run(p.cpu->pool, bn_cpu_blocks(args->gate.rows, BN_CPU_ROWS_A_PART), forward_part, &p);
 }
@@ -73,8 +79,11 @@ void bn_cpu_glu_forward(void *self, const bn_glu_args *args)
 void bn_cpu_glu_backward(void *self, const bn_glu_args *args, const bn_glu_grads *grads)
 {
     int parts = bn_cpu_blocks(args->gate.rows, BN_CPU_ROWS_A_PART);
-    pass p = {.cpu = self, .args = args, .grads = grads};
-    p.scratch = bn_cpu_row_scratch(self, 2 * (size_t)args->gate.cols, &p.stride);
+    pass p = {.cpu = self,
+              .args = args,
+              .grads = grads,
+              .row = bn_cpu_row_floats((size_t)args->gate.cols)};
+    p.scratch = bn_cpu_row_scratch(self, 5 * p.row, &p.stride);
     if (!p.scratch) return;
     if (grads->dgain) {
         p.gains = bn_cpu_gain_parts(self, parts, args->gate.cols);

@@ -6,6 +6,7 @@
 
 #include "engine/base/half.h"
 #include "engine/cpu/quantize.h"
+#include "engine/cpu/wide.h"
 
 /* Columns of a block, and words of one sum for dx: so many for a strip's rows lie in the
  * second-level cache together with these rows of dx. */
@@ -22,6 +23,7 @@ typedef struct strip {
     float *shift;      /* [blocks][rows] what a block's logits were lessened by before */
     float *most, *sum; /* [rows] so far: the largest logit, the sum of exp(logit - most) */
     float *wanted;     /* [rows] the target's logit */
+    float *dx;         /* [rows, cols of x] where they are to lie, or to be rounded at the end */
     void *unfinished;  /* of products */
 } strip;
 
@@ -97,6 +99,7 @@ static strip strip_in(const bn_head_plan *p, char *memory, size_t *bytes)
     if (!bn_head_learns(p)) return s;
     s.to_x = bn_product_a_panels(p->cpu, p->strip_rows, p->format, s.sum_blocks * s.block_cols);
     s.to_x.words = take(memory, bytes, panel_bytes(&s.to_x));
+    if (p->args->dx.dtype != BN_F32) s.dx = take(memory, bytes, row_bytes * (size_t)head->cols);
     return s;
 }
 
@@ -358,10 +361,8 @@ static void add_to_input(const strip *s, int first, int count)
                           .b = {.lines = cols},
                           .a_packed = &s->to_x,
                           .b_packed = &head};
-    job.result = (bn_result){.c = p->args->dx.data + (size_t)s->start * (size_t)cols,
-                             .stride = (size_t)cols,
-                             .scale = 1,
-                             .accumulate = first > 0};
+    job.result =
+        (bn_result){.c = s->dx, .stride = (size_t)cols, .scale = 1, .accumulate = first > 0};
     bn_product_run_alone(p->cpu, &job, s->unfinished);
 }
 
@@ -370,8 +371,10 @@ void bn_head_strip_run(const bn_head_plan *plan, int start, int rows, int thread
     size_t bytes;
     assert(plan->memory);
     strip s = strip_in(plan, plan->memory + (size_t)thread * plan->stride, &bytes);
+    size_t dx_at = (size_t)start * (size_t)plan->args->dx.cols;
     s.start = start;
     s.rows = rows;
+    s.dx = bn_wide_place(&plan->args->dx, dx_at, s.dx);
     int blocks = bn_cpu_blocks(plan->args->head->rows, s.block_cols);
     pack_x(&s);
     for (int b = 0; b < blocks; b++) {
@@ -384,4 +387,7 @@ void bn_head_strip_run(const bn_head_plan *plan, int start, int rows, int thread
         for (int i = 0; i < count; i++) turn_block(&s, b + i, i);
         add_to_input(&s, b, count);
     }
+    if (!bn_head_learns(plan)) return;
+    bn_wide_put(plan->cpu->isa->rows, &plan->args->dx, dx_at, s.dx,
+                (size_t)rows * (size_t)plan->args->dx.cols);
 }

@@ -37,6 +37,7 @@ static bn_product_job forward_job(bn_act x, const bn_linear_out *layer)
                           .a = act_operand(x, false),
                           .b = weight_operand(weight, false)};
     job.result = (bn_result){.c = layer->out.data,
+                             .dtype = layer->out.dtype,
                              .stride = (size_t)layer->out.cols,
                              .residual = layer->residual,
                              .row_scale = x.dtype == BN_I8 ? x.scale : NULL,
@@ -68,16 +69,19 @@ static bn_product_job input_job(bn_mat dx, const bn_linear_grad *layer, bool add
                           .length = weight->rows,
                           .b = weight_operand(weight, true)};
     job.a = (bn_operand){.data = layer->dy.data,
-                         .dtype = BN_F32,
+                         .dtype = layer->dy.dtype,
                          .stride = (size_t)layer->dy.cols,
                          .lines = layer->dy.rows};
     job.result = (bn_result){.c = dx.data,
+                             .dtype = dx.dtype,
                              .stride = (size_t)dx.cols,
                              .scale = bn_cpu_weight_scale(weight),
                              .accumulate = add};
     return job;
 }
 
+/* X's scales go to dY; or to X, where dY has 16 bits that the product takes as they are, so that
+ * packing only moves it. */
 static bn_product_job weight_job(bn_act x, const bn_linear_grad *layer)
 {
     const bn_weight *weight = layer->weight;
@@ -85,12 +89,13 @@ static bn_product_job weight_job(bn_act x, const bn_linear_grad *layer)
                           .length = x.rows,
                           .b = act_operand(x, true)};
     job.a = (bn_operand){.data = layer->dy.data,
-                         .dtype = BN_F32,
+                         .dtype = layer->dy.dtype,
                          .stride = (size_t)layer->dy.cols,
                          .lines = weight->rows,
-                         .across = true,
-                         .k_scale = x.dtype == BN_I8 ? x.scale : NULL};
+                         .across = true};
     job.b.line_sum = NULL;
+    bool moved = layer->dy.dtype != BN_F32 && layer->dy.dtype == job.format;
+    if (x.dtype == BN_I8) (moved ? &job.b : &job.a)->k_scale = x.scale;
     job.result =
         (bn_result){.c = layer->dw, .stride = (size_t)weight->cols, .scale = 1, .accumulate = true};
     return job;

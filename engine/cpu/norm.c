@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/cpu/quantize.h"
+#include "engine/cpu/wide.h"
 
 static float inverse_rms(const bn_rows *rows, const float *x, int cols, float eps)
 {
@@ -78,8 +79,8 @@ typedef struct pass {
     bn_cpu *cpu;
     const bn_norm_args *args;
     const bn_norm_grads *grads;
-    float *scratch; /* one row a thread */
-    size_t stride;
+    float *scratch; /* a thread's rows, each `row` floats */
+    size_t stride, row;
     float *gains; /* one row a part */
 } pass;
 
@@ -93,10 +94,11 @@ static void forward_part(void *context, int part, int thread)
 {
     const pass *p = context;
     const bn_rows *rows = p->cpu->isa->rows;
-    bn_mat x = p->args->x;
+    size_t cols = (size_t)p->args->x.cols;
     float *y = p->scratch + (size_t)thread * p->stride;
     for (int r = part * BN_CPU_ROWS_A_PART; r < last_row(p, part); r++) {
-        bn_cpu_site_forward(rows, &p->args->site, x.cols, x.data + (size_t)r * (size_t)x.cols, y,
+        const float *x = bn_wide_get(rows, &p->args->x, (size_t)r * cols, y, cols);
+        bn_cpu_site_forward(rows, &p->args->site, (int)cols, x, y,
                             p->args->stats + (size_t)r * BN_NORM_STATS);
         bn_cpu_act_write(rows, p->args->out, r, y);
     }
@@ -107,19 +109,22 @@ static void backward_part(void *context, int part, int thread)
     const pass *p = context;
     const bn_rows *rows = p->cpu->isa->rows;
     size_t cols = (size_t)p->args->x.cols;
+    const bn_norm_grads *g = p->grads;
     float *z = p->scratch + (size_t)thread * p->stride;
     float *dgain = p->gains ? p->gains + (size_t)part * cols : NULL;
     for (int r = part * BN_CPU_ROWS_A_PART; r < last_row(p, part); r++) {
-        const float *x = p->args->x.data + (size_t)r * cols;
-        float *dy = p->grads->dy.data + (size_t)r * cols;
+        size_t start = (size_t)r * cols;
+        const float *x = bn_wide_get(rows, &p->args->x, start, z + p->row, cols);
+        float *dy = bn_wide_get(rows, &g->dy, start, z + 2 * p->row, cols);
+        float *dx = bn_wide_place(&g->dx, start, z);
         bn_site_row row = {.x = x,
                            .stats = p->args->stats + (size_t)r * BN_NORM_STATS,
                            .dy = dy,
                            .dgain = dgain,
                            .z = z};
         bn_site_slope s = bn_cpu_site_backward(rows, &p->args->site, (int)cols, row);
-        (p->grads->add ? rows->add_combined : rows->combine)(p->grads->dx.data + (size_t)r * cols,
-                                                             dy, s.a, x, s.b, cols);
+        (g->add ? rows->add_combined : rows->combine)(dx, dy, s.a, x, s.b, cols);
+        bn_wide_put(rows, &g->dx, start, dx, cols);
     }
 }
 
@@ -135,7 +140,8 @@ void bn_cpu_norm_backward(void *self, const bn_norm_args *args, const bn_norm_gr
 {
     int parts = bn_cpu_blocks(args->x.rows, BN_CPU_ROWS_A_PART);
     pass p = {.cpu = self, .args = args, .grads = grads};
-    p.scratch = bn_cpu_row_scratch(self, (size_t)args->x.cols, &p.stride);
+    p.row = bn_cpu_row_floats((size_t)args->x.cols);
+    p.scratch = bn_cpu_row_scratch(self, 3 * p.row, &p.stride);
     if (!p.scratch) return;
     if (grads->dgain) {
         p.gains = bn_cpu_gain_parts(self, parts, args->x.cols);

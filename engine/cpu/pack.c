@@ -5,6 +5,7 @@
 
 #include "engine/base/half.h"
 #include "engine/cpu/stream.h"
+#include "engine/cpu/wide.h"
 
 /* A pass converts CHUNK_WORDS words of a line, or GROUP_WORDS words of GROUP_LINES lines, at a
  * time: enough for the vector loops, little enough for the first-level cache. */
@@ -48,53 +49,19 @@ static const void *element(const bn_operand *a, int line, int k)
     return (const char *)a->data + at * bn_dtype_bytes(a->dtype);
 }
 
-/* Neighbours as floats: where they lie when they are floats, else in `to`. */
-static const float *as_floats(const bn_rows *rows, bn_dtype dtype, const void *from, float *to,
-                              size_t count)
-{
-    switch (dtype) {
-    case BN_F32:
-        return from;
-    case BN_BF16:
-        rows->from_bf16(to, from, count);
-        break;
-    case BN_F16:
-        rows->from_f16(to, from, count);
-        break;
-    case BN_I8:
-        rows->from_i8(to, from, count);
-        break;
-    }
-    return to;
-}
-
-static void to_floats(const bn_rows *rows, bn_dtype dtype, const void *from, float factor,
-                      float *to, size_t count)
-{
-    switch (dtype) {
-    case BN_F32:
-        rows->scale(to, from, factor, NULL, count);
-        return;
-    case BN_BF16:
-        rows->from_bf16(to, from, count);
-        return;
-    case BN_F16:
-        rows->from_f16(to, from, count);
-        return;
-    case BN_I8:
-        rows->from_i8(to, from, count);
-        return;
-    }
-}
-
-/* `count` neighbours as f32 words, rounded to the product's format. */
+/* `count` neighbours times a factor as f32 words, rounded to the product's format. */
 static void to_f32_words(const packer *p, const void *from, float factor, float *to, size_t count)
 {
-    to_floats(p->rows, p->operand->dtype, from, factor, to, count);
-    if (p->format == BN_BF16 && p->operand->dtype != BN_BF16) {
-        p->rows->round_bf16(to, to, 1, count);
+    bn_dtype dtype = p->operand->dtype;
+    const float *x = bn_wide_read(p->rows, dtype, from, to, count);
+    bool exact = dtype == p->format && factor == 1;
+    if (p->format == BN_BF16 && !exact) {
+        p->rows->round_bf16(to, x, factor, count);
+    } else if (p->format == BN_F16 && !exact) {
+        p->rows->round_f16(to, x, factor, count);
+    } else if (x != to || factor != 1) {
+        p->rows->scale(to, x, factor, NULL, count);
     }
-    if (p->format == BN_F16 && p->operand->dtype != BN_F16) p->rows->round_f16(to, to, 1, count);
 }
 
 static void to_bf16_elements(const packer *p, const void *from, float factor, uint16_t *to,
@@ -126,7 +93,7 @@ static int32_t to_codes(const packer *p, int line, int k, int8_t *to, size_t cou
     int32_t total = 0;
     if (p->panels->quantized) {
         float wide[CHUNK_WORDS * ELEMENTS_MAX];
-        const float *x = as_floats(p->rows, p->operand->dtype, from, wide, count);
+        const float *x = bn_wide_read(p->rows, p->operand->dtype, from, wide, count);
         total = p->rows->quantize(to, x, p->panels->factor[line], 127, count);
         from = to;
     }
@@ -155,7 +122,7 @@ static void line_unit(const packer *p, int line)
         size_t count =
             left < CHUNK_WORDS * ELEMENTS_MAX ? (size_t)left : sizeof wide / sizeof *wide;
         const float *x =
-            as_floats(p->rows, p->operand->dtype, element(p->operand, line, k), wide, count);
+            bn_wide_read(p->rows, p->operand->dtype, element(p->operand, line, k), wide, count);
         uint32_t bits = p->rows->abs_max(x, count);
         if (bits > most) most = bits;
     }
@@ -293,7 +260,7 @@ static void gather_quantized(const packer *p, group *g, int w, uint32_t *to)
     for (int e = 0; e < ELEMENTS_MAX; e++) {
         int k = ELEMENTS_MAX * w + e;
         four.x[e] =
-            as_floats(p->rows, p->operand->dtype, row_of(p, g, k), g->wide[e], (size_t)g->lines);
+            bn_wide_read(p->rows, p->operand->dtype, row_of(p, g, k), g->wide[e], (size_t)g->lines);
         four.factor[e] = factor_of(p, k);
     }
     p->rows->quantize_words(to, &four, p->panels->factor + g->start, g->sum, (size_t)g->lines);
@@ -305,21 +272,16 @@ static void gather_pair(const packer *p, group *g, int k, uint32_t *to)
     const void *a = row_of(p, g, k);
     const void *b = row_of(p, g, k + 1);
     size_t lines = (size_t)g->lines;
-    switch (p->operand->dtype) {
-    case BN_F32:
-        p->rows->pair_f32(to, a, b, factor_of(p, k), factor_of(p, k + 1), lines);
-        break;
-    case BN_BF16:
+    bn_dtype dtype = p->operand->dtype;
+    bool scaled = p->operand->k_scale != NULL;
+    if (dtype == BN_BF16 && !scaled) {
         p->rows->pair_bf16(to, a, b, lines);
-        break;
-    case BN_I8:
+    } else if (dtype == BN_I8 && !scaled) {
         p->rows->pair_i8(to, a, b, lines);
-        break;
-    case BN_F16:
-        p->rows->from_f16(g->wide[0], a, lines);
-        p->rows->from_f16(g->wide[1], b, lines);
-        p->rows->pair_f32(to, g->wide[0], g->wide[1], 1, 1, lines);
-        break;
+    } else {
+        const float *low = bn_wide_read(p->rows, dtype, a, g->wide[0], lines);
+        const float *high = bn_wide_read(p->rows, dtype, b, g->wide[1], lines);
+        p->rows->pair_f32(to, low, high, factor_of(p, k), factor_of(p, k + 1), lines);
     }
 }
 
@@ -451,7 +413,7 @@ void bn_pack_unit_part(const bn_rows *rows, const bn_panels *panels, const bn_op
         fetch_ahead(operand, length, start, k, lines);
         float factor = operand->k_scale ? operand->k_scale[k] : 1.0F;
         const float *x =
-            as_floats(rows, operand->dtype, element(operand, start, k), wide, (size_t)lines);
+            bn_wide_read(rows, operand->dtype, element(operand, start, k), wide, (size_t)lines);
         rows->abs_max_lanes(most, x, factor, (size_t)lines);
     }
     for (int l = 0; l < lines; l++) set_unit(panels, start + l, most[l]);

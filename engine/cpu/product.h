@@ -13,7 +13,7 @@
 typedef struct bn_operand {
     const void *data;
     size_t stride;
-    const float *k_scale;    /* across and f32 only: element k is first multiplied by k_scale[k] */
+    const float *k_scale;    /* across only, or NULL: element k is first multiplied by k_scale[k] */
     const int32_t *line_sum; /* A of codes: the sum of each line's codes */
     bn_dtype dtype;
     int lines;
@@ -23,9 +23,13 @@ typedef struct bn_operand {
 /* What becomes of the sums: c = base + sum * scale * row_scale[m], base 0, c (accumulate) or
  * residual. */
 typedef struct bn_result {
-    float *c;
+    union {
+        float *c;
+        uint16_t *half; /* rounded, where dtype is BN_BF16 or BN_F16 */
+    };
+    bn_dtype dtype;
     size_t stride;
-    const float *residual;
+    const float *residual;  /* f32 only */
     const float *row_scale; /* [lines of A] or NULL */
     float scale;
     bool accumulate;

@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "engine/cpu/cpu.h"
+#include "engine/cpu/wide.h"
 
 enum { ROWS_A_PART = 16 };
 
@@ -9,22 +10,27 @@ typedef struct pass {
     bn_cpu *cpu;
     const bn_rope_args *args;
     const float *cosine, *sine; /* [seq, dim / 2] */
+    float *scratch;             /* one row a thread */
+    size_t stride;
 } pass;
 
 static void rope_part(void *context, int part, int thread)
 {
     const pass *p = context;
-    (void)thread;
+    const bn_rows *rows = p->cpu->isa->rows;
     const bn_rope_args *a = p->args;
+    size_t cols = (size_t)a->x.cols;
     int half = a->dim / 2;
     int end = (part + 1) * ROWS_A_PART < a->x.rows ? (part + 1) * ROWS_A_PART : a->x.rows;
     for (int r = part * ROWS_A_PART; r < end; r++) {
         size_t angle = (size_t)(r % a->seq) * (size_t)half;
-        float *x = a->x.data + (size_t)r * (size_t)a->x.cols;
+        float *x = bn_wide_get(rows, &a->x, (size_t)r * cols,
+                               p->scratch + (size_t)thread * p->stride, cols);
         for (int h = 0; h < a->heads; h++) {
-            p->cpu->isa->rows->rotate(x + (size_t)h * (size_t)a->dim, p->cosine + angle,
-                                      p->sine + angle, a->inverse ? -1.0F : 1.0F, half);
+            rows->rotate(x + (size_t)h * (size_t)a->dim, p->cosine + angle, p->sine + angle,
+                         a->inverse ? -1.0F : 1.0F, half);
         }
+        bn_wide_put(rows, &a->x, (size_t)r * cols, x, cols);
     }
 }
 
@@ -57,5 +63,7 @@ void bn_cpu_rope(void *self, const bn_rope_args *args)
     const float *angles = cpu->scratch[BN_CPU_SLOT_ANGLES].memory;
     size_t count = (size_t)args->seq * (size_t)args->dim / 2;
     pass p = {.cpu = cpu, .args = args, .cosine = angles, .sine = angles + count};
+    p.scratch = bn_cpu_row_scratch(cpu, (size_t)args->x.cols, &p.stride);
+    if (!p.scratch) return;
     bn_pool_run(cpu->pool, bn_cpu_blocks(args->x.rows, ROWS_A_PART), rope_part, &p);
 }

@@ -369,7 +369,7 @@ static void shift_codes(uint8_t *to, const int8_t *from, int offset, size_t coun
  * almost all - whole ones, without a scale a lane - get loops of their own. */
 typedef struct finish {
     int lanes;
-    bool integer, lane_scaled;
+    bool integer, lane_scaled, half;
 } finish;
 
 #define BN_INLINE static inline __attribute__((always_inline))
@@ -391,6 +391,19 @@ BN_INLINE void finish_row(const bn_tile *t, int r, finish f, float *restrict val
     for (int l = 0; l < f.lanes; l++) value[l] *= t->lane_scale[l];
 }
 
+/* Rounded, c being in 16 bits. */
+BN_INLINE void store_halves(const bn_tile *t, size_t at, finish f, float *restrict value)
+{
+    uint16_t *c = t->half + at;
+    if (t->dtype == BN_F16) {
+        for (int l = 0; l < f.lanes && t->accumulate; l++) value[l] += bn_f16_to_float(c[l]);
+        for (int l = 0; l < f.lanes; l++) c[l] = bn_f16_from_float(value[l]);
+    } else {
+        for (int l = 0; l < f.lanes && t->accumulate; l++) value[l] += bn_bf16_to_float(c[l]);
+        for (int l = 0; l < f.lanes; l++) c[l] = bn_bf16_from_float(value[l]);
+    }
+}
+
 BN_INLINE void finish_rows(const bn_tile *t, finish f)
 {
     float value[BN_KERNEL_NR_MAX];
@@ -399,6 +412,10 @@ BN_INLINE void finish_rows(const bn_tile *t, finish f)
         size_t at = (size_t)r * t->stride;
         float *c = t->c + at;
         finish_row(t, r, f, value);
+        if (f.half) {
+            store_halves(t, at, f, value);
+            continue;
+        }
         if (t->residual && t->residual != t->c) {
             const float *residual = t->residual + at;
             for (int l = 0; l < f.lanes; l++) value[l] += residual[l];
@@ -413,13 +430,17 @@ BN_INLINE void finish_rows(const bn_tile *t, finish f)
 
 static void finish_tile(const bn_tile *t)
 {
-    finish f = {t->lanes, t->integer, t->lane_scale != NULL};
+    finish f = {t->lanes, t->integer, t->lane_scale != NULL, t->dtype != BN_F32};
     if (f.lanes != BN_KERNEL_NR_MAX || f.lane_scaled) {
         finish_rows(t, f);
+    } else if (f.half && f.integer) {
+        finish_rows(t, (finish){BN_KERNEL_NR_MAX, true, false, true});
+    } else if (f.half) {
+        finish_rows(t, (finish){BN_KERNEL_NR_MAX, false, false, true});
     } else if (f.integer) {
-        finish_rows(t, (finish){BN_KERNEL_NR_MAX, true, false});
+        finish_rows(t, (finish){BN_KERNEL_NR_MAX, true, false, false});
     } else {
-        finish_rows(t, (finish){BN_KERNEL_NR_MAX, false, false});
+        finish_rows(t, (finish){BN_KERNEL_NR_MAX, false, false, false});
     }
 }
 

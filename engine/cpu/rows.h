@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "engine/cpu/kernel.h"
+#include "engine/ops.h"
 
 /* A register block on its way to memory: c[row * stride + lane] (=, +=, or residual +)
  * value * row_scale[row] * lane_scale[lane], value = tile - offset * row_sum[row] for int8. */
@@ -21,8 +22,12 @@ typedef struct bn_tile {
     const float *lane_scale; /* NULL: 1 */
     float scale;
     bool accumulate;
-    const float *residual; /* with c's stride, or NULL */
-    float *c;
+    const float *residual; /* with c's stride, or NULL; f32 only */
+    union {
+        float *c;
+        uint16_t *half; /* rounded, where dtype is BN_BF16 or BN_F16 */
+    };
+    bn_dtype dtype;
     size_t stride;
 } bn_tile;
 

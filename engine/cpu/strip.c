@@ -112,10 +112,11 @@ static void fetch_target(const bn_plan *p, const strip *s, spot at)
     int m = (s->a_start + at.a) * s->a.block;
     int n = at.b * p->b.block;
     int rows = least(p->job->a.lines - m, s->a.block);
-    size_t bytes = (size_t)least(p->job->b.lines - n, p->b.block) * sizeof *r->c;
+    const char *from = (const char *)(r->residual ? r->residual : r->c);
+    size_t size = bn_dtype_bytes(r->dtype);
+    size_t bytes = (size_t)least(p->job->b.lines - n, p->b.block) * size;
     for (int i = 0; i < rows; i++) {
-        size_t start = (size_t)(m + i) * r->stride + (size_t)n;
-        fetch((r->residual ? r->residual : r->c) + start, bytes);
+        fetch(from + ((size_t)(m + i) * r->stride + (size_t)n) * size, bytes);
     }
 }
 
@@ -139,7 +140,12 @@ static void write_tile(const bn_plan *p, const strip *s, spot at)
     t.rows = least(job->a.lines - m, s->a.block);
     t.lanes = least(job->b.lines - n, p->b.block);
     size_t start = (size_t)m * t.stride + (size_t)n;
-    t.c = job->result.c + start;
+    t.dtype = job->result.dtype;
+    if (t.dtype == BN_F32) {
+        t.c = job->result.c + start;
+    } else {
+        t.half = job->result.half + start;
+    }
     t.accumulate = job->result.accumulate;
     t.residual = job->result.residual ? job->result.residual + start : NULL;
     t.row_scale = job->result.row_scale ? job->result.row_scale + m : NULL;

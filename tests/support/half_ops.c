@@ -246,19 +246,38 @@ static void assert_rounded(const result *half, const result *wide, int op, bn_dt
     }
 }
 
+/* Values that `rounded` holds, kept in `dtype`, through an op. */
+static bench run(const char *device, int op, bn_dtype dtype, bn_dtype rounded, uint64_t seed)
+{
+    bench b = {.l = lab_open(device), .dtype = dtype, .rounded = rounded, .seed = seed};
+    b.l.key = seed * 1000 + 1;
+    runs[op](&b);
+    lab_wait(&b.l);
+    return b;
+}
+
 void half_op_agrees(const char *device, int op, bn_dtype dtype, uint64_t seed)
 {
-    bench half = {.l = lab_open(device), .dtype = dtype, .rounded = dtype, .seed = seed};
-    bench wide = {.l = lab_open(device), .dtype = BN_F32, .rounded = dtype, .seed = seed};
-    half.l.key = wide.l.key = seed * 1000 + 1;
-    runs[op](&half);
-    runs[op](&wide);
-    lab_wait(&half.l);
-    lab_wait(&wide.l);
+    bench half = run(device, op, dtype, dtype, seed);
+    bench wide = run(device, op, BN_F32, dtype, seed);
     assert_int_equal(half.used, wide.used);
     for (int i = 0; i < half.used; i++) {
         assert_rounded(&half.results[i], &wide.results[i], op, dtype);
     }
     lab_close(&half.l);
     lab_close(&wide.l);
+}
+
+void half_op_has_the_same_bits(const char *device, const char *other, int op, bn_dtype dtype,
+                               uint64_t seed)
+{
+    bench a = run(device, op, dtype, dtype, seed);
+    bench b = run(other, op, dtype, dtype, seed);
+    assert_int_equal(a.used, b.used);
+    for (int i = 0; i < a.used; i++) {
+        size_t bytes = count_of(a.results[i].mat) * bn_dtype_bytes(a.results[i].mat.dtype);
+        assert_memory_equal(a.results[i].mat.data, b.results[i].mat.data, bytes);
+    }
+    lab_close(&a.l);
+    lab_close(&b.l);
 }

@@ -18,4 +18,8 @@ enum {
 /* Asserts it of one op with matrices in BF16 or F16; `seed` draws shapes and values. */
 void half_op_agrees(const char *device, int op, bn_dtype dtype, uint64_t seed);
 
+/* Asserts that two devices make the same bits of it. */
+void half_op_has_the_same_bits(const char *device, const char *other, int op, bn_dtype dtype,
+                               uint64_t seed);
+
 #endif
