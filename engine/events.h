@@ -2,7 +2,7 @@
  *
  *   {"type":"begin","attempt":1,"pid":4711,"start":"...","host":"...","device":"cpu","model/params":1066240}
  *   {"type":"record","seq":12,"step":120,"wall_s":1795371430.9,"values":{"train/loss":3.1,"val/loss":"NaN"}}
- *   {"type":"end","how":"finished","reason":""}
+ *   {"type":"end","how":"finished","reason":""}             or "stopped", "diverged"
  *
  * A line counts once its newline is there: a cut one is left for the next look. The writer never
  * reads, the reader never writes, and no other channel leads out of a run, so what the store knows

@@ -437,7 +437,7 @@ static bn_status say_end(trainer *t, bn_train_end end, bn_error *err)
     static const char *const words[] = {
         [BN_TRAIN_FINISHED] = "finished",
         [BN_TRAIN_STOPPED] = "stopped",
-        [BN_TRAIN_DIVERGED] = "failed",
+        [BN_TRAIN_DIVERGED] = "diverged",
     };
     if (end == BN_TRAIN_DIVERGED) {
         (void)snprintf(reason, sizeof reason, "diverged at step %lld", (long long)t->progress.step);

@@ -141,7 +141,7 @@ static void test_divergence_ends_the_run_and_names_the_step(void **state)
     char expected[64];
     (void)snprintf(expected, sizeof expected, "diverged at step %d",
                    (int)json_integer_value(json_object_get(record, "step")));
-    assert_string_equal(json_string_value(json_object_get(end, "how")), "failed");
+    assert_string_equal(json_string_value(json_object_get(end, "how")), "diverged");
     assert_string_equal(json_string_value(json_object_get(end, "reason")), expected);
     json_decref(events);
 }

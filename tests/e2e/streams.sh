@@ -58,6 +58,15 @@ for json in '' --json; do
     [ "$(wc -l <said)" -eq 1 ] && grep -q '^bnexp: small-[0-9]*: failed after .*zeros.bin: no token shard' said ||
         fail "a run that failed $json said: $(cat said)"
 done
+
+# A run that diverges says so, with the step, to whoever waits for it and in the home.
+code=0
+"$bnexp" train small.toml --set quant.variant=fp32 --set optim.lr=10 --set model.layers=4 --set train.steps=60 \
+    --set model.activation=relu2 --set model.attn_norm=none --set model.attn_sub_norm=none \
+    --set model.ffn_norm=none --set model.ffn_sub_norm=none >out 2>said || code=$?
+[ "$code" -eq 1 ] || fail "a run that diverged: exit $code"
+grep -q '^bnexp: small-[0-9]*: failed after .*: diverged at step [0-9]*; its folder' said || fail "$(cat said)"
+"$bnexp" ls | grep -q 'failed .*diverged at step [0-9]*$' || fail "$("$bnexp" ls)"
 echo "held: a failed run is told on stderr"
 
 # `ulimit -f` makes a write fail, and only that.
