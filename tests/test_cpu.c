@@ -33,6 +33,18 @@ static void test_long_sums_agree_with_the_reference(void **state)
     }
 }
 
+/* A machine may have more processors than the pool takes threads. */
+static void test_more_threads_than_there_can_be_are_as_many_as_can_be(void **state)
+{
+    (void)state;
+    bn_error err = {0};
+    bn_backend be;
+    assert_int_equal(bn_cpu_open(&be, 100000, &err), BN_OK);
+    assert_int_equal(bn_cpu_threads(be), 256);
+    bn_backend_close(be);
+    assert_int_equal(bn_cpu_open(&be, -1, &err), BN_EINVAL);
+}
+
 static void test_bits_do_not_depend_on_the_thread_count(void **state)
 {
     (void)state;
@@ -225,6 +237,7 @@ int main(void)
     const struct CMUnitTest each_isa[] = {
         cmocka_unit_test(test_every_product_agrees_with_the_reference),
         cmocka_unit_test(test_long_sums_agree_with_the_reference),
+        cmocka_unit_test(test_more_threads_than_there_can_be_are_as_many_as_can_be),
         cmocka_unit_test(test_bits_do_not_depend_on_the_thread_count),
         cmocka_unit_test(test_all_other_ops_agree_with_the_reference),
         cmocka_unit_test(test_all_other_ops_do_not_depend_on_the_thread_count),

@@ -131,10 +131,8 @@ static bool wants_pinning(void)
 bn_status bn_cpu_open(bn_backend *out, int threads, bn_error *err)
 {
     *out = (bn_backend){0};
-    if (threads < 0 || threads > BN_POOL_THREADS_MAX) {
-        return bn_fail(err, BN_EINVAL, "threads: expected 0 ... %d, is %d", BN_POOL_THREADS_MAX,
-                       threads);
-    }
+    if (threads < 0) return bn_fail(err, BN_EINVAL, "threads: expected 0 or more, is %d", threads);
+    if (threads > BN_POOL_THREADS_MAX) threads = BN_POOL_THREADS_MAX;
     const bn_isa *isa = NULL;
     const char *wanted = getenv("BNEXP_ISA"); /* NOLINT(concurrency-mt-unsafe): as above */
     bn_status status = bn_isa_choose(&isa, wanted, err);

@@ -8,7 +8,8 @@
 
 #include "engine/ops.h"
 
-/*   threads  0: one for each processor that this process may use
+/*   threads  0: one for each processor that this process may use; at most 256 are made, since a
+ *            machine may have more processors, and results do not depend on them
  * Environment: BNEXP_ISA forces an instruction set, BNEXP_PIN=1 pins threads to processors.
  * BN_EINVAL: a wrong thread count or BNEXP_ISA; BN_ENOMEM, BN_EIO. Closed by bn_backend_close. */
 BN_MUST_CHECK bn_status bn_cpu_open(bn_backend *out, int threads, bn_error *err);
