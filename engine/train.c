@@ -57,6 +57,12 @@ static bn_status settle_vocabulary(trainer *t, bn_error *err)
 {
     int64_t *vocab = &t->config.model.vocab;
     if (*vocab == 0) *vocab = t->info->vocab;
+    if (t->info->id_limit > 0 && *vocab > t->info->id_limit) {
+        return bn_fail(err, BN_EINVAL,
+                       "'model.vocab' must be at most %lld, what the ids of data.path can say, is "
+                       "%lld",
+                       (long long)t->info->id_limit, (long long)*vocab);
+    }
     if (*vocab >= t->info->vocab) return BN_OK;
     return bn_fail(err, BN_EINVAL, "'model.vocab' must be at least the data's %d, is %lld",
                    t->info->vocab, (long long)*vocab);

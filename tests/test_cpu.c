@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "engine/base/rng.h"
+#include "engine/cpu/cpu_backend.h"
 #include "engine/cpu/isa.h"
 #include "support/cmocka_all.h"
 #include "support/every_op.h"

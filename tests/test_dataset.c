@@ -185,6 +185,8 @@ static void test_bad_input_is_told_in_one_line(void **state)
     expect_refused(*state, two, BN_EINVAL, "a folder among files");
     expect_refused(*state, "::b", BN_EINVAL, "with ':' between");
     expect_refused(*state, "/dev/null", BN_EINVAL, "not a regular file");
+    expect_refused(*state, "x.bin:a.txt", BN_EINVAL, "not some of each");
+    expect_refused(*state, "a.txt:x.bin", BN_EINVAL, "not some of each");
     expect_refused(*state, scratch_write(*state, "x.bin", "abc", 3), BN_ECORRUPT, "x.bin");
 }
 

@@ -1,3 +1,4 @@
+#include "engine/corpus/shards.h"
 #include "support/run_lab.h"
 
 static void test_a_run_says_a_begin_line_its_records_and_an_end_line(void **state)
@@ -184,6 +185,23 @@ static void expect_refusal(const bn_config *config, const char *folder, const ch
     assert_false(bn_file_exists(scratch_path(folder, "run/events.jsonl")));
 }
 
+static void test_a_vocabulary_beyond_what_a_shard_s_ids_can_say_is_refused(void **state)
+{
+    bn_error err = {0};
+    bn_shard_writer *writer;
+    bn_config config = run_lab_config(*state);
+    char knob[BN_PATH_MAX + 16];
+    const char *path = scratch_path(*state, "ids.bin");
+    (void)snprintf(knob, sizeof knob, "data.path=%s", path);
+    assert_int_equal(bn_shard_writer_open(&writer, path, 500, &err), BN_OK); /* 16 bits each */
+    for (int32_t i = 0; i < 5000; i++) bn_shard_writer_add(writer, &(int32_t){i % 500}, 1);
+    assert_int_equal(bn_shard_writer_commit(writer, &err), BN_OK);
+    bn_shard_writer_close(writer);
+    run_lab_set(&config, knob, "model.vocab=70000", NULL);
+    expect_refusal(&config, *state, "'model.vocab' must be at most 65536");
+    expect_refusal(&config, *state, "is 70000");
+}
+
 static void test_bad_input_is_named_and_nothing_is_written(void **state)
 {
     bn_config config = run_lab_config(*state);
@@ -216,6 +234,7 @@ int main(void)
         TEST(test_divergence_ends_the_run_and_names_the_step),
         TEST(test_a_stop_keeps_a_checkpoint_and_the_next_attempt_goes_on),
         TEST(test_a_finished_run_is_not_trained_again),
+        TEST(test_a_vocabulary_beyond_what_a_shard_s_ids_can_say_is_refused),
         TEST(test_bad_input_is_named_and_nothing_is_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

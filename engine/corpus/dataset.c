@@ -151,6 +151,9 @@ static bn_status add_bare(bn_dataset *dataset, const char *path, bn_sha256 *hash
     const bn_shard *shard = &dataset->shards[dataset->shard_count - 1];
     if (largest == INT32_MAX) return bn_fail(err, BN_ECORRUPT, "%s holds ids beyond 2^31", path);
     if (largest >= dataset->info.vocab) dataset->info.vocab = largest + 1;
+    int64_t limit = shard->id_bytes == 2 ? INT64_C(1) << 16 : INT64_C(1) << 31;
+    int64_t *least = &dataset->info.id_limit;
+    if (*least == 0 || limit < *least) *least = limit;
     bn_sha256_add(hash, shard->map, shard->map_bytes);
     bn_dataset_part part = names_val(path) ? BN_DATASET_VAL : BN_DATASET_TRAIN;
     return add_span(&dataset->parts[part], shard, 0, shard->count, err);
@@ -182,14 +185,16 @@ static bn_status open_bare(bn_dataset *dataset, const bn_dataset_spec *spec, bn_
     return BN_OK;
 }
 
-static bool all_shards(const char *paths)
+/* Of a list, how many are named as shards are, and how many as text is. */
+static void count_kinds(const char *paths, size_t *shards, size_t *texts)
 {
+    *shards = *texts = 0;
     for (const char *rest = paths; *rest;) {
         size_t length = strcspn(rest, ":");
-        if (length < 4 || strncmp(rest + length - 4, ".bin", 4) != 0) return false;
+        bool shard = length >= 4 && strncmp(rest + length - 4, ".bin", 4) == 0;
+        ++*(shard ? shards : texts);
         rest += length + (rest[length] == ':');
     }
-    return *paths != '\0';
 }
 
 static bn_status check_sizes(const bn_dataset *dataset, const char *path, bn_error *err)
@@ -233,7 +238,14 @@ static bn_status open_any(bn_dataset *dataset, const bn_dataset_spec *spec, bn_e
     if (stat(spec->path, &info) == 0 && S_ISDIR(info.st_mode)) {
         return open_folder(dataset, spec->path, err);
     }
-    return all_shards(spec->path) ? open_bare(dataset, spec, err) : open_text(dataset, spec, err);
+    size_t shards, texts;
+    count_kinds(spec->path, &shards, &texts);
+    if (shards > 0 && texts > 0) { /* ids read as text would be noise, and nobody would know */
+        return bn_fail(err, BN_EINVAL,
+                       "data.path %.100s: expected text or token shards (.bin), not some of each",
+                       spec->path);
+    }
+    return shards > 0 ? open_bare(dataset, spec, err) : open_text(dataset, spec, err);
 }
 
 bn_status bn_dataset_open(bn_dataset **out, const bn_dataset_spec *spec, int context, bn_error *err)

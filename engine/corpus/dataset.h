@@ -30,7 +30,8 @@ typedef struct bn_dataset_spec {
 } bn_dataset_spec;
 
 typedef struct bn_dataset_info {
-    int vocab; /* of the tokenizer; of bare shards: the largest id + 1 */
+    int vocab;        /* of the tokenizer; of bare shards: the largest id + 1 */
+    int64_t id_limit; /* of bare shards: one more than their ids can say; else 0 */
     int64_t train_tokens, val_tokens;
     int64_t text_bytes;         /* of the whole text; 0 when it came as bare shards */
     double val_bytes_per_token; /* for bits per byte; 0 when unknown */
