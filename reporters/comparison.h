@@ -6,7 +6,8 @@
  * that begin with "optim.") each side may choose for itself: it is judged at its own best setting,
  * the one whose mean over replicates is best. What else was varied is the shape (model.width, ...).
  * With `pair` given, the shape is the knobs it lists and each side chooses all others for itself.
- * Only finished runs count; a skipped run stands for the finished one of its configuration. */
+ * Only finished runs count; a skipped run stands for the finished one of its configuration, unless
+ * that one is compared in the same place itself. */
 #ifndef BN_REPORTERS_COMPARISON_H
 #define BN_REPORTERS_COMPARISON_H
 
@@ -20,6 +21,9 @@
 
 typedef struct bn_comparison_ask {
     int64_t sweep;
+    const int64_t *more; /* sweeps that are compared as if their runs were that one's: other seeds,
+                            other widths; borrowed */
+    size_t more_count;
     const char *by;       /* "quant.variant", "a,b"; NULL: all runs are one side, "" */
     const char *baseline; /* "fp16": a side that the others are measured against */
     const char *metric;   /* "val/loss" */
@@ -31,7 +35,8 @@ enum { BN_SETTING_MAX = 256, BN_SIDE_MAX = 48 };
 
 /* One run that counts. */
 typedef struct bn_comparison_run {
-    int64_t run;
+    int64_t run,
+        source; /* its row, and the one whose numbers these are: another if it was skipped */
     char key[12];
     int shape, side, setting; /* indices */
     char seed[32];            /* train.seed or seed as text, or its place among its replicates */

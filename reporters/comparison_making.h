@@ -24,6 +24,16 @@ typedef struct bn_making {
  * sides. */
 BN_MUST_CHECK bn_status bn_making_read(bn_making *make, bn_error *err);
 
+/* The rows of all sweeps that are compared; the caller frees *out. Knobs by run; what was varied by
+ * run and name: of several sweeps what any of them varied, of all runs. */
+BN_MUST_CHECK bn_status bn_comparison_runs(bn_store *store, const bn_comparison_ask *ask,
+                                           bn_run **out, size_t *count, bn_error *err);
+BN_MUST_CHECK bn_status bn_comparison_knob(bn_store *store, const bn_comparison_ask *ask,
+                                           const char *name, bn_run_param **out, size_t *count,
+                                           bn_error *err);
+BN_MUST_CHECK bn_status bn_comparison_varied(bn_store *store, const bn_comparison_ask *ask,
+                                             bn_run_param **out, size_t *count, bn_error *err);
+
 /* Makes room for one more element in the array whose pointer lies at `place`; new room is zeroed.
  */
 BN_MUST_CHECK bn_status bn_making_grow(void *place, size_t count, size_t *room, size_t size_bytes,

@@ -162,8 +162,8 @@ static bn_status load_sides(bn_making *make, bn_error *err)
             return bn_fail(err, BN_EINVAL, "a side may be told by at most %d knobs", BN_BY_MAX);
         }
         int i = make->by_count++;
-        bn_status status = bn_run_knob(make->store, make->ask->sweep, name, &make->sides[i],
-                                       &make->side_counts[i], err);
+        bn_status status = bn_comparison_knob(make->store, make->ask, name, &make->sides[i],
+                                              &make->side_counts[i], err);
         if (status != BN_OK) return status;
         if (make->side_counts[i] == 0 && make->run_count > 0) return no_such_knob(make, name, err);
     }
@@ -172,16 +172,17 @@ static bn_status load_sides(bn_making *make, bn_error *err)
 
 static bn_status load(bn_making *make, bn_error *err)
 {
-    int64_t sweep = make->ask->sweep;
+    const bn_comparison_ask *ask = make->ask;
     bn_store *store = make->store;
-    bn_status status = bn_run_list(store, sweep, &make->runs, &make->run_count, err);
+    bn_status status = bn_comparison_runs(store, ask, &make->runs, &make->run_count, err);
     for (size_t i = 0; status == BN_OK && i < 2 && make->seed_count == 0; i++) {
         free(make->seeds);
         make->seeds = NULL;
-        status = bn_run_knob(store, sweep, SEED_KNOBS[i], &make->seeds, &make->seed_count, err);
+        status =
+            bn_comparison_knob(store, ask, SEED_KNOBS[i], &make->seeds, &make->seed_count, err);
     }
     if (status == BN_OK) {
-        status = bn_run_varied(store, sweep, &make->varied, &make->varied_count, err);
+        status = bn_comparison_varied(store, ask, &make->varied, &make->varied_count, err);
     }
     if (status == BN_OK) status = load_sides(make, err);
     return status == BN_OK ? check_pair(make, err) : status;
@@ -302,6 +303,19 @@ static bn_status place_run(bn_making *make, bn_comparison_run *taken, const char
     return status == BN_OK ? intern(&sides, side, &taken->side, err) : status;
 }
 
+/* Whether the same numbers are in the same place already. */
+static bool is_there(const bn_comparison *out, const bn_comparison_run *run)
+{
+    for (size_t i = 0; i < out->run_count; i++) {
+        const bn_comparison_run *other = &out->runs[i];
+        if (other->source == run->source && other->shape == run->shape &&
+            other->side == run->side && other->setting == run->setting) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bn_status take_run(bn_making *make, const bn_run *run, bn_error *err)
 {
     bn_comparison *out = make->out;
@@ -320,7 +334,9 @@ static bn_status take_run(bn_making *make, const bn_run *run, bn_error *err)
         return status;
     }
     (void)snprintf(taken.key, sizeof taken.key, "%s", run->key);
+    taken.source = source;
     if (place_run(make, &taken, side, err) != BN_OK) return err->status;
+    if (is_there(out, &taken)) return BN_OK;
     const bn_run_param *seed = rows_of(make->seeds, make->seed_count, run->id);
     if (seed) (void)snprintf(taken.seed, sizeof taken.seed, "%s", seed->param.value);
     if (!seed) place_as_seed(out, &taken);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "engine/base/rng.h"
+#include "reporters/comparison_making.h"
 #include "store/run.h"
 
 static const double LOG_SPAN =
@@ -342,7 +343,7 @@ bn_status bn_insight_make(bn_insight *out, bn_store *store, const bn_comparison_
     *out = (bn_insight){0};
     making make = {.from = from};
     double *losses = NULL;
-    bn_status status = bn_run_varied(store, ask->sweep, &make.varied, &make.varied_count, err);
+    bn_status status = bn_comparison_varied(store, ask, &make.varied, &make.varied_count, err);
     if (status == BN_OK) status = gather(&make, err);
     if (status == BN_OK) {
         keep_telling(&make);

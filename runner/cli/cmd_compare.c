@@ -1,5 +1,6 @@
 /* cmd_compare.c - bnexp compare: what each side of a sweep reaches, and how sure one may be. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "runner/cli/command.h"
 #include "runner/cli/commands.h"
@@ -10,6 +11,8 @@
 
 typedef struct compare_flags {
     const char *home, *sweep, *by, *baseline, *metric, *pair;
+    bn_option_list joined; /* further sweeps, compared as if they were one with it */
+    int64_t more[BN_OPTION_LIST_MAX];
     bool json;
 } compare_flags;
 
@@ -21,6 +24,8 @@ static bn_status complete(const compare_flags *flags, bn_store *store, bn_compar
     const char *metric = flags->metric ? flags->metric : at->sweep->metric;
     bool asked = flags->by || flags->baseline;
     at->ask = (bn_comparison_ask){.sweep = at->sweep->id,
+                                  .more = flags->more,
+                                  .more_count = flags->joined.count,
                                   .by = flags->by ? flags->by : "quant.variant",
                                   .baseline = flags->baseline,
                                   .pair = flags->pair,
@@ -71,7 +76,30 @@ static bn_status compare_all(const compare_flags *flags, bn_store *store, bn_jso
     return status;
 }
 
-static bn_status compare(const compare_flags *flags, bn_error *err)
+/* Several sweeps as one: "lr + lr-seeds". They must measure the same. */
+static bn_status join(compare_flags *flags, bn_store *store, bn_sweep *sweep, bn_error *err)
+{
+    bn_text name;
+    char words[sizeof sweep->name];
+    bn_text_fixed(&name, words, sizeof words);
+    bn_text_add(&name, sweep->name);
+    for (size_t i = 0; i < flags->joined.count; i++) {
+        bn_sweep other;
+        if (bn_sweep_find(store, flags->joined.items[i], &other, err) != BN_OK) return err->status;
+        bool same = strcmp(sweep->metric, other.metric) == 0 && sweep->maximize == other.maximize;
+        if (!same && !flags->metric) {
+            return bn_fail(err, BN_EINVAL,
+                           "sweep '%s' is about %s, sweep '%s' about %s; give --metric",
+                           flags->sweep, sweep->metric, other.name, other.metric);
+        }
+        flags->more[i] = other.id;
+        bn_text_addf(&name, " + %s", other.name);
+    }
+    memcpy(sweep->name, words, sizeof words);
+    return BN_OK;
+}
+
+static bn_status compare(compare_flags *flags, bn_error *err)
 {
     bn_store *store = NULL;
     bn_sweep sweep;
@@ -83,6 +111,7 @@ static bn_status compare(const compare_flags *flags, bn_error *err)
     bn_json_array(&json);
     if (flags->sweep) {
         status = bn_sweep_find(store, flags->sweep, &sweep, err);
+        if (status == BN_OK) status = join(flags, store, &sweep, err);
         if (status == BN_OK) status = compare_sweep(flags, store, &sweep, into, err);
     } else {
         status = compare_all(flags, store, into, err);
@@ -113,19 +142,23 @@ int bn_cmd_compare(int argc, char **argv)
         {"--metric", 0, BN_OPTION_TEXT, &flags.metric, "KEY", "instead of the sweep's own"},
     };
     const bn_options options = {
-        .usage = "bnexp compare [SWEEP] [options]",
+        .usage = "bnexp compare [SWEEP...] [options]",
         .about =
             "Puts the sides of a sweep next to each other: each at its own best optimizer\n"
             "setting (mean over replicates), its gap to the baseline, speed and size, and the\n"
-            "differences of twins: runs that agree in everything but the side.",
+            "differences of twins: runs that agree in everything but the side. Several sweeps\n"
+            "are compared as one: the same with other seeds, or with other widths.",
         .table = table,
         .count = sizeof table / sizeof table[0],
-        .arguments_max = 1,
+        .arguments_max = BN_OPTION_LIST_MAX,
     };
     bn_option_list arguments;
     bn_error err = {0};
     bn_status status = bn_options_parse(&options, argc, argv, &arguments, &help, &err);
-    if (status == BN_OK && arguments.count > 0) flags.sweep = arguments.items[0];
+    for (size_t i = 0; status == BN_OK && i < arguments.count; i++) {
+        if (flags.sweep) flags.joined.items[flags.joined.count++] = arguments.items[i];
+        if (!flags.sweep) flags.sweep = arguments.items[i];
+    }
     if (status == BN_OK && !help) status = compare(&flags, &err);
     return status == BN_OK ? BN_EXIT_OK : bn_command_fail(&err);
 }

@@ -93,8 +93,10 @@ int bn_cmd_rm(int argc, char **argv)
     };
     const bn_options options = {
         .usage = "bnexp rm RUN... | --sweep NAME [options]",
-        .about = "Puts runs in the trash: nothing lists them any more, their folders wait in\n"
-                 ".trash until 'bnexp gc', and the sweep would run their configurations again.",
+        .about =
+            "Puts runs in the trash: nothing lists them any more, their folders wait in\n"
+            ".trash until 'bnexp gc'. Their sweep does not run them again; one that is removed\n"
+            "as a whole is begun anew by its file.",
         .table = table,
         .count = sizeof table / sizeof table[0],
         .arguments_max = BN_OPTION_LIST_MAX,

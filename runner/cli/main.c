@@ -18,7 +18,7 @@ static int version(int argc, char **argv);
 static const bn_command COMMANDS[] = {
     {"bench", bn_cmd_bench, "[--json]", "how fast this machine trains, beside its own peak"},
     {"cancel", bn_cmd_cancel, "SWEEP|RUN", "ends a sweep and its runs now, or one run"},
-    {"compare", bn_cmd_compare, "[SWEEP] [--by KNOB]", "the sides of a sweep, twin by twin"},
+    {"compare", bn_cmd_compare, "[SWEEP...] [--by KNOB]", "the sides of a sweep, twin by twin"},
     {"completion", bn_cmd_completion, "bash|zsh|fish", "a completion script"},
     {"dashboard", bn_cmd_dashboard, "--out DIR | --serve",
      "the home as a page: in a folder, or live"},
