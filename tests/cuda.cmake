@@ -42,7 +42,7 @@ target_sources(test_cuda_ops PRIVATE support/ops_lab.c support/every_op.c)
 bn_cuda_test(cuda_halves bn_ops)
 target_sources(test_cuda_halves PRIVATE support/ops_lab.c support/every_op.c support/half_ops.c)
 bn_cuda_test(cuda_attention bn_ops)
-target_sources(test_cuda_attention PRIVATE support/ops_lab.c)
+target_sources(test_cuda_attention PRIVATE support/ops_lab.c support/every_op.c support/half_ops.c)
 if(BN_SANITIZE STREQUAL "thread")
     set_tests_properties(cuda_ops cuda_halves cuda_attention PROPERTIES TIMEOUT 1800)
     return() # the kernels of whole models are the same

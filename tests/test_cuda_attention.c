@@ -6,6 +6,7 @@
 
 #include "engine/base/half.h"
 #include "support/cmocka_all.h"
+#include "support/half_ops.h"
 #include "support/ops_lab.h"
 
 typedef struct shape {
@@ -115,6 +116,166 @@ static void test_f16_attention_agrees_within_its_rounding(void **state)
         choose_order(i % 2 ? "9" : "1");
         compare(shapes[i], BN_F16, 1.5e-3);
     }
+}
+
+/* In place where heads are of whole eights of elements, packed where not. */
+static void test_attention_reads_and_writes_sixteen_bits(void **state)
+{
+    static const char *const seeds[] = {"0", "1", "12"};
+    (void)state;
+    for (uint64_t seed = 0; seed < 9; seed++) {
+        choose_order(seeds[seed % 3]);
+        half_op_agrees("cuda", HALF_OP_ATTENTION, BN_BF16, seed);
+        half_op_agrees("cuda", HALF_OP_ATTENTION, BN_F16, seed);
+    }
+}
+
+enum { KEPT_MAX = 8 };
+
+/* Attention whose matrices are kept in 16 bits: q, k, v, dout; out, dq, dk, dv. */
+typedef struct kept {
+    bn_attention_args args;
+    bn_attention_grads grads;
+    bn_mat *all[KEPT_MAX];
+} kept;
+
+/* Normal values, as those of `dtype` nearest to them; `offset` elements from where memory begins.
+ */
+static bn_mat keep(lab *l, int rows, int cols, bn_dtype dtype, int offset)
+{
+    bn_mat wide = lab_mat(l, rows, cols, 1), mat = {.rows = rows, .cols = cols, .dtype = dtype};
+    size_t count = (size_t)rows * (size_t)cols;
+    uint16_t *memory = lab_bytes(l, (count + (size_t)offset) * sizeof *memory);
+    mat.half = memory + offset;
+    for (size_t i = 0; i < count; i++) {
+        float value = wide.data[i];
+        mat.half[i] = dtype == BN_F16 ? bn_f16_from_float(value) : bn_bf16_from_float(value);
+    }
+    return mat;
+}
+
+static void keep_all(lab *l, kept *k, shape s, bn_dtype dtype, int offset)
+{
+    int rows = s.batch * s.seq;
+    *k = (kept){.args = {.batch = s.batch,
+                         .seq = s.seq,
+                         .heads = s.heads,
+                         .kv_heads = s.kv_heads,
+                         .dim = s.dim,
+                         .products = BN_BF16,
+                         .lse = lab_floats(l, (size_t)rows * (size_t)s.heads)}};
+    bn_mat *const all[KEPT_MAX] = {&k->args.q,   &k->args.k,   &k->args.v,   &k->grads.dout,
+                                   &k->args.out, &k->grads.dq, &k->grads.dk, &k->grads.dv};
+    for (int i = 0; i < KEPT_MAX; i++) {
+        bool keys = all[i] == &k->args.k || all[i] == &k->args.v || i >= KEPT_MAX - 2;
+        *all[i] = keep(l, rows, (keys ? s.kv_heads : s.heads) * s.dim, dtype, offset);
+        k->all[i] = all[i];
+    }
+}
+
+static void run_kept(lab *l, kept *k)
+{
+    bn_attention_forward(l->be, &k->args);
+    bn_attention_backward(l->be, &k->args, &k->grads);
+    lab_wait(l);
+}
+
+/* Rows and columns [first, end) of a matrix. */
+typedef struct part {
+    int rows[2], cols[2];
+} part;
+
+static void poison(bn_mat mat, part p)
+{
+    for (int r = p.rows[0]; r < p.rows[1]; r++) {
+        for (int c = p.cols[0]; c < p.cols[1]; c++) {
+            mat.half[(size_t)r * (size_t)mat.cols + (size_t)c] = c % 2 ? 0x7FC0 : 0x7F80;
+        }
+    }
+}
+
+static void assert_same_part(bn_mat a, bn_mat b, part p)
+{
+    for (int r = p.rows[0]; r < p.rows[1]; r++) {
+        size_t at = (size_t)r * (size_t)a.cols + (size_t)p.cols[0];
+        size_t bytes = (size_t)(p.cols[1] - p.cols[0]) * sizeof *a.half;
+        assert_memory_equal(a.half + at, b.half + at, bytes);
+    }
+}
+
+/* NaN and infinity in one part of all operands change no bit of another part's results. */
+static void assert_apart(shape s, part poisoned, part healthy)
+{
+    lab l = lab_open("cuda");
+    kept clean, sick;
+    keep_all(&l, &clean, s, BN_BF16, 0);
+    l.key = 1;
+    keep_all(&l, &sick, s, BN_BF16, 0);
+    for (int i = 0; i < 4; i++) poison(*sick.all[i], poisoned);
+    run_kept(&l, &clean);
+    run_kept(&l, &sick);
+    for (int i = 4; i < KEPT_MAX; i++) assert_same_part(*clean.all[i], *sick.all[i], healthy);
+    lab_close(&l);
+}
+
+static void test_what_lies_beside_a_head_or_a_sequence_never_leaks_in(void **state)
+{
+    (void)state;
+    choose_order("8");
+    shape s = {2, 70, 2, 2, 40};
+    part first = {{0, 70}, {0, 80}}, second = {{70, 140}, {0, 80}};
+    part left = {{0, 140}, {0, 40}}, right = {{0, 140}, {40, 80}};
+    assert_apart(s, first, second);
+    assert_apart(s, second, first);
+    assert_apart(s, left, right);
+    assert_apart(s, right, left);
+}
+
+/* One reads in place, the other packs what does not lie on 16 bytes. */
+static void test_packed_operands_and_those_in_place_give_the_same_bits(void **state)
+{
+    (void)state;
+    choose_order("4");
+    shape s = {2, 66, 2, 1, 24};
+    lab l = lab_open("cuda");
+    kept in_place, packed;
+    keep_all(&l, &in_place, s, BN_BF16, 0);
+    l.key = 1;
+    keep_all(&l, &packed, s, BN_BF16, 1);
+    run_kept(&l, &in_place);
+    run_kept(&l, &packed);
+    for (int i = 4; i < KEPT_MAX; i++) {
+        bn_mat a = *in_place.all[i];
+        assert_same_part(a, *packed.all[i], (part){{0, a.rows}, {0, a.cols}});
+    }
+    lab_close(&l);
+}
+
+/* fp16 read by products in bf16: as the same values in f32 are. */
+static void test_operands_of_another_format_are_rounded_to_the_products(void **state)
+{
+    (void)state;
+    choose_order("2");
+    shape s = {1, 66, 2, 1, 16};
+    lab l = lab_open("cuda");
+    kept k;
+    keep_all(&l, &k, s, BN_F16, 0);
+    bn_attention_args wide = k.args;
+    for (bn_mat *mat = &wide.q; mat <= &wide.out; mat++) {
+        bn_mat half = *mat;
+        *mat = lab_mat(&l, half.rows, half.cols, 0);
+        size_t count = (size_t)half.rows * (size_t)half.cols;
+        for (size_t i = 0; i < count; i++) mat->data[i] = bn_f16_to_float(half.half[i]);
+    }
+    wide.lse = lab_floats(&l, (size_t)(s.seq * s.heads));
+    bn_attention_forward(l.be, &k.args);
+    bn_attention_forward(l.be, &wide);
+    lab_wait(&l);
+    assert_memory_equal(k.args.lse, wide.lse, (size_t)(s.seq * s.heads) * sizeof *wide.lse);
+    for (size_t i = 0; i < (size_t)(s.seq * s.heads * s.dim); i++) {
+        assert_int_equal(k.args.out.half[i], bn_f16_from_float(wide.out.data[i]));
+    }
+    lab_close(&l);
 }
 
 /* One key: its weight is 1 whatever the scores are, so nothing changes with them. */
@@ -288,6 +449,10 @@ int main(void)
         cmocka_unit_test(test_f32_attention_agrees_with_the_reference),
         cmocka_unit_test(test_bf16_attention_agrees_within_its_rounding),
         cmocka_unit_test(test_f16_attention_agrees_within_its_rounding),
+        cmocka_unit_test(test_attention_reads_and_writes_sixteen_bits),
+        cmocka_unit_test(test_what_lies_beside_a_head_or_a_sequence_never_leaks_in),
+        cmocka_unit_test(test_packed_operands_and_those_in_place_give_the_same_bits),
+        cmocka_unit_test(test_operands_of_another_format_are_rounded_to_the_products),
         cmocka_unit_test(test_a_lone_key_has_no_slope),
         cmocka_unit_test(test_bits_of_attention_do_not_depend_on_the_order_of_threads),
         cmocka_unit_test(test_gradients_beyond_fp16_come_out_as_not_finite),

@@ -1,28 +1,11 @@
-/* Attention forward: a block owns 64 queries of one head and walks over the keys that they see. */
-#include "engine/cuda/attention.h"
+/* Attention forward: a block owns queries of one head and walks over the keys that they see. */
+#include "engine/cuda/attention_tile.h"
 
-enum { TILE = BN_ATTENTION_TILE, TILE_COLUMNS = TILE / 8 };
-
-/* Softmax on the way, of the two rows g and g + 8 of a lane: the largest score so far, and this
- * lane's share of the sum of exp2((score - most) * factor). */
+/* Softmax on the way, of the two rows g and g + 8 of a band in a lane: the largest score so far,
+ * and this lane's share of the sum of exp2((score - most) * factor). */
 struct online {
     float most[2], sum[2];
 };
-
-/* Keys after the query get no weight; the tile is the one on the diagonal. */
-static __device__ __forceinline__ void hide_future(float (*scores)[4])
-{
-    int lane = static_cast<int>(threadIdx.x) % BN_WARP;
-    int query = static_cast<int>(threadIdx.x) / BN_WARP * 16 + lane / 4;
-    BN_UNROLL for (int n = 0; n < TILE_COLUMNS; n++)
-    {
-        BN_UNROLL for (int i = 0; i < 4; i++)
-        {
-            int key = n * 8 + lane % 4 * 2 + i % 2;
-            if (key > query + i / 2 * 8) scores[n][i] = -INFINITY;
-        }
-    }
-}
 
 /* The largest of a row: lanes 4g ... 4g + 3 hold it. */
 static __device__ __forceinline__ float row_max(float value)
@@ -38,28 +21,28 @@ static __device__ __forceinline__ float row_sum(float value)
 }
 
 /* Scores become weights exp2((score - most) * factor); older sums shrink to the new maximum. */
-template <int DIM>
+template <class C>
 static __device__ __forceinline__ void weigh(float (*scores)[4], online *o, float (*sums)[4],
                                              float factor)
 {
     BN_UNROLL for (int half = 0; half < 2; half++)
     {
         float most = o->most[half], sum = 0;
-        BN_UNROLL for (int n = 0; n < TILE_COLUMNS; n++)
+        BN_UNROLL for (int n = 0; n < C::sub / 8; n++)
         {
             most = fmaxf(most, fmaxf(scores[n][half * 2], scores[n][half * 2 + 1]));
         }
         most = row_max(most);
         float shift = most * factor;
         float shrink = bn_exp2(o->most[half] * factor - shift);
-        BN_UNROLL for (int n = 0; n < TILE_COLUMNS; n++)
+        BN_UNROLL for (int n = 0; n < C::sub / 8; n++)
         {
             float *s = scores[n] + half * 2;
             s[0] = bn_exp2(s[0] * factor - shift);
             s[1] = bn_exp2(s[1] * factor - shift);
             sum += s[0] + s[1];
         }
-        BN_UNROLL for (int n = 0; n < DIM / 8; n++)
+        BN_UNROLL for (int n = 0; n < C::dim / 8; n++)
         {
             sums[n][half * 2] *= shrink;
             sums[n][half * 2 + 1] *= shrink;
@@ -69,89 +52,103 @@ static __device__ __forceinline__ void weigh(float (*scores)[4], online *o, floa
     }
 }
 
-static __device__ __forceinline__ void store_lse(const bn_attention_pack &p, const online &o,
-                                                 float *lse, int head, int first)
+/* first: the warp's. */
+template <class C>
+static __device__ __forceinline__ void store_lse(const bn_attention_plan &p, const online *o,
+                                                 int head, int first)
 {
-    int lane = static_cast<int>(threadIdx.x) % BN_WARP;
-    if (lane % 4 != 0) return;
-    BN_UNROLL for (int half = 0; half < 2; half++)
+    if (bn_lane() % 4 != 0) return;
+    BN_UNROLL for (int i = 0; i < C::fold * 2; i++)
     {
-        int t = first + static_cast<int>(threadIdx.x) / BN_WARP * 16 + half * 8 + lane / 4;
+        int t = first + i * 8 + bn_lane() / 4;
         if (t >= p.seq) continue;
         size_t row = static_cast<size_t>(head / p.heads) * p.seq + t;
-        lse[row * p.heads + head % p.heads] = o.most[half] * p.scale + logf(o.sum[half]);
+        p.lse[row * p.heads + head % p.heads] =
+            o[i / 2].most[i % 2] * p.scale + logf(o[i / 2].sum[i % 2]);
     }
 }
 
-/* Keys and values take turns: while one is multiplied the other arrives. Longest walks first. */
-template <int DIM, class T>
-static __global__ void __launch_bounds__(BN_ATTENTION_THREADS, bn_planes<T> == 2 ? 2
-                                                               : DIM > 64        ? 3
-                                                                                 : 4)
-    attend(const bn_attention_pack p, float *out, float *lse)
+/* The next keys and values arrive while these are multiplied. Longest walks first. */
+template <class C>
+static __global__ void __launch_bounds__(BN_ATTENTION_THREADS, 2) attend(const bn_attention_plan p)
 {
     BN_DYN_SHARED(uint16_t, query);
-    constexpr int size = bn_tile_elements<DIM, T, TILE>;
-    uint16_t *key = query + size, *value = key + size;
-    int tile = static_cast<int>(gridDim.y - 1 - blockIdx.y);
+    uint16_t *arriving = query + C::own_elements;
     int head = static_cast<int>(blockIdx.x);
+    int first = static_cast<int>(gridDim.y - 1 - blockIdx.y) * C::own;
+    int mine = first + bn_band_first<C>();
     int shared_head = head / p.heads * p.kv_heads + head % p.heads / (p.heads / p.kv_heads);
-    size_t length = static_cast<size_t>(p.seq_padded) * DIM;
-    const uint16_t *keys = p.k + shared_head * length, *values = p.v + shared_head * length;
-    const uint16_t *mine =
-        query + static_cast<int>(threadIdx.x) / BN_WARP * 16 * (DIM + BN_ATTENTION_PAD);
-    online o = {{-INFINITY, -INFINITY}, {0, 0}};
-    float sums[DIM / 8][4] = {};
-    bn_tile_load<DIM, T, TILE>(query, p.q + head * length + static_cast<size_t>(tile) * TILE * DIM,
-                               p.q_plane);
-    bn_tile_load<DIM, T, TILE>(key, keys, p.kv_plane);
+    bn_tile_head queries = bn_tile_head_of(p, p.heads, head);
+    bn_tile_head keys = bn_tile_head_of(p, p.kv_heads, shared_head);
+    int last = first + C::own < p.seq ? first + C::own : p.seq;
+    online o[C::fold];
+    float sums[C::fold][C::dim / 8][4] = {};
+    BN_UNROLL for (int f = 0; f < C::fold; f++) o[f] = {{-INFINITY, -INFINITY}, {0, 0}};
+    bn_tile_load<C, C::own>(query, p, p.q, queries, first);
+    bn_tile_load<C, C::step>(arriving, p, p.k, keys, 0);
+    bn_tile_load<C, C::step>(arriving + C::step_elements, p, p.v, keys, 0);
     bn_copy_async_commit();
-    for (int j = 0; j <= tile; j++) {
-        float scores[TILE_COLUMNS][4] = {};
-        size_t at = static_cast<size_t>(j) * TILE * DIM;
-        bn_copy_async_wait<0>();
-        __syncthreads(); /* the keys are there, and nobody reads the last values any more */
-        bn_tile_load<DIM, T, TILE>(value, values + at, p.kv_plane);
+    bn_copy_async_wait<0>();
+    __syncthreads(); /* queries, keys and values are there */
+    bn_band<C> band;
+    bn_band_open<C>(&band, query);
+    for (int j = 0; j < last; j += C::step) {
+        const uint16_t *key = arriving;
+        const uint16_t *value = key + C::step_elements;
+        arriving = query + C::own_elements + (j / C::step + 1) % 2 * 2 * C::step_elements;
+        if (j + C::step < last) bn_tile_load<C, C::step>(arriving, p, p.k, keys, j + C::step);
+        if (j + C::step < last) {
+            bn_tile_load<C, C::step>(arriving + C::step_elements, p, p.v, keys, j + C::step);
+        }
         bn_copy_async_commit();
-        bn_tile_dots<DIM, T, TILE, TILE>(scores, mine, key);
-        if (j == tile) hide_future(scores);
-        weigh<DIM>(scores, &o, sums, p.factor);
+        if (j < mine + C::band && mine < p.seq) {
+            float scores[C::fold][C::sub / 8][4] = {};
+            bn_tile_dots<C>(scores, band, key);
+            if (j + C::step > mine) bn_tile_hide<C, false>(scores, mine - j);
+            BN_UNROLL for (int f = 0; f < C::fold; f++)
+            {
+                weigh<C>(scores[f], &o[f], sums[f], p.factor);
+            }
+            bn_tile_mix<C>(sums, scores, value);
+        }
         bn_copy_async_wait<0>();
-        __syncthreads(); /* the values are there, and nobody reads these keys any more */
-        if (j < tile) bn_tile_load<DIM, T, TILE>(key, keys + at + TILE * DIM, p.kv_plane);
-        bn_copy_async_commit();
-        bn_tile_mix<DIM, T, TILE>(sums, scores, value);
+        __syncthreads(); /* the next ones are there, and nobody reads these any more */
     }
-    o.sum[0] = row_sum(o.sum[0]);
-    o.sum[1] = row_sum(o.sum[1]);
-    store_lse(p, o, lse, head, tile * TILE);
-    bn_tile_store<DIM>(bn_tile_place_of(out, p, p.heads, head, tile * TILE), sums, 1 / o.sum[0],
-                       1 / o.sum[1]);
+    float factors[C::fold][2];
+    BN_UNROLL for (int i = 0; i < C::fold * 2; i++)
+    {
+        o[i / 2].sum[i % 2] = row_sum(o[i / 2].sum[i % 2]);
+        factors[i / 2][i % 2] = 1 / o[i / 2].sum[i % 2];
+    }
+    store_lse<C>(p, o, head, mine);
+    bn_tile_store<C>(bn_tile_place_of(p, p.out, p.heads, head, first), sums, factors);
 }
 
-/* to: {out, lse} */
-template <int DIM, class T>
-static void launch(bn_cuda *cuda, const bn_attention_pack *p, float *const *to)
+template <class C> static void launch(bn_cuda *cuda, const bn_attention_plan *p)
 {
-    void (*kernel)(const bn_attention_pack, float *, float *) = attend<DIM, T>;
-    constexpr size_t bytes = 3 * bn_tile_elements<DIM, T, TILE> * sizeof(uint16_t);
-    dim3 grid(static_cast<unsigned>(p->batch * p->heads),
-              static_cast<unsigned>(p->seq_padded / TILE));
+    static_assert(C::sub == C::step, "a row's weights of a tile are made at once");
+    void (*kernel)(const bn_attention_plan) = attend<C>;
+    constexpr size_t bytes = (C::own_elements + 4 * C::step_elements) * sizeof(uint16_t);
     if (!bn_cuda_attention_fits(cuda, p, bytes)) return;
-    BN_LAUNCH(cuda, kernel, grid, BN_ATTENTION_THREADS, bytes, *p, to[0], to[1]);
+    BN_LAUNCH(cuda, kernel, bn_attention_grid(p, p->heads, C::own), BN_ATTENTION_THREADS, bytes,
+              *p);
 }
 
-static const bn_attention_launch launches[3][4] = {
-    {launch<32, float>, launch<64, float>, launch<96, float>, launch<128, float>},
-    {launch<32, bn_bf16>, launch<64, bn_bf16>, launch<96, bn_bf16>, launch<128, bn_bf16>},
-    {launch<32, bn_f16>, launch<64, bn_f16>, launch<96, bn_f16>, launch<128, bn_f16>},
-};
+static const bn_attention_launch two_planes[] = {
+    launch<bn_cut<32, float, 1, false, 64, 64>>, launch<bn_cut<64, float, 1, false, 32, 32>>,
+    launch<bn_cut<96, float, 1, false, 32, 32>>, launch<bn_cut<128, float, 1, false, 32, 32>>};
+
+template <class T>
+static const bn_attention_launch one_plane[] = {
+    launch<bn_cut<32, T, 2, true, 64, 64>>, launch<bn_cut<64, T, 2, true, 64, 64>>,
+    launch<bn_cut<96, T, 2, false, 32, 32>>, launch<bn_cut<128, T, 2, false, 32, 32>>};
+
+static const bn_attention_launch *const launches[] = {two_planes, one_plane<bn_bf16>,
+                                                      one_plane<bn_f16>};
 
 void bn_cuda_attention_forward(void *self, const bn_attention_args *args)
 {
     bn_cuda *cuda = static_cast<bn_cuda *>(self);
-    bn_attention_pack pack;
-    if (!bn_cuda_attention_pack(cuda, &pack, args, nullptr)) return;
-    float *const to[] = {args->out.data, args->lse};
-    launches[pack.products][pack.dim_padded / 32 - 1](cuda, &pack, to);
+    bn_attention_plan plan;
+    if (bn_cuda_attention_plan(cuda, &plan, args, nullptr)) bn_attention_run(launches, cuda, &plan);
 }
