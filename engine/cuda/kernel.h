@@ -89,15 +89,20 @@ template <int count, class T> static __device__ __forceinline__ void bn_store(T 
     *reinterpret_cast<bn_vector<T, count> *>(to) = all;
 }
 
-/* The same, to and from floats. */
+/* The same in two steps: many can be on their way before one is looked at. */
 template <int count, class T>
-static __device__ __forceinline__ void bn_load_floats(float *to, const T *from)
+static __device__ __forceinline__ bn_vector<T, count> bn_fetch(const T *from)
 {
-    T all[count];
-    bn_load<count>(all, from);
-    BN_UNROLL for (int i = 0; i < count; i++) to[i] = bn_from(all[i]);
+    return *reinterpret_cast<const bn_vector<T, count> *>(from);
 }
 
+template <int count, class T>
+static __device__ __forceinline__ void bn_open(float *to, const bn_vector<T, count> &from)
+{
+    BN_UNROLL for (int i = 0; i < count; i++) to[i] = bn_from(from.at[i]);
+}
+
+/* Floats, rounded to T. */
 template <int count, class T>
 static __device__ __forceinline__ void bn_store_floats(T *to, const float *from)
 {

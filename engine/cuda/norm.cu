@@ -5,12 +5,13 @@
 enum { GAIN_COLUMNS = BN_WARP, GAIN_LINES = 8, AT_ONCE = 8 };
 
 template <class T, int WIDTH>
-static __global__ void __launch_bounds__(BN_SITE_THREADS) forward_row(bn_norm_args args)
+static __global__ void __launch_bounds__(BN_SITE_THREADS, 1) forward_row(bn_norm_args args)
 {
     int r = static_cast<int>(blockIdx.x), cols = args.x.cols;
     const T *x = bn_row_of<T>(args.x.data, r, cols);
-    auto load = [=](int c, float *values) { bn_load_floats<WIDTH>(values, x + c); };
-    bn_site_row<WIDTH, decltype(load)> row(load, cols);
+    auto fetch = [=](int c) { return bn_fetch<WIDTH>(x + c); };
+    auto open = [](float *values, const bn_vector<T, WIDTH> &from) { bn_open(values, from); };
+    bn_site_row<WIDTH, decltype(fetch), decltype(open)> row(fetch, open, cols);
     bn_site_forward<WIDTH>(row, args.site, args.out, args.stats, r);
 }
 
@@ -29,28 +30,28 @@ void bn_cuda_norm_forward(void *self, const bn_norm_args *args)
     });
 }
 
+template <class X, class DY, int WIDTH> struct slopes_at {
+    bn_vector<X, WIDTH> x;
+    bn_vector<DY, WIDTH> dy;
+};
+
 template <class X, class DY, int WIDTH>
-static __global__ void __launch_bounds__(BN_SITE_THREADS)
+static __global__ void __launch_bounds__(BN_SITE_THREADS, 1)
     backward_rows(bn_norm_args args, bn_norm_grads grads, float *parts)
 {
+    using both = slopes_at<X, DY, WIDTH>;
     const X *xs = bn_row_of<X>(args.x.data, 0, 0);
     const DY *dys = bn_row_of<DY>(grads.dy.data, 0, 0);
-    bn_mat dxs = grads.dx;
-    bool add = grads.add;
     bn_site_backward<WIDTH>(
-        args.site, args.stats, args.x.rows, args.x.cols, parts,
-        [=](size_t i, float *x, float *dy) {
-            X near[WIDTH];
-            DY slopes[WIDTH];
-            bn_load<WIDTH>(near, xs + i); /* both are on their way before one is looked at */
-            bn_load<WIDTH>(slopes, dys + i);
-            BN_UNROLL for (int k = 0; k < WIDTH; k++)
-            {
-                x[k] = bn_from(near[k]);
-                dy[k] = bn_from(slopes[k]);
-            }
+        args, parts,
+        [=](size_t i) {
+            return both{bn_fetch<WIDTH>(xs + i), bn_fetch<WIDTH>(dys + i)};
         },
-        [=](size_t i, float *dx) { bn_mat_store<WIDTH>(dxs, i, dx, add); });
+        [](float *x, float *dy, const both &from) {
+            bn_open(x, from.x);
+            bn_open(dy, from.dy);
+        },
+        [&](size_t i, float *dx) { bn_mat_store<WIDTH>(grads.dx, i, dx, grads.add); });
 }
 
 void bn_cuda_norm_backward(void *self, const bn_norm_args *args, const bn_norm_grads *grads)

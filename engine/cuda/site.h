@@ -3,7 +3,7 @@
  *
  * A thread owns groups of WIDTH neighbouring columns, a block apart from each other. It keeps the
  * first BN_SITE_HELD of its values in registers and reads the others, which only rows of more than
- * 4,096 have, again in every pass. So a row passes memory once, and the only barriers are
+ * 3,584 have, again in every pass. So a row passes memory once, and the only barriers are
  * those of its sums. Squares are summed in double, as codes depend on their last bits.
  */
 #ifndef BN_ENGINE_CUDA_SITE_H
@@ -13,7 +13,7 @@
 
 enum {
     BN_SITE_HELD = 8,
-    BN_SITE_THREADS = 512, /* at most */
+    BN_SITE_THREADS = 448, /* at most; two such blocks leave a thread 72 registers */
     BN_SITE_SPAN = 32,     /* rows of a block on the way back */
 };
 
@@ -37,24 +37,29 @@ template <int WIDTH, class Visit, class Rest>
 static __device__ __forceinline__ void bn_site_each(int cols, Visit visit, Rest rest)
 {
     int step = static_cast<int>(blockDim.x) * WIDTH, c = static_cast<int>(threadIdx.x) * WIDTH;
-    BN_UNROLL for (int n = 0; n < BN_SITE_HELD; n += WIDTH)
+    BN_UNROLL for (int n = 0; n < BN_SITE_HELD; n += WIDTH, c += step)
     {
         if (c < cols) visit(n, c);
-        c += step;
     }
     for (; c < cols; c += step) rest(c);
 }
 
-/* A row on the way forward. load(c, values) reads WIDTH of them from column c on. */
-template <int WIDTH, class Load> struct bn_site_row {
-    Load load;
+/* A row on the way forward. fetch(c) reads WIDTH of its elements from column c on, open(values,
+ * fetched) makes floats of them: all reads are on their way before the first is waited for. */
+template <int WIDTH, class Fetch, class Open> struct bn_site_row {
+    Fetch fetch;
+    Open open;
     int cols;
     float held[BN_SITE_HELD];
 
-    __device__ __forceinline__ bn_site_row(Load load_from, int count) : load(load_from), cols(count)
+    __device__ __forceinline__ bn_site_row(Fetch fetcher, Open opener, int count)
+        : fetch(fetcher), open(opener), cols(count)
     {
+        decltype(fetch(0)) fetched[BN_SITE_HELD / WIDTH];
         bn_site_each<WIDTH>(
-            cols, [&](int n, int c) { load(c, held + n); }, [](int) {});
+            cols, [&](int n, int c) { fetched[n / WIDTH] = fetch(c); }, [](int) {});
+        bn_site_each<WIDTH>(
+            cols, [&](int n, int) { open(held + n, fetched[n / WIDTH]); }, [](int) {});
     }
 
     /* visit(c, values) */
@@ -64,7 +69,7 @@ template <int WIDTH, class Load> struct bn_site_row {
             cols, [&](int n, int c) { visit(c, held + n); },
             [&](int c) {
                 float values[WIDTH];
-                load(c, values);
+                open(values, fetch(c));
                 visit(c, values);
             });
     }
@@ -74,6 +79,14 @@ struct bn_site_factors {
     float outer, inner; /* 1 where there is no such norm */
 };
 
+/* Of columns c ...; 1 without gain. */
+template <int WIDTH>
+static __device__ __forceinline__ void bn_site_gain(float *gain, const bn_norm_site &site, int c)
+{
+    BN_UNROLL for (int i = 0; i < WIDTH; i++) gain[i] = 1;
+    if (site.gain) bn_load<WIDTH>(gain, site.gain + c);
+}
+
 /* y = what the site makes of x[WIDTH] with these factors. */
 template <int WIDTH>
 static __device__ __forceinline__ void bn_site_values(float *y, const float *x,
@@ -81,13 +94,8 @@ static __device__ __forceinline__ void bn_site_values(float *y, const float *x,
                                                       const bn_site_factors &f, int c)
 {
     float gain[WIDTH];
-    if (site.gain) bn_load<WIDTH>(gain, site.gain + c);
-    BN_UNROLL for (int i = 0; i < WIDTH; i++)
-    {
-        y[i] = x[i] * f.outer;
-        if (site.gain) y[i] *= gain[i];
-        y[i] *= f.inner;
-    }
+    bn_site_gain<WIDTH>(gain, site, c);
+    BN_UNROLL for (int i = 0; i < WIDTH; i++) y[i] = x[i] * f.outer * gain[i] * f.inner;
 }
 
 /* 1 / sqrt(mean(y^2) + eps), y what the site makes of x so far. */
@@ -207,23 +215,16 @@ static __device__ __forceinline__ void bn_site_behind(float *a, float *n, const 
     }
 }
 
-template <int WIDTH>
-static __device__ __forceinline__ void bn_site_gain(float *gain, const bn_norm_site &site, int c)
-{
-    BN_UNROLL for (int i = 0; i < WIDTH; i++) gain[i] = 1;
-    if (site.gain) bn_load<WIDTH>(gain, site.gain + c);
-}
-
-/* The means of one row: each(visit(c, x, dy)). */
-template <int WIDTH, class Each>
+/* The means of one row, a bn_site_pair. */
+template <int WIDTH, class Row>
 static __device__ __forceinline__ bn_site_slopes bn_site_means(const bn_norm_site &site,
-                                                               const bn_site_factors &f, int cols,
-                                                               Each each)
+                                                               const bn_site_factors &f,
+                                                               const Row &row)
 {
     bn_site_slopes s = {f, 0, 0};
     if (site.inner) {
         double sum = 0;
-        each([&](int c, const float *x, const float *dy) {
+        row.each([&](int, int c, const float *x, const float *dy) {
             float gain[WIDTH];
             bn_site_gain<WIDTH>(gain, site, c);
             BN_UNROLL for (int i = 0; i < WIDTH; i++)
@@ -231,11 +232,11 @@ static __device__ __forceinline__ bn_site_slopes bn_site_means(const bn_norm_sit
                 sum += static_cast<double>(dy[i] * (x[i] * f.outer * gain[i] * f.inner));
             }
         });
-        s.inner_mean = static_cast<float>(bn_block_sum(sum) / cols);
+        s.inner_mean = static_cast<float>(bn_block_sum(sum) / row.cols);
     }
     if (site.outer) {
         double sum = 0;
-        each([&](int c, const float *x, const float *dy) {
+        row.each([&](int, int c, const float *x, const float *dy) {
             float gain[WIDTH], a[WIDTH], n[WIDTH];
             bn_site_gain<WIDTH>(gain, site, c);
             bn_site_behind<WIDTH>(a, n, x, dy, site, s, gain);
@@ -244,7 +245,7 @@ static __device__ __forceinline__ bn_site_slopes bn_site_means(const bn_norm_sit
                 sum += static_cast<double>(a[i] * gain[i] * n[i]);
             }
         });
-        s.outer_mean = static_cast<float>(bn_block_sum(sum) / cols);
+        s.outer_mean = static_cast<float>(bn_block_sum(sum) / row.cols);
     }
     return s;
 }
@@ -265,50 +266,65 @@ static __device__ __forceinline__ void bn_site_back(float *dx, float *parts, con
     }
 }
 
-/* The site's backward pass over the BN_SITE_SPAN rows of a block. load(i, x, dy) reads WIDTH
- * elements from i on, write(i, dx) takes their dx. parts[block, c], where it is not NULL, is the
- * rows' sum for the gain's gradient. */
-template <int WIDTH, class Load, class Write>
-static __device__ __forceinline__ void bn_site_backward(const bn_norm_site &site,
-                                                        const float *stats, int rows, int cols,
-                                                        float *parts, Load load, Write write)
+/* A row on the way back: as bn_site_row, with open(x, dy, fetched). */
+template <int WIDTH, class Fetch, class Open> struct bn_site_pair {
+    const Fetch &fetch;
+    const Open &open;
+    size_t start;
+    int cols;
+    float x[BN_SITE_HELD], dy[BN_SITE_HELD];
+
+    __device__ __forceinline__ bn_site_pair(const Fetch &fetcher, const Open &opener, size_t first,
+                                            int count)
+        : fetch(fetcher), open(opener), start(first), cols(count)
+    {
+        decltype(fetch(start)) fetched[BN_SITE_HELD / WIDTH];
+        bn_site_each<WIDTH>(
+            cols, [&](int n, int c) { fetched[n / WIDTH] = fetch(start + c); }, [](int) {});
+        bn_site_each<WIDTH>(
+            cols, [&](int n, int) { open(x + n, dy + n, fetched[n / WIDTH]); }, [](int) {});
+    }
+
+    /* visit(n, c, x, dy): the n-th value that is held, or n < 0. */
+    template <class Visit> __device__ __forceinline__ void each(Visit visit) const
+    {
+        bn_site_each<WIDTH>(
+            cols, [&](int n, int c) { visit(n, c, x + n, dy + n); },
+            [&](int c) {
+                float far_x[WIDTH], far_dy[WIDTH];
+                open(far_x, far_dy, fetch(start + c));
+                visit(-1, c, far_x, far_dy);
+            });
+    }
+};
+
+/* The site's backward pass over the BN_SITE_SPAN rows of a block. fetch(i) and open(x, dy, fetched)
+ * read WIDTH elements from i on, write(i, dx) takes their dx. parts[block, c], where it is not
+ * NULL, is the rows' sum for the gain's gradient. */
+template <int WIDTH, class Fetch, class Open, class Write>
+static __device__ __forceinline__ void bn_site_backward(const bn_norm_args &args, float *parts,
+                                                        const Fetch &fetch, const Open &open,
+                                                        const Write &write)
 {
-    int first = static_cast<int>(blockIdx.x) * BN_SITE_SPAN;
-    int last = first + BN_SITE_SPAN < rows ? first + BN_SITE_SPAN : rows;
+    int first = static_cast<int>(blockIdx.x) * BN_SITE_SPAN, cols = args.x.cols;
+    int last = first + BN_SITE_SPAN < args.x.rows ? first + BN_SITE_SPAN : args.x.rows;
     float sums[BN_SITE_HELD] = {};
     if (parts) parts += static_cast<size_t>(blockIdx.x) * cols;
     for (int r = first; r < last; r++) {
         size_t start = static_cast<size_t>(r) * cols;
-        const float *kept = stats + static_cast<size_t>(r) * BN_NORM_STATS;
-        float x[BN_SITE_HELD], dy[BN_SITE_HELD];
-        bn_site_each<WIDTH>(
-            cols, [&](int n, int c) { load(start + c, x + n, dy + n); }, [](int) {});
-        bn_site_slopes s = bn_site_means<WIDTH>(site, {kept[0], kept[1]}, cols, [&](auto visit) {
-            bn_site_each<WIDTH>(
-                cols, [&](int n, int c) { visit(c, x + n, dy + n); },
-                [&](int c) {
-                    float far_x[WIDTH], far_dy[WIDTH];
-                    load(start + c, far_x, far_dy);
-                    visit(c, far_x, far_dy);
-                });
+        const float *kept = args.stats + static_cast<size_t>(r) * BN_NORM_STATS;
+        bn_site_pair<WIDTH, Fetch, Open> row(fetch, open, start, cols);
+        bn_site_slopes s = bn_site_means<WIDTH>(args.site, {kept[0], kept[1]}, row);
+        row.each([&](int n, int c, const float *x, const float *dy) {
+            float dx[WIDTH], part[WIDTH];
+            bn_site_back<WIDTH>(dx, part, x, dy, args.site, s, c);
+            BN_UNROLL for (int i = 0; i < WIDTH; i++)
+            {
+                if (n >= 0) sums[n + i] += part[i];
+                if (n < 0 && parts) parts[c + i] = part[i] + (r == first ? 0 : parts[c + i]);
+            }
+            write(start + c, dx);
         });
-        bn_site_each<WIDTH>(
-            cols,
-            [&](int n, int c) {
-                float dx[WIDTH], part[WIDTH];
-                bn_site_back<WIDTH>(dx, part, x + n, dy + n, site, s, c);
-                BN_UNROLL for (int i = 0; i < WIDTH; i++) sums[n + i] += part[i];
-                write(start + c, dx);
-            },
-            [&](int c) {
-                float far_x[WIDTH], far_dy[WIDTH], dx[WIDTH], part[WIDTH];
-                load(start + c, far_x, far_dy);
-                bn_site_back<WIDTH>(dx, part, far_x, far_dy, site, s, c);
-                for (int i = 0; parts && i < WIDTH; i++) {
-                    parts[c + i] = r == first ? part[i] : parts[c + i] + part[i];
-                }
-                write(start + c, dx);
-            });
     }
     if (!parts) return;
     bn_site_each<WIDTH>(
