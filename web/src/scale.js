@@ -80,10 +80,16 @@ export function logTicks(low, high, count) {
   return ticks.length >= 2 ? ticks : linearTicks(low, high, count);
 }
 
+/** Multiples of a step. @param {number} low @param {number} high @param {number} step */
+const halves = (low, high, step) => Array.from({ length: Math.max(0, Math.floor(high / step + 1e-9) - Math.ceil(low / step - 1e-9) + 1) },
+  (_, i) => (Math.ceil(low / step - 1e-9) + i) * step);
+
 /** Ticks that are round in KiB, MiB, GiB. @param {number} low @param {number} high @param {number} count @param {boolean} log */
 export function byteTicks(low, high, count, log) {
   if (!log || high / low < 10) {
     const unit = 1024 ** Math.max(0, Math.floor(Math.log2(Math.max(Math.abs(low), Math.abs(high), 1)) / 10));
+    const rough = (high - low) / unit / Math.max(1, count);
+    if (unit > 1 && rough > 0 && rough < 0.75) return halves(low, high, unit * 2 ** Math.round(Math.log2(rough)));
     return linearTicks(low / unit, high / unit, count).map((tick) => tick * unit);
   }
   const all = [];

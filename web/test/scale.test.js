@@ -25,6 +25,7 @@ test("a range of one value gets room", () => {
 });
 
 test("bytes have ticks that are round in KiB and MiB", () => {
+  assert.deepEqual(byteTicks(0, 1.15 * 1024 ** 2, 5, false), [0, 256, 512, 768, 1024].map((v) => v * 1024)); // not 205 KiB
   assert.deepEqual(byteTicks(0, 20 * 1024 ** 2, 4, false), [0, 5, 10, 15, 20].map((v) => v * 1024 ** 2));
   assert.deepEqual(byteTicks(20 * 1024, 2 * 1024 ** 2, 3, true), [20 * 1024, 200 * 1024, 2 * 1024 ** 2]);
 });

@@ -15,13 +15,15 @@ const WORDS = new Map([["duration_s", "duration"], ["created_s", "created"], ["s
 /** @param {string} state */
 export const stateMark = (state) => h(`span.state.state-${/^[a-z]+$/.test(state) ? state : "other"}`, {}, state);
 
-/** What tells the runs of this home apart, and how they did. @param {import("../model.js").Model} model */
-export function defaultColumns(model) {
-  const varied = [...new Set(model.sweeps.flatMap((sweep) => sweep.varied))].filter((name) => name !== "quant.variant" && model.knobs.get(name)?.at);
+/** How these runs did, and what tells them apart. @param {import("../model.js").Model} model @param {import("../model.js").Run[]} runs */
+export function defaultColumns(model, runs) {
+  const apart = (/** @type {string} */ name) => runs.some((run) => model.knob(run, name) !== model.knob(runs[0], name));
+  const all = [...new Set(model.sweeps.flatMap((sweep) => sweep.varied))].filter((name) => name !== "quant.variant" && model.knobs.get(name)?.at);
+  const varied = all.some(apart) ? all.filter(apart) : all;
   const metrics = [...new Set(model.sweeps.map((sweep) => sweep.metric))].filter((name) => model.metrics.has(name));
   const seeds = model.knobs.get("train.seed")?.at ? ["train.seed"] : [];
-  return ["name", SPARK, ...(model.sweeps.length > 1 ? ["sweep"] : []), "state", "variant", ...varied.slice(0, 5), ...seeds.filter((name) => !varied.includes(name)),
-    ...metrics.slice(0, 3).map((name) => "best:" + name), ...["tokens_per_s", "mem/engine_bytes"].filter((name) => model.metrics.has(name)),
+  return ["name", SPARK, ...metrics.slice(0, 3).map((name) => "best:" + name), ...(model.sweeps.length > 1 ? ["sweep"] : []), "state", "variant", ...varied.slice(0, 5),
+    ...seeds.filter((name) => !varied.includes(name)), ...["tokens_per_s", "mem/engine_bytes"].filter((name) => model.metrics.has(name)),
     "duration_s", ...(model.runs.some((run) => run.reason) ? ["reason"] : []), "created_s"];
 }
 
@@ -69,10 +71,10 @@ export class Pins {
   }
 }
 
-/** The columns of the address in their order, those that are pinned first. @param {App} app */
-export function arrangedColumns(app) {
+/** The columns of the address in their order, those that are pinned first. @param {App} app @param {import("../model.js").Run[]} runs that the table shows */
+export function arrangedColumns(app, runs) {
   const { model, place } = app;
-  const chosen = place.options.has("cols") ? list(place, "cols").filter((name) => name === SPARK || model.knows(name)) : defaultColumns(model);
+  const chosen = place.options.has("cols") ? list(place, "cols").filter((name) => name === SPARK || model.knows(name)) : defaultColumns(model, runs);
   const wanted = place.options.has("pin") ? list(place, "pin") : ["name"];
   const first = wanted.filter((name) => chosen.includes(name));
   return { columns: [...first, ...chosen.filter((name) => !first.includes(name))], pins: new Pins(first), pinned: first };
@@ -94,10 +96,9 @@ export function columnHead(app, name, sort, pins) {
 /** What had the focus when the menu changed the table: both are made anew then, and the menu is open again. */
 const memory = { focus: "", find: "" };
 
-/** @param {App} app @param {string[]} shown */
-export function columnsMenu(app, shown) {
+/** @param {App} app @param {string[]} shown @param {string[]} pinned */
+export function columnsMenu(app, shown, pinned) {
   const { model } = app;
-  const { pinned } = arrangedColumns(app);
   const all = [FIELDS[0], SPARK, ...FIELDS.slice(1), ...model.knobs.keys(), ...[...model.metrics.keys()].filter((name) => !/\/hist_\d+$/.test(name)).flatMap((name) => ["best:" + name, name])];
   const put = (/** @type {string[]} */ columns, /** @type {string[]} */ pins) => app.set({ cols: columns.join(","), pin: pins.length ? pins.join(",") : "none" });
   const moved = (/** @type {string[]} */ names, /** @type {string} */ name, /** @type {number} */ by) => {

@@ -90,7 +90,7 @@ const memory = { key: "", top: 0 };
 export function runsView(app) {
   const { model, place } = app;
   const { runs, problem } = filtered(app);
-  const { columns, pins } = arrangedColumns(app);
+  const { columns, pins, pinned } = arrangedColumns(app, runs);
   const sortText = place.options.get("sort") ?? "-created_s";
   const sort = sortText.replace(/^-/, "");
   const by = groupKnobs(app, runs);
@@ -160,7 +160,7 @@ export function runsView(app) {
     chosen.length ? [h("h2.hidden", {}, "Overlay"), overlayOf(app, chosen)] : null,
     h("div.bar", {}, box,
       select("Group", [["", "every run"], ["seed", "group all but the seed"], ...groupChoices(app)], place.options.get("group") ?? "", (v) => app.set({ group: v })),
-      columnsMenu(app, columns),
+      columnsMenu(app, columns, pinned),
       chosen.length ? button("clear overlay", () => app.set({ sel: "" })) : null,
       base ? button("no baseline", () => app.set({ base: "" })) : null,
       h("span.soft", { role: "status" }, problem ? h("span.problem", {}, problem) : `${format.number(runs.length)} of ${format.number(model.runs.length)} runs`)),
