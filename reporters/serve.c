@@ -62,6 +62,9 @@ static enum MHD_Result send_response(struct MHD_Connection *connection, unsigned
         (void)MHD_add_response_header(response, HEADERS[i].name, HEADERS[i].value);
     }
     (void)MHD_add_response_header(response, "Content-Type", type);
+    if (code == MHD_HTTP_METHOD_NOT_ALLOWED) { /* RFC 9110, 15.5.6 */
+        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+    }
     enum MHD_Result result = MHD_queue_response(connection, code, response);
     MHD_destroy_response(response);
     return result;

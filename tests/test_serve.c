@@ -201,7 +201,9 @@ static void test_a_stranger_gets_nothing(void **state)
                    "POST / HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Length: 3\r\n"
                    "Connection: close\r\n\r\nabc",
                    at->port);
-    assert_code(talk(at, words, NULL), 405);
+    const char *reply = talk(at, words, NULL);
+    assert_code(reply, 405);
+    assert_non_null(strstr(reply, "Allow: GET, HEAD"));
 }
 
 static void test_files_outside_the_home_stay_there(void **state)
