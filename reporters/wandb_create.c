@@ -22,11 +22,24 @@ bn_status bn_wandb_words_read(bn_wandb_words *out, bn_store *store,
     bn_status status = bn_run_each_origin(store, run, see_fact, out, err);
     if (status == BN_OK) status = bn_tag_list(store, run, &out->tags, &out->tag_count, err);
     if (status == BN_OK) status = bn_note_list(store, run, &notes, &count, err);
-    const char *last = count > 0 ? notes[count - 1].text : settings->notes;
-    (void)snprintf(out->notes, sizeof out->notes, "%s", last);
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0) bn_text_add(&out->notes, "\n\n"); /* a paragraph each: the page reads Markdown */
+        bn_text_add(&out->notes, notes[i].text);
+    }
+    if (count == 0) bn_text_add(&out->notes, settings->notes);
     free(notes);
+    if (status == BN_OK && out->notes.failed) {
+        status = bn_fail(err, BN_ENOMEM, "no memory for notes");
+    }
     (void)snprintf(out->more_tags, sizeof out->more_tags, "%s", settings->tags);
     return status;
+}
+
+void bn_wandb_words_release(bn_wandb_words *about)
+{
+    free(about->tags);
+    bn_text_release(&about->notes);
+    *about = (bn_wandb_words){0};
 }
 
 static void add_tag(const char **tags, size_t *count, const char *tag)
@@ -60,7 +73,7 @@ bn_status bn_wandb_environment(bn_wandb *w, bn_text *out, bn_error *err)
     bn_status status =
         bn_wandb_words_read(&about, w->store, w->options.settings, w->batch->run.id, err);
     if (status == BN_OK) bn_wandb_metadata(out, &w->batch->run, about.commit);
-    free(about.tags);
+    bn_wandb_words_release(&about);
     return status;
 }
 
@@ -118,6 +131,28 @@ static bn_status adopt_names(bn_wandb *w, const json_t *data, bn_error *err)
     return bn_fail(err, BN_EINVAL, "the server's answer names no run, project or entity");
 }
 
+/* Tags and notes as one number, never 0: has somebody changed them since they were told? FNV-1a. */
+static int64_t number_of_labels(const bn_wandb_words *about)
+{
+    uint64_t hash = 14695981039346656037U;
+    for (size_t i = 0; i <= about->tag_count; i++) {
+        const char *words = i < about->tag_count ? about->tags[i].tag : about->notes.data;
+        for (const char *c = words; *c; c++) hash = (hash ^ (unsigned char)*c) * 1099511628211U;
+        hash = (hash ^ ',') * 1099511628211U;
+    }
+    return (int64_t)(hash >> 1) | 1;
+}
+
+static bn_status are_labels_news(bn_wandb *w, bool *news, bn_error *err)
+{
+    bn_wandb_words about = {0};
+    bn_status status =
+        bn_wandb_words_read(&about, w->store, w->options.settings, w->batch->run.id, err);
+    *news = status == BN_OK && w->memo.labels != number_of_labels(&about);
+    bn_wandb_words_release(&about);
+    return status;
+}
+
 static bn_status upsert(bn_wandb *w, bn_error *err)
 {
     bn_wandb_words about = {0};
@@ -135,7 +170,7 @@ static bn_status upsert(bn_wandb *w, bn_error *err)
                                .project = known ? w->memo.place.project : w->want.project,
                                .group = w->options.settings->group,
                                .job_type = w->options.settings->job_type,
-                               .notes = about.notes,
+                               .notes = about.notes.data,
                                .commit = about.commit,
                                .program = "bnexp train",
                                .sweep = w->memo.sweep.name,
@@ -150,11 +185,12 @@ static bn_status upsert(bn_wandb *w, bn_error *err)
     if (w->memo.attempt != run->attempt) bn_wandb_forget_files(w);
     w->memo.attempt = run->attempt;
     w->memo.metrics = (int64_t)w->latest_count;
+    w->memo.labels = number_of_labels(&about);
     if (!known) w->memo.clock.start_s = isfinite(run->started_s) ? run->started_s : run->created_s;
     status = bn_wandb_note(w, err);
 done:
     json_decref(data);
-    free(about.tags);
+    bn_wandb_words_release(&about);
     bn_text_release(&config);
     return status;
 }
@@ -166,7 +202,9 @@ bn_status bn_wandb_create(bn_wandb *w, bn_error *err)
     bool ends = w->batch->last && bn_run_state_final(run->state);
     /* At its end a run may have metrics that its definition there does not name yet. */
     bool outgrown = ends && w->memo.metrics != (int64_t)w->latest_count;
-    if (known && w->memo.attempt == run->attempt && !outgrown) return BN_OK;
+    bool labels = false;
+    if (known && w->batch->last && are_labels_news(w, &labels, err) != BN_OK) return err->status;
+    if (known && w->memo.attempt == run->attempt && !outgrown && !labels) return BN_OK;
     if (!known && bn_wandb_join_sweep(w, err) != BN_OK) return err->status;
     return upsert(w, err);
 }

@@ -30,10 +30,10 @@ typedef struct bn_wandb {
     bn_wandb_sweep_page page; /* of the last run's sweep; kept from run to run */
 } bn_wandb;
 
-/* What people and the trainer said of a run. The caller frees tags. */
+/* What people and the trainer said of a run. */
 typedef struct bn_wandb_words {
     char commit[65];
-    char notes[1024]; /* the last note, else that of the settings */
+    bn_text notes; /* all of them, oldest first; else that of the settings */
     bn_tag *tags;
     size_t tag_count;
     char more_tags[512]; /* of the settings, cut at their commas by bn_wandb_words_tags */
@@ -41,6 +41,7 @@ typedef struct bn_wandb_words {
 BN_MUST_CHECK bn_status bn_wandb_words_read(bn_wandb_words *out, bn_store *store,
                                             const bn_wandb_settings *settings, int64_t run,
                                             bn_error *err);
+void bn_wandb_words_release(bn_wandb_words *about);
 
 /* Variant, sweep, the run's own tags, those of the settings, each once; returns how many. */
 size_t bn_wandb_words_tags(bn_wandb_words *about, const bn_run *run,

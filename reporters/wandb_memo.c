@@ -39,6 +39,7 @@ void bn_wandb_memo_read(bn_wandb_memo *out, const char *text)
     read_text(out->sweep.id, sizeof out->sweep.id, root, "sweep_id");
     out->attempt = (int)read_int(root, "attempt");
     out->metrics = read_int(root, "metrics");
+    out->labels = read_int(root, "labels");
     out->clock.start_s = json_number_value(json_object_get(root, "start_s"));
     out->clock.step = read_int(root, "step");
     if (out->clock.step >= 0) {
@@ -93,6 +94,7 @@ void bn_wandb_memo_write(bn_text *out, const bn_wandb_memo *memo)
     write_text(&json, "sweep_id", memo->sweep.id);
     write_int(&json, "attempt", memo->attempt);
     write_int(&json, "metrics", memo->metrics);
+    write_int(&json, "labels", memo->labels);
     write_real(&json, "start_s", memo->clock.start_s);
     write_real(&json, "wall_s", memo->clock.wall_s);
     write_int(&json, "step", memo->clock.step);

@@ -23,6 +23,7 @@ typedef struct bn_wandb_memo {
     bn_wandb_sweep_page sweep; /* its sweep there; name "": none */
     int attempt;               /* as of the last upsert */
     int64_t metrics;           /* metrics that the last upsert defined */
+    int64_t labels;            /* what stood in its tags and notes, as a number */
     bn_wandb_clock clock;      /* where the history stands */
     int64_t events;            /* lines of wandb-events.jsonl */
     bn_wandb_log_mark log;

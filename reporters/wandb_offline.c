@@ -146,7 +146,7 @@ static bn_status write_words(offline *o, const bn_run *run, bn_error *err)
     bn_wandb_words about;
     const char *tags[BN_WANDB_TAGS_MAX];
     bn_status status = bn_wandb_words_read(&about, o->store, o->options.settings, run->id, err);
-    add_clean(&o->message, RUN_NOTES, about.notes);
+    add_clean(&o->message, RUN_NOTES, about.notes.data ? about.notes.data : "");
     size_t count = bn_wandb_words_tags(&about, run, tags);
     for (size_t i = 0; i < count; i++) add_clean(&o->message, RUN_TAGS, tags[i]);
     if (about.commit[0]) {
@@ -154,7 +154,7 @@ static bn_status write_words(offline *o, const bn_run *run, bn_error *err)
         bn_pb_text(&o->item, GIT_COMMIT, about.commit);
         bn_pb_message(&o->message, RUN_GIT, &o->item);
     }
-    free(about.tags);
+    bn_wandb_words_release(&about);
     return status;
 }
 

@@ -17,6 +17,18 @@ static bn_status check_tag(const char *tag, bn_error *err)
                    BN_TAG_MAX - 1, tag);
 }
 
+/* Whoever tells of runs elsewhere has something new to tell of this one. */
+static bn_status end_label(bn_store *store, bn_stmt *stmt, int64_t run, bn_error *err)
+{
+    bn_status status = bn_stmt_run(stmt, err);
+    if (status == BN_OK) {
+        bn_stmt *remind = bn_db_stmt(store->db, "UPDATE heard\nSET state = ''\nWHERE run_id = ?1");
+        bn_stmt_int(remind, 1, run);
+        status = bn_stmt_run(remind, err);
+    }
+    return bn_store_end(store, status, err);
+}
+
 bn_status bn_tag_add(bn_store *store, int64_t run, const char *tag, bn_error *err)
 {
     if (check_tag(tag, err) != BN_OK || bn_store_begin(store, err) != BN_OK) return err->status;
@@ -24,7 +36,7 @@ bn_status bn_tag_add(bn_store *store, int64_t run, const char *tag, bn_error *er
                                           "VALUES (?1, ?2)");
     bn_stmt_int(stmt, 1, run);
     bn_stmt_text(stmt, 2, tag);
-    return bn_store_end(store, bn_stmt_run(stmt, err), err);
+    return end_label(store, stmt, run, err);
 }
 
 bn_status bn_tag_remove(bn_store *store, int64_t run, const char *tag, bn_error *err)
@@ -33,7 +45,7 @@ bn_status bn_tag_remove(bn_store *store, int64_t run, const char *tag, bn_error 
     bn_stmt *stmt = bn_db_stmt(store->db, "DELETE FROM tag\nWHERE run_id = ?1 AND tag = ?2");
     bn_stmt_int(stmt, 1, run);
     bn_stmt_text(stmt, 2, tag);
-    return bn_store_end(store, bn_stmt_run(stmt, err), err);
+    return end_label(store, stmt, run, err);
 }
 
 bn_status bn_tag_list(bn_store *store, int64_t run, bn_tag **out, size_t *count, bn_error *err)
@@ -66,7 +78,7 @@ bn_status bn_note_add(bn_store *store, int64_t run, const char *text, bn_error *
     bn_stmt_int(stmt, 1, run);
     bn_stmt_real(stmt, 2, bn_clock_wall_s());
     bn_stmt_text(stmt, 3, text);
-    return bn_store_end(store, bn_stmt_run(stmt, err), err);
+    return end_label(store, stmt, run, err);
 }
 
 /* One block for all: the array first, then the texts. */

@@ -1,4 +1,5 @@
 #include "store/feed.h"
+#include "store/label.h"
 #include "support/store_home.h"
 
 typedef struct fixture {
@@ -316,6 +317,24 @@ static void test_what_is_forgotten_is_news_again(void **state)
     assert_true(peek(at, &batch));
 }
 
+static void test_labelled_run_is_news_without_its_records(void **state)
+{
+    fixture *at = *state;
+    bn_feed_batch batch;
+    bn_error err = {0};
+    begin(at->store, at->run.id);
+    append(at, at->run.id, 0, 2);
+    assert_true(peek(at, &batch));
+    ack(at, &batch, "memo");
+    ASSERT_OK(bn_tag_add(at->store, at->run.id, "best", &err));
+    assert_true(peek(at, &batch));
+    assert_int_equal(batch.count, 0);
+    assert_string_equal(batch.memo, "memo");
+    ack(at, &batch, "memo");
+    ASSERT_OK(bn_note_add(at->store, at->run.id, "why", &err));
+    assert_true(peek(at, &batch));
+}
+
 static void test_marks_tell_how_far_each_run_is(void **state)
 {
     fixture *at = *state;
@@ -357,6 +376,7 @@ int main(void)
         WITH_HOME(test_a_note_is_remembered_and_counts_as_nothing_heard),
         WITH_HOME(test_a_reminder_is_news_without_records),
         WITH_HOME(test_what_is_forgotten_is_news_again),
+        WITH_HOME(test_labelled_run_is_news_without_its_records),
         WITH_HOME(test_marks_tell_how_far_each_run_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -190,6 +190,28 @@ await runCases({
     stage.check();
   }),
 
+  tags_and_notes_arrive_whenever_they_are_made: () => on({}, async (stage) => {
+    stage.make('create', 2, 4, 5);
+    stage.make('end', 'finished', 0);
+    assert.equal((await stage.sync()).code, 0);
+    const [run, other] = stage.fake.runs.values();
+    const long = 'é'.repeat(3000);
+    stage.bnexp('tag', run.name, 'best');
+    stage.bnexp('note', run.name, long);
+    stage.bnexp('note', run.name, 'and\nmore');
+    const { code, text } = await stage.sync();
+    assert.equal(code, 0, text);
+    assert.match(text, /1 run, 0 records delivered/);
+    assert.ok(run.tags.includes('best') && !other.tags.includes('best'));
+    assert.equal(run.notes, `${long}\n\nand\nmore`);
+    stage.bnexp('tag', run.name, '--remove', 'best');
+    await stage.sync();
+    assert.ok(!run.tags.includes('best'));
+    assert.match((await stage.sync()).text, /nothing new/);
+    stage.check();
+    stage.checkEnds(0);
+  }),
+
   no_key_and_a_wrong_key_say_what_to_do: () => on({}, async (stage) => {
     stage.make('create', 1, 4, 5);
     const none = await stage.sync([], { WANDB_API_KEY: '' });
