@@ -14,7 +14,7 @@
 # the results so far are written to BN_GPU_RESULTS (docs/gpu-results.json; docs/gpu.md tells what is in
 # it); what they are made of is kept in BN_GPU_WORK (build/gpu-work) for the stages of a later call.
 #
-# build needs nvcc, and Debian's packages of cmake/packages.txt (build, test); the others python3.
+# build needs nvcc, and Debian's packages of cmake/packages.txt (build, gpu); the others python3.
 # exit: 0 all that could be run passed, 1 something failed (the results say what), 2 cannot be built here,
 # 77 there is no GPU.
 set -euo pipefail
@@ -63,9 +63,9 @@ build() {
     for tool in nvcc cmake; do
         command -v $tool >/dev/null || stop 2 "$tool is needed to build; or build with 'run.sh pack' elsewhere"
     done
-    bounded 300 "$root/cmake/install.sh" build test ||
+    bounded 300 "$root/cmake/install.sh" build gpu ||
         stop 2 "the packages above are needed to build; or build with 'run.sh pack' elsewhere"
-    cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DBN_CUDA=ON >"$work/log" 2>&1 ||
+    cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DBN_CUDA=ON -DBN_MPI=OFF >"$work/log" 2>&1 ||
         { tail -n 20 "$work/log"; stop 2 "cmake fails"; }
     # No more than what is run: the rest of the tests has no business here.
     local tests=()
@@ -73,7 +73,10 @@ build() {
         source=${source##*/}
         tests+=("${source%.c}")
     done
-    bounded "$stage_s" cmake --build "$build" -j "$(nproc)" --target bnexp bnexp_cuda "${tests[@]}" ||
+    # A compiler of kernels takes a gigabyte or two.
+    local jobs
+    jobs=$(nproc)
+    bounded "$stage_s" cmake --build "$build" -j $((jobs < 16 ? jobs : 16)) --target bnexp bnexp_cuda "${tests[@]}" ||
         stop 2 "the build fails"
     [ -e "$build/libbnexp_cuda.so" ] || stop 2 "no libbnexp_cuda.so was built"
 }
@@ -86,6 +89,7 @@ pack() {
     ldd "$build/bnexp" $(device_tests) | awk '$2 == "=>" && $3 ~ /^\// {print $3}' | sort -u |
         grep -vE '/(ld-linux[^/]*|lib(c|m|dl|rt|pthread|stdc\+\+|gcc_s|cublas.*|cuda.*|nccl.*)\.so[^/]*)$' |
         xargs -r cp -L -t "$1/lib"
+    cp "$work/commit.txt" "$work/nvcc.txt" "$1"
     echo "$1: $(du -sm "$1" | cut -f 1) MB; there: BN_GPU_BUILD=$1 tests/gpu/run.sh"
 }
 
@@ -95,24 +99,54 @@ device_tests() {
         [ -x "$test" ] && [ "${test##*/}" != test_cuda_emu ] && echo "$test"
     done
 }
-# ours SECONDS COMMAND...: with the libraries that were packed, if they were. Tests fill and read operands
-# in place, so they get memory that both sides reach.
+# Where the plug-in finds CUDA's libraries: those that were packed, the toolkit's, and those that pip lays
+# beside PyTorch.
+places() {
+    local place
+    printf '%s' "${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$build/lib"
+    for place in /usr/local/cuda*/lib64 /usr/local/cuda*/targets/*/lib \
+        $(python3 -c 'import site; print(*site.getsitepackages(), site.getusersitepackages())' 2>/dev/null |
+            tr ' ' '\n' | sed 's|$|/nvidia/*/lib|'); do
+        [ ! -d "$place" ] || printf ':%s' "$place"
+    done
+}
+# What a stage that runs something needs of this machine.
+ready() {
+    local missing
+    libraries=$(places)
+    [ -e "$build/libbnexp_cuda.so" ] || stop 2 "there is no $build/libbnexp_cuda.so; the stage 'build' makes it"
+    missing=$(LD_LIBRARY_PATH=$libraries ldd "$build/bnexp" "$build/libbnexp_cuda.so" 2>&1 |
+        grep -E 'not found' | sort -u | head -n 3 | tr -s '\t\n' ' ' || true)
+    [ -z "$missing" ] || stop 2 "cannot run here: $missing(LD_LIBRARY_PATH may name their folder)"
+}
+# ours SECONDS COMMAND...: with those libraries.
 ours() {
     local most=$1
     shift
-    bounded "$most" env LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$build/lib:/usr/local/cuda/lib64" \
-        BNEXP_CUDA_PLUGIN="$build/libbnexp_cuda.so" "$@"
+    bounded "$most" env LD_LIBRARY_PATH="$libraries" BNEXP_CUDA_PLUGIN="$build/libbnexp_cuda.so" "$@"
 }
 
+# What is measured: the commit of this tree, or of the one that was packed. The results are none of it.
+version() {
+    local git=(git -c safe.directory='*' -C "$root")
+    { nvcc --version 2>/dev/null || true; } | sed -n 's/.*release \([0-9.]*\).*/\1/p' >"$work/nvcc.txt"
+    if ! "${git[@]}" rev-parse HEAD >"$work/commit.txt" 2>/dev/null; then
+        : >"$work/commit.txt"
+    elif [ -n "$("${git[@]}" status --porcelain -- . ':!docs/gpu-results.json' 2>/dev/null)" ]; then
+        echo dirty >>"$work/commit.txt"
+    fi
+}
 facts() {
     echo "$card" >"$work/cards.csv"
-    { nvcc --version 2>/dev/null || true; } | sed -n 's/.*release \([0-9.]*\).*/\1/p' >"$work/nvcc.txt"
-    git -C "$root" rev-parse HEAD >"$work/commit.txt" 2>/dev/null || true
-    [ -z "$(git -C "$root" status --porcelain 2>/dev/null)" ] || echo dirty >>"$work/commit.txt"
+    version
+    for file in commit.txt nvcc.txt; do
+        [ ! -e "$build/$file" ] || cp "$build/$file" "$work/$file"
+    done
     uname -srm >"$work/host.txt"
     date -u +%Y-%m-%dT%H:%M:%SZ >"$work/when.txt"
 }
 
+# Tests fill and read operands in place, so they get memory that both sides reach.
 parity() {
     [ -n "$(device_tests)" ] || outcome suite fail "no test was built"
     for test in $(device_tests); do
@@ -120,6 +154,13 @@ parity() {
         ours 240 env BNEXP_CUDA_MANAGED=1 "$test" >"$work/log" 2>&1 || code=$?
         if [ $code = 0 ]; then outcome "${test##*/}" pass; else failed "${test##*/}" $code "$work/log"; fi
     done
+}
+
+# only_library LOG: all that was found lies in kernels of cuBLAS, which are not ours to judge.
+only_library() {
+    local found
+    found=$(grep -E '^=+ +(Error|Warning): .*(Race|hazard)' "$1") || return 1
+    ! grep -vqE 'cutlass|cublas|(ampere|sm80|sm90|hopper)_|[sS]plit[kK]|nvjet|gemm_|gemv|xmma' <<<"$found"
 }
 
 # A sanitizer that is slow or absent proves nothing, which is no fault of what it looks at.
@@ -136,6 +177,11 @@ sanitize() { # TOOL
         case $code in
         0) outcome "${test##*/}" pass ;;
         124 | 137) outcome "${test##*/}" skip "did not end in time" ;;
+        99) if only_library "$work/log"; then
+            outcome "${test##*/}" skip "hazards in cuBLAS's own kernels alone"
+        else
+            failed "${test##*/}" $code "$work/log"
+        fi ;;
         *) failed "${test##*/}" $code "$work/log" ;;
         esac
     done
@@ -211,6 +257,8 @@ peer() {
         --rounds "$rounds" >"$work/torch.json" 2>"$work/log" || code=$?
     if [ $code = 0 ]; then
         outcome torch pass
+    elif grep -qE 'Python\.h|C compiler|C\+\+ compiler' "$work/log"; then
+        outcome torch skip "torch.compile needs a C compiler and Python's headers"
     else
         rm -f "$work/torch.json"
         failed torch $code "$work/log"
@@ -218,7 +266,10 @@ peer() {
 }
 
 ranks() {
-    if [ "$(wc -l <"$work/cards.csv")" -lt 2 ]; then
+    local cards
+    cards=$(wc -l <"$work/cards.csv")
+    [ -z "${CUDA_VISIBLE_DEVICES+set}" ] || cards=$(tr ',' '\n' <<<"$CUDA_VISIBLE_DEVICES" | grep -c . || true)
+    if [ "$cards" -lt 2 ]; then
         outcome two skip "one card"
         return
     fi
@@ -239,6 +290,7 @@ mkdir -p "$work"
 if [ "${1:-}" = pack ]; then
     [ $# = 2 ] || stop 1 "pack FOLDER"
     build
+    version
     pack "$2"
     exit 0
 fi
@@ -260,6 +312,7 @@ for stage in "$@"; do
     say "$stage"
     stage_end=$((SECONDS + stage_s))
     rm -f "$work/$stage.tsv"
+    case $stage in build | peer) ;; *) ready ;; esac
     "$stage"
     [ ! -e "$work/$stage.tsv" ] || failures=$((failures + $(cut -f 2 "$work/$stage.tsv" | grep -c fail || true)))
     write_results

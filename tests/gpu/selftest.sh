@@ -79,6 +79,29 @@ pretend "$work/bin/compute-sanitizer" <<<'exec "$5"'
 pretend "$work/bin/nvidia-smi" <<<'for i in 0 1; do echo "NVIDIA H100 80GB HBM3, 580.65.06, 81559, [N/A], 1980"; done'
 run "$work/bin" || { cat "$work/log"; fail "when all is well run.sh fails"; }
 ask 'r["cards"][1]["power_limit_w"] is None and r["checks"]["ranks"][-1]["outcome"] == "pass"'
+CUDA_VISIBLE_DEVICES=1 run "$work/bin" ranks || { cat "$work/log"; fail "ranks with one visible card fails"; }
+ask 'r["checks"]["ranks"] == [{"name": "two", "outcome": "skip", "why": "one card"}]'
+
+# What is no fault of ours: hazards in cuBLAS's kernels, a machine on which PyTorch cannot compile.
+pretend "$work/bin/compute-sanitizer" <<'SH'
+echo "========= Error: Race reported between Write access at sm80_xmma_gemm_f32f32_tn() and Read access"; exit 99
+SH
+mkdir -p "$work/python/torch/nn"
+echo 'class cuda: is_available = staticmethod(lambda: True)' >"$work/python/torch/__init__.py"
+touch "$work/python/torch/nn/__init__.py"
+echo 'raise RuntimeError("Failed to find C compiler")' >"$work/python/torch/nn/functional.py"
+run "$work/bin" racecheck peer || { cat "$work/log"; fail "the fault of others fails"; }
+ask 'r["checks"]["racecheck"][0]["outcome"] == "skip" and r["checks"]["peer"][0]["outcome"] == "skip"'
+ask '"C compiler" in r["checks"]["peer"][0]["why"]'
+rm -r "$work/python/torch"
+
+# A library that is missing is told once, before the tests.
+pretend "$work/bin/ldd" <<<'printf "\tlibcublasLt.so.13 => not found\n"'
+code=0
+run "$work/bin" parity || code=$?
+[ $code = 2 ] && grep -q 'cannot run here: .*libcublasLt.so.13 => not found' "$work/log" || { cat "$work/log"; fail "without cuBLASLt run.sh exits $code"; }
+rm "$work/bin/ldd"
+
 sed -i 's/"train.loss":2.00/"train\/loss":2.50/' "$work/build/bnexp"
 if run "$work/bin"; then fail "a loss that is 20 % off passes"; fi
 ask '"apart" in r["checks"]["learning"][2]["why"] and r["checks"]["learning"][2]["outcome"] == "fail"'
