@@ -1,22 +1,30 @@
 /* Token embedding. The gradient of a table row is the sum over the places of its token, in their
  * order: places are sorted by token first, so no two blocks add to one row. */
-#include "engine/cuda/cuda.h"
-#include "engine/cuda/kernel.h"
+#include "engine/cuda/matrix.h"
 
 enum { THREADS = 128, SCAN_THREADS = 1024, AT_ONCE = 8 };
 
-static __global__ void gather_rows(float *out, const float *table, const int32_t *tokens, int cols)
+template <int WIDTH>
+static __global__ void __launch_bounds__(THREADS)
+    gather_rows(float *out, const float *table, const int32_t *tokens, int cols)
 {
     const float *from = table + static_cast<size_t>(tokens[blockIdx.x]) * cols;
     float *to = out + static_cast<size_t>(blockIdx.x) * cols;
-    for (int c = static_cast<int>(threadIdx.x); c < cols; c += THREADS) to[c] = from[c];
+    for (int c = static_cast<int>(threadIdx.x) * WIDTH; c < cols; c += THREADS * WIDTH) {
+        float some[WIDTH];
+        bn_load<WIDTH>(some, from + c);
+        bn_store<WIDTH>(to + c, some);
+    }
 }
 
 void bn_cuda_embed_forward(void *self, bn_mat out, bn_mat table, const int32_t *tokens)
 {
     bn_cuda *cuda = static_cast<bn_cuda *>(self);
     if (bn_cuda_failed(cuda)) return;
-    BN_LAUNCH(cuda, gather_rows, out.rows, THREADS, 0, out.data, table.data, tokens, out.cols);
+    void (*kernel)(float *, const float *, const int32_t *, int) =
+        bn_mat_is_wide(out) && bn_mat_is_wide(table) ? gather_rows<BN_WIDE> : gather_rows<1>;
+    BN_LAUNCH(cuda, kernel, static_cast<unsigned>(out.rows), THREADS, 0, out.data, table.data,
+              tokens, out.cols);
 }
 
 /* Where the places of each token are: places[start[v]] ... of `count[v]` ones. Whole numbers only,

@@ -2,6 +2,7 @@
  * step is decided by. Sums are by fixed pieces, in double. */
 #include <cmath>
 
+#include "engine/cuda/matrix.h"
 #include "engine/cuda/piece.h"
 
 /* Each block sums one piece: the order does not depend on the device. */
@@ -77,7 +78,30 @@ static __device__ __forceinline__ factors factors_of(const bn_adamw_args &a)
             static_cast<float>(1 / r->correction2), r->lr, a.decays ? r->decay : 0.0F};
 }
 
+/* WIDTH new values of the parameters from i on. */
+template <int WIDTH>
+static __device__ __forceinline__ void step_values(const bn_adamw_args &a, const factors &f,
+                                                   size_t i, float *p)
+{
+    float g[WIDTH], m[WIDTH], v[WIDTH];
+    bn_load<WIDTH>(g, a.grad + i);
+    bn_load<WIDTH>(m, a.m + i);
+    bn_load<WIDTH>(v, a.v + i);
+    BN_UNROLL for (int k = 0; k < WIDTH; k++)
+    {
+        float slope = g[k] * f.of_gradient;
+        m[k] = a.beta1 * m[k] + (1 - a.beta1) * slope;
+        v[k] = a.beta2 * v[k] + (1 - a.beta2) * slope * slope;
+        float step = m[k] * f.of_m / (sqrtf(v[k] * f.of_v) + a.eps);
+        p[k] -= f.lr * (step + f.decay * p[k]);
+    }
+    bn_store<WIDTH>(a.m + i, m);
+    bn_store<WIDTH>(a.v + i, v);
+    bn_store<WIDTH>(a.param + i, p);
+}
+
 /* One piece of the tensor, and what its scale is made of from the new values. */
+template <int WIDTH>
 static __global__ void __launch_bounds__(BN_PIECE_THREADS)
     update(bn_adamw_args a, bn_cuda_piece *pieces)
 {
@@ -86,22 +110,26 @@ static __global__ void __launch_bounds__(BN_PIECE_THREADS)
     bool good = !a.rates->skip;
     factors f = factors_of(a);
     bn_cuda_piece mine = {0, 0, 0};
-    for (size_t i = first + threadIdx.x; i < last; i += BN_PIECE_THREADS) {
-        float p = a.param[i];
-        if (good) {
-            float g = a.grad[i] * f.of_gradient;
-            float m = a.beta1 * a.m[i] + (1 - a.beta1) * g;
-            float v = a.beta2 * a.v[i] + (1 - a.beta2) * g * g;
-            float step = m * f.of_m / (sqrtf(v * f.of_v) + a.eps);
-            a.m[i] = m;
-            a.v[i] = v;
-            p -= f.lr * (step + f.decay * p);
-            a.param[i] = p;
+    const float none[WIDTH] = {};
+    for (size_t i = first + threadIdx.x * WIDTH; i < last; i += BN_PIECE_THREADS * WIDTH) {
+        float p[WIDTH];
+        bn_load<WIDTH>(p, a.param + i);
+        if (good) step_values<WIDTH>(a, f, i, p);
+        bn_store<WIDTH>(a.grad + i, none);
+        BN_UNROLL for (int k = 0; k < WIDTH; k++)
+        {
+            if (pieces) bn_piece_add(&mine, p[k]);
         }
-        a.grad[i] = 0;
-        if (pieces) bn_piece_add(&mine, p);
     }
     if (pieces) bn_piece_write(&pieces[blockIdx.x], mine);
+}
+
+/* The tensor as one row. */
+static bool is_wide(const bn_adamw_args *a)
+{
+    int rest = static_cast<int>(a->count % BN_WIDE);
+    return bn_rows_are_wide(a->param, BN_F32, rest) && bn_rows_are_wide(a->grad, BN_F32, rest) &&
+           bn_rows_are_wide(a->m, BN_F32, rest) && bn_rows_are_wide(a->v, BN_F32, rest);
 }
 
 void bn_cuda_adamw(void *self, const bn_adamw_args *args)
@@ -111,6 +139,7 @@ void bn_cuda_adamw(void *self, const bn_adamw_args *args)
     bn_cuda_piece *pieces = args->weight ? bn_cuda_pieces(cuda, args->weight) : nullptr;
     if (bn_cuda_failed(cuda)) return;
     unsigned blocks = static_cast<unsigned>((args->count + BN_CUDA_PIECE - 1) / BN_CUDA_PIECE);
-    BN_LAUNCH(cuda, update, blocks, BN_PIECE_THREADS, 0, *args, pieces);
+    void (*kernel)(bn_adamw_args, bn_cuda_piece *) = is_wide(args) ? update<BN_WIDE> : update<1>;
+    BN_LAUNCH(cuda, kernel, blocks, BN_PIECE_THREADS, 0, *args, pieces);
     if (args->weight) bn_cuda_form_make(cuda, args->weight, pieces);
 }

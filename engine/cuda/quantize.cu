@@ -1,6 +1,7 @@
 /* Working forms of weights: BitNet b1.58 (arXiv:2402.17764), BitNet v1 (arXiv:2310.11453), W8A8,
  * and the two 16-bit floats. All stays on the device: a scale is made there and read there. */
 #include "engine/cuda/convert.h"
+#include "engine/cuda/matrix.h"
 #include "engine/cuda/piece.h"
 
 enum { LINE = 256, THREADS = 256, DIGITS = 4, BINS = 256 };
@@ -166,24 +167,29 @@ static __device__ __forceinline__ float code_of(float w, const header &h, bn_wei
 }
 
 /* Codes, and the same as floats where there is a place for them. */
-template <class T>
-static __global__ void quantize(int8_t *codes, T *values, const float *w, const header *h,
-                                bn_weight_kind kind, size_t count)
+template <class T, int WIDTH>
+static __global__ void __launch_bounds__(THREADS)
+    quantize(int8_t *codes, T *values, const float *w, const header *h, bn_weight_kind kind,
+             size_t count)
 {
-    size_t i = static_cast<size_t>(blockIdx.x) * THREADS + threadIdx.x;
+    size_t i = (static_cast<size_t>(blockIdx.x) * THREADS + threadIdx.x) * WIDTH;
     if (i >= count) return;
-    float code = code_of(w[i], *h, kind);
-    codes[i] = static_cast<int8_t>(code);
-    if (values) values[i] = bn_to<T>(code);
+    float code[WIDTH];
+    bn_load<WIDTH>(code, w + i);
+    BN_UNROLL for (int k = 0; k < WIDTH; k++) code[k] = code_of(code[k], *h, kind);
+    bn_store_floats<WIDTH>(codes + i, code);
+    if (values) bn_store_floats<WIDTH>(values + i, code);
 }
 
 template <class T>
 static void launch_quantize(bn_cuda *cuda, const bn_weight *weight, const bn_cuda_form *form)
 {
-    void (*kernel)(int8_t *, T *, const float *, const header *, bn_weight_kind, size_t) =
-        quantize<T>;
     size_t count = count_of(weight);
-    BN_LAUNCH(cuda, kernel, static_cast<unsigned>((count + THREADS - 1) / THREADS), THREADS, 0,
+    bool wide = bn_rows_are_wide(weight->master, BN_F32, static_cast<int>(count % BN_WIDE));
+    size_t each = THREADS * (wide ? BN_WIDE : 1);
+    void (*kernel)(int8_t *, T *, const float *, const header *, bn_weight_kind, size_t) =
+        wide ? quantize<T, BN_WIDE> : quantize<T, 1>;
+    BN_LAUNCH(cuda, kernel, static_cast<unsigned>((count + each - 1) / each), THREADS, 0,
               form->codes, static_cast<T *>(form->values), weight->master,
               static_cast<const header *>(weight->form), weight->format.kind, count);
 }
