@@ -366,7 +366,7 @@ static bn_status try_file(const sheet *s, const bn_checkpoint *what, const char 
     return status;
 }
 
-/* Tries one file; what is wrong with the file is told and remembered, not returned. */
+/* Tries one file; what is wrong with the file is told or remembered, not returned. */
 typedef struct attempt {
     const sheet *tables;
     bn_listener listener;
@@ -384,7 +384,11 @@ static bn_status attempt_file(attempt *a, const bn_checkpoint *what, const char 
     a->found = status == BN_OK;
     if (status == BN_OK || status == BN_ENOENT) return BN_OK;
     if (touched || status == BN_ENOMEM) return bn_fail(err, status, "%s", why.text);
-    if (status == BN_EINVAL && a->other_run.status == BN_OK) a->other_run = why;
+    if (status ==
+        BN_EINVAL) { /* told of once, at the end: as the error, or as what was passed over */
+        if (a->other_run.status == BN_OK) a->other_run = why;
+        return BN_OK;
+    }
     a->refused++;
     if (a->listener.say) a->listener.say(a->listener.self, why.text);
     return BN_OK;
@@ -416,8 +420,9 @@ bn_status bn_checkpoint_resume(const bn_checkpoint *what, const char *dir, bn_li
     attempt a = {.tables = &s, .listener = listener};
     bn_status status = attempt_all(&a, what, dir, err);
     *found = status == BN_OK && a.found;
-    if (status == BN_OK && !a.found && a.other_run.status != BN_OK) {
-        status = bn_fail(err, BN_EINVAL, "%s", a.other_run.text);
+    if (status == BN_OK && a.other_run.status != BN_OK) {
+        if (!a.found) status = bn_fail(err, BN_EINVAL, "%s", a.other_run.text);
+        if (a.found && listener.say) listener.say(listener.self, a.other_run.text);
     }
     if (status == BN_OK && !a.found && a.refused > 0 && listener.say) {
         listener.say(listener.self, "no checkpoint is sound: the run starts from the beginning");

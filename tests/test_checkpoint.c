@@ -396,7 +396,7 @@ static void test_damaged_files_take_no_place_from_the_checkpoints_after_them(voi
     assert_int_equal(h.count, 2); /* the damaged ones; the run goes on with the one after them */
 }
 
-static void test_a_refused_run_is_not_said_to_begin_again(void **state)
+static void test_a_refused_run_is_told_once(void **state)
 {
     heard h = {0};
     bn_error err = {0};
@@ -404,7 +404,7 @@ static void test_a_refused_run_is_not_said_to_begin_again(void **state)
     (void)run_lab_train(&config, *state, "run");
     run_lab_set(&config, "train.batch=3", NULL);
     assert_int_equal(train_hearing(&config, *state, &h, &err), BN_EINVAL);
-    for (int i = 0; i < h.count; i++) assert_null(strstr(h.text[i], "beginning"));
+    assert_int_equal(h.count, 0); /* nor is anything said twice */
 }
 
 static void test_a_checkpoint_says_what_it_was_trained_with(void **state)
@@ -449,7 +449,7 @@ int main(void)
         TEST(test_the_newest_and_the_best_are_kept),
         TEST(test_where_no_file_has_two_names_the_best_is_a_copy),
         TEST(test_damaged_files_take_no_place_from_the_checkpoints_after_them),
-        TEST(test_a_refused_run_is_not_said_to_begin_again),
+        TEST(test_a_refused_run_is_told_once),
         TEST(test_a_checkpoint_says_what_it_was_trained_with),
         TEST(test_half_written_files_of_a_killed_attempt_are_cleared_away),
     };
