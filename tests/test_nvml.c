@@ -185,6 +185,9 @@ static void test_peaks_are_found_by_whole_words(void **state)
     assert_true(bf16_peak_of("NVIDIA A10") == 125e12);
     assert_true(bf16_peak_of("NVIDIA H100 80GB HBM3") == 989.5e12);
     assert_true(bf16_peak_of("NVIDIA H100 PCIe") == 756.5e12);
+    assert_true(bf16_peak_of("NVIDIA B200") == 2250e12 && bf16_peak_of("NVIDIA GB200") == 0);
+    assert_true(bf16_peak_of("NVIDIA GH200 480GB") == 989.5e12);
+    assert_true(bf16_peak_of("NVIDIA L40") == 181.05e12 && bf16_peak_of("NVIDIA L40S") > 300e12);
     assert_true(bf16_peak_of("NVIDIA A10G") == 0);
     assert_true(bf16_peak_of("NVIDIA A100-SXM4-80GB MIG 1g.10gb") == 0);
     assert_true(bf16_peak_of("NVIDIA GeForce GTX 1080") == 0);
