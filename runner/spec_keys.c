@@ -157,32 +157,6 @@ bn_status bn_spec_section(const bn_spec_reader *reader, const char *name, const 
                         bn_spec_describe(node, found));
 }
 
-/* NOLINTNEXTLINE(misc-no-recursion): every level makes the name longer, whose limit ends it. */
-static bn_status each_leaf(bn_spec_reader *reader, const bn_toml_node *table, const char *prefix,
-                           bn_spec_leaf leaf)
-{
-    for (size_t i = 0; i < bn_toml_count(table); i++) {
-        char name[160];
-        const bn_toml_node *node = bn_toml_at(table, i);
-        int line = bn_toml_key_line(table, i);
-        int length = snprintf(name, sizeof name, "%s%s%s", prefix, *prefix ? "." : "",
-                              bn_toml_key(table, i));
-        if (length < 0 || (size_t)length >= sizeof name) {
-            return bn_spec_fail(reader, line, "the name '%.60s...' is too long", name);
-        }
-        bool inner = bn_toml_kind_of(node) == BN_TOML_TABLE;
-        bn_status status =
-            inner ? each_leaf(reader, node, name, leaf) : leaf(reader, name, node, line);
-        if (status != BN_OK) return status;
-    }
-    return BN_OK;
-}
-
-bn_status bn_spec_each_leaf(bn_spec_reader *reader, const bn_toml_node *table, bn_spec_leaf leaf)
-{
-    return each_leaf(reader, table, "", leaf);
-}
-
 static void *field_of(const bn_spec_reader *reader, const bn_spec_key *key)
 {
     return (char *)reader->spec + key->offset;

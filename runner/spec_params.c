@@ -408,42 +408,9 @@ static bn_status read_parameter(bn_spec_reader *reader, const char *name, const 
     return status == BN_OK ? read_when(&part) : status;
 }
 
-/* A table that holds parameters rather than being one: all its keys hold tables and none is a
- * parameter's key, or it says so with 'parameters'. */
-static const bn_toml_node *inner_tables(const bn_toml_node *node)
-{
-    if (bn_toml_kind_of(node) != BN_TOML_TABLE || bn_toml_count(node) == 0) return NULL;
-    const bn_toml_node *nested = bn_toml_get(node, "parameters");
-    if (nested && bn_toml_count(node) == 1 && bn_toml_kind_of(nested) == BN_TOML_TABLE) {
-        return nested;
-    }
-    for (size_t i = 0; i < bn_toml_count(node); i++) {
-        if (bn_toml_kind_of(bn_toml_at(node, i)) != BN_TOML_TABLE) return NULL;
-    }
-    return node;
-}
-
-/* NOLINTNEXTLINE(misc-no-recursion): at most eight levels. */
-static bn_status read_level(bn_spec_reader *reader, const bn_toml_node *table, const char *prefix,
-                            int depth)
-{
-    for (size_t i = 0; i < bn_toml_count(table); i++) {
-        char name[96];
-        const bn_toml_node *node = bn_toml_at(table, i);
-        int line = bn_toml_key_line(table, i);
-        (void)snprintf(name, sizeof name, "%s%s%s", prefix, *prefix ? "." : "",
-                       bn_toml_key(table, i));
-        const bn_toml_node *inner = depth < 8 ? inner_tables(node) : NULL;
-        bn_status status = inner ? read_level(reader, inner, name, depth + 1)
-                                 : read_parameter(reader, name, node, line);
-        if (status != BN_OK) return status;
-    }
-    return BN_OK;
-}
-
 bn_status bn_spec_read_parameters(bn_spec_reader *reader)
 {
     const bn_toml_node *table = NULL;
     bn_status status = bn_spec_section(reader, "parameters", &table);
-    return table ? read_level(reader, table, "", 0) : status;
+    return table ? bn_spec_each_parameter(reader, table, read_parameter) : status;
 }

@@ -72,12 +72,17 @@ BN_MUST_CHECK bn_status bn_spec_read_setting(const bn_spec_reader *reader, const
 BN_MUST_CHECK bn_status bn_spec_check_value(const bn_spec_reader *reader, const char *name,
                                             const bn_setting *value, int line);
 
-/* Calls leaf for every value below a table, with its dotted name: a.b = 1, "a.b" = 1 and [a] b = 1
- * are the same. */
+/* Calls leaf for every value below a table, with its dotted name and in the order of the file: a.b
+ * = 1, "a.b" = 1 and [a] b = 1 are the same. */
 typedef bn_status (*bn_spec_leaf)(bn_spec_reader *reader, const char *name,
                                   const bn_toml_node *node, int line);
 BN_MUST_CHECK bn_status bn_spec_each_leaf(bn_spec_reader *reader, const bn_toml_node *table,
                                           bn_spec_leaf leaf);
+
+/* The same for parameters, which are tables: what holds nothing but tables is no parameter, and
+ * wandb's word `parameters` between them no part of a name. */
+BN_MUST_CHECK bn_status bn_spec_each_parameter(bn_spec_reader *reader, const bn_toml_node *table,
+                                               bn_spec_leaf leaf);
 
 /* A section of the file that must be a table; *out NULL when it is absent. */
 BN_MUST_CHECK bn_status bn_spec_section(const bn_spec_reader *reader, const char *name,

@@ -315,6 +315,24 @@ static int check_case(const char *folder)
     return wrong;
 }
 
+/* The tables of TOML gather what stands apart: the file's order is kept all the same. */
+static void test_parameters_come_in_the_order_of_the_file(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"g.a", "b", "g.c", "g.d", "h.e.f"};
+    bn_spec spec;
+    read_good(&spec,
+              "method = 'grid'\ncommand = ['true']\n[parameters]\ng.a = { values = [1, 2] }\n"
+              "b = { values = [1, 2], when = 'g.a == 1' }\n"
+              "g.c = { values = [1, 2], when = 'b == 2' }\n"
+              "g.parameters.d = { values = [1] }\n"
+              "h = { parameters = { e = { parameters = { f = { values = [1] } } } } }\n",
+              NULL, 0);
+    assert_int_equal(spec.space.count, 5);
+    for (int i = 0; i < 5; i++) assert_string_equal(spec.space.params[i].name, names[i]);
+    bn_spec_release(&spec);
+}
+
 static void test_every_mistake_is_one_line_with_its_place(void **state)
 {
     (void)state;
@@ -367,6 +385,7 @@ int main(void)
         cmocka_unit_test_setup(test_a_program_alone_is_run_as_wandb_runs_it, setup),
         cmocka_unit_test_setup(test_all_keys_reach_their_fields, setup),
         cmocka_unit_test_setup(test_relations_between_parameters_are_read, setup),
+        cmocka_unit_test_setup(test_parameters_come_in_the_order_of_the_file, setup),
         cmocka_unit_test(test_every_mistake_is_one_line_with_its_place),
         cmocka_unit_test(test_the_sweeps_that_come_with_the_program_are_right),
     };
