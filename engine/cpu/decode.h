@@ -48,5 +48,7 @@ void bn_weigh_portable(float *sums, int lanes, const float *factors, const float
 void bn_weigh_avx2(float *sums, int lanes, const float *factors, const float *panel, size_t count);
 void bn_weigh_avx512(float *sums, int lanes, const float *factors, const float *panel,
                      size_t count);
+void bn_weigh_avx512bf16(float *sums, int lanes, const float *factors, const float *panel,
+                         size_t count);
 
 #endif

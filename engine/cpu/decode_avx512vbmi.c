@@ -104,4 +104,4 @@ const bn_decode bn_decode_avx512vbmi = {.digits = 5,
                                         .dot = dot,
                                         .dot_bytes = bn_dot_bytes_avx512vnni,
                                         .widen = widen,
-                                        .weigh = bn_weigh_avx512};
+                                        .weigh = bn_weigh_avx512bf16};

@@ -29,7 +29,7 @@ static const bn_isa table[] = {
     {"portable", bn_kernels_portable, &bn_rows_portable, &bn_decode_portable, bn_attend_portable},
     {"avx2", bn_kernels_avx2, &bn_rows_avx2, &bn_decode_avx2, bn_attend_avx2},
     {"avx512vnni", bn_kernels_avx512vnni, &bn_rows_avx512, &bn_decode_avx512vnni, bn_attend_avx512},
-    {"avx512bf16", bn_kernels_avx512bf16, &bn_rows_avx512, &bn_decode_avx512vbmi,
+    {"avx512bf16", bn_kernels_avx512bf16, &bn_rows_avx512bf16, &bn_decode_avx512vbmi,
      bn_attend_avx512bf16},
 };
 static bool (*const usable[])(void) = {always, has_avx2, has_avx512vnni, has_avx512bf16};

@@ -278,6 +278,8 @@ static void gather_pair(const packer *p, group *g, int k, uint32_t *to)
         p->rows->pair_bf16(to, a, b, lines);
     } else if (dtype == BN_I8 && !scaled) {
         p->rows->pair_i8(to, a, b, lines);
+    } else if (dtype == BN_I8) {
+        p->rows->pair_scaled_i8(to, a, b, factor_of(p, k), factor_of(p, k + 1), lines);
     } else {
         const float *low = bn_wide_read(p->rows, dtype, a, g->wide[0], lines);
         const float *high = bn_wide_read(p->rows, dtype, b, g->wide[1], lines);

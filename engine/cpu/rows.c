@@ -1,6 +1,7 @@
 /* The passes over one row, as C that a compiler turns into vector code. Built once per instruction
- * set, with BN_ROWS_NAME naming the table and sums free to be regrouped (-fassociative-math): the
- * grouping is the compiler's, the same at every call, so bits do not depend on threads. */
+ * set, with BN_ROWS_NAME naming the table, BN_ROWS_HALVES the header that rounds to 16 bits, and
+ * sums free to be regrouped (-fassociative-math): the grouping is the compiler's, the same at every
+ * call, so bits do not depend on threads. */
 #include "engine/cpu/rows.h"
 
 #include <assert.h>
@@ -10,6 +11,7 @@
 #include "engine/base/half.h"
 #include "engine/cpu/exponential.h"
 #include "engine/cpu/turn.h"
+#include BN_ROWS_HALVES
 
 static double sum_squares(const float *x, size_t count)
 {
@@ -148,24 +150,9 @@ static void sign_codes(int8_t *restrict codes, const float *restrict x, float mi
     for (size_t i = 0; i < count; i++) codes[i] = x[i] >= middle ? 1 : -1;
 }
 
-static void to_bf16(uint16_t *restrict y, const float *restrict x, float factor, size_t count)
-{
-    for (size_t i = 0; i < count; i++) y[i] = bn_bf16_from_float(x[i] * factor);
-}
-
-static void to_f16(uint16_t *restrict y, const float *restrict x, float factor, size_t count)
-{
-    for (size_t i = 0; i < count; i++) y[i] = bn_f16_from_float(x[i] * factor);
-}
-
 static void from_bf16(float *restrict y, const uint16_t *restrict x, size_t count)
 {
     for (size_t i = 0; i < count; i++) y[i] = bn_bf16_to_float(x[i]);
-}
-
-static void from_f16(float *restrict y, const uint16_t *restrict x, size_t count)
-{
-    for (size_t i = 0; i < count; i++) y[i] = bn_f16_to_float(x[i]);
 }
 
 static void from_i8(float *restrict y, const int8_t *restrict x, size_t count)
@@ -176,16 +163,6 @@ static void from_i8(float *restrict y, const int8_t *restrict x, size_t count)
 static void i8_to_bf16(uint16_t *restrict y, const int8_t *restrict x, size_t count)
 {
     for (size_t i = 0; i < count; i++) y[i] = (uint16_t)(bn_float_bits((float)x[i]) >> 16);
-}
-
-static void round_f16(float *y, const float *x, float factor, size_t count)
-{
-    for (size_t i = 0; i < count; i++) y[i] = bn_f16_to_float(bn_f16_from_float(x[i] * factor));
-}
-
-static void round_bf16(float *y, const float *x, float factor, size_t count)
-{
-    for (size_t i = 0; i < count; i++) y[i] = bn_bf16_to_float(bn_bf16_from_float(x[i] * factor));
 }
 
 /* exp(x) to about 1e-7 of its value: x = n ln 2 + r, |r| <= ln 2 / 2. Below -87.3 it stays at the
@@ -311,16 +288,6 @@ static void transpose(uint32_t *to, int to_block, const uint32_t *from, size_t f
     }
 }
 
-static void pair_f32(uint32_t *restrict to, const float *restrict a, const float *restrict b,
-                     float a_factor, float b_factor, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        uint32_t low = bn_bf16_from_float(a[i] * a_factor);
-        uint32_t high = bn_bf16_from_float(b[i] * b_factor);
-        to[i] = low | high << 16;
-    }
-}
-
 static void pair_bf16(uint32_t *restrict to, const uint16_t *restrict a, const uint16_t *restrict b,
                       size_t count)
 {
@@ -392,16 +359,17 @@ BN_INLINE void finish_row(const bn_tile *t, int r, finish f, float *restrict val
 }
 
 /* Rounded, c being in 16 bits. */
-BN_INLINE void store_halves(const bn_tile *t, size_t at, finish f, float *restrict value)
+BN_INLINE void store_halves(const bn_tile *t, size_t at, finish f, float *value)
 {
     uint16_t *c = t->half + at;
-    if (t->dtype == BN_F16) {
-        for (int l = 0; l < f.lanes && t->accumulate; l++) value[l] += bn_f16_to_float(c[l]);
-        for (int l = 0; l < f.lanes; l++) c[l] = bn_f16_from_float(value[l]);
-    } else {
-        for (int l = 0; l < f.lanes && t->accumulate; l++) value[l] += bn_bf16_to_float(c[l]);
-        for (int l = 0; l < f.lanes; l++) c[l] = bn_bf16_from_float(value[l]);
+    size_t lanes = (size_t)f.lanes;
+    bool f16 = t->dtype == BN_F16;
+    if (t->accumulate) {
+        float before[BN_KERNEL_NR_MAX];
+        (f16 ? from_f16 : from_bf16)(before, c, lanes);
+        for (int l = 0; l < f.lanes; l++) value[l] += before[l];
     }
+    (f16 ? to_f16 : to_bf16)(c, value, 1, lanes);
 }
 
 BN_INLINE void finish_rows(const bn_tile *t, finish f)
@@ -498,6 +466,7 @@ const bn_rows BN_ROWS_NAME = {
     .pair_f32 = pair_f32,
     .pair_bf16 = pair_bf16,
     .pair_i8 = pair_i8,
+    .pair_scaled_i8 = pair_scaled_i8,
     .interleave4 = interleave4,
     .squeeze = squeeze,
     .shift_codes = shift_codes,

@@ -105,6 +105,8 @@ typedef struct bn_rows {
                      size_t count);
     void (*pair_bf16)(uint32_t *to, const uint16_t *a, const uint16_t *b, size_t count);
     void (*pair_i8)(uint32_t *to, const int8_t *a, const int8_t *b, size_t count);
+    void (*pair_scaled_i8)(uint32_t *to, const int8_t *a, const int8_t *b, float a_factor,
+                           float b_factor, size_t count);
     /* Word `lane` of `to` holds element `lane` of four rows that follow each other. */
     void (*interleave4)(uint32_t *to, const uint8_t *from, size_t from_stride, int lanes);
     /* Four steps of `block` words of bytes 0 ... 3 into one: byte i of step s to bits 2s of byte i.
@@ -122,5 +124,6 @@ typedef struct bn_rows {
 extern const bn_rows bn_rows_portable;
 extern const bn_rows bn_rows_avx2;
 extern const bn_rows bn_rows_avx512;
+extern const bn_rows bn_rows_avx512bf16;
 
 #endif
