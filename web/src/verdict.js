@@ -110,5 +110,5 @@ function samples(pair, a, b) {
   const n = pair ? pair.count : Math.min(a.best.runs.length, b.best.runs.length);
   const few = pair && n > 0 && !Number.isFinite(pair.low);
   const what = pair ? (n === 1 ? "pair" : "pairs") : n === 1 ? "run a side" : "runs a side";
-  return [{ text: "; n = " }, { text: String(n), strong: true }, { text: ` ${what}${few ? ", too few for an interval" : ""}.` }];
+  return [{ text: "; n\u00a0=\u00a0" }, { text: String(n), strong: true }, { text: ` ${what}${few ? ", too few for an interval" : ""}.` }];
 }

@@ -7,7 +7,7 @@ const side = (variant, mean, n, metrics) => ({ variant, best: { rate: 0.003, mea
 const low = side("ternary", 1.81, 6, { tokens_per_s: 59000, "model/deployed_bytes": 1e5, "model/params": 1066240 });
 const high = side("fp16", 1.6, 6, { tokens_per_s: 50000, "model/deployed_bytes": 7.6e5, "model/params": 1066240 });
 const sweep = { metric: "val/loss", maximize: false };
-const words = (cell) => sentence(cell, sweep).map((piece) => piece.text).join("").replace(/[\u202f\u2212]/g, " ");
+const words = (cell) => sentence(cell, sweep).map((piece) => piece.text).join("").replace(/[\u202f\u2212\u00a0]/g, " ");
 
 test("the sentence says gap, size, speed, weights and how many runs", () => {
   assert.equal(words({ where: [], sides: [high, low] }),

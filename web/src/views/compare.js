@@ -86,7 +86,7 @@ function sidesTable(cell, sweep) {
       h("td", {}, String(side.best.runs.length)));
   };
   return h("div.scroll", { tabindex: "0", role: "region", "aria-label": `Sides of ${sweep.name}` }, h("table.sides", {},
-    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "variant"), h("th", { scope: "col" }, `best ${sweep.metric}${unit ? ` [${unit}]` : ""}`),
+    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "variant"), h("th", { scope: "col", title: "Mean over seeds of each run's best, and their standard deviation." }, `best ${sweep.metric}${unit ? ` [${unit}]` : ""}`, sides.some((side) => Number.isFinite(side.best.sd)) ? " \u00b1 deviation" : ""),
       h("th", { scope: "col" }, "gap"), h("th", { scope: "col" }, sides.some((side) => side.best.setting.includes(" ")) ? "at its best setting" : "at learning rate"),
       columns.map((column) => h("th", { scope: "col" }, column.head)), h("th", { scope: "col" }, "runs"))),
     h("tbody", {}, sides.map(row))));

@@ -163,7 +163,7 @@ export function runsView(app) {
       columnsMenu(app, columns, pinned),
       chosen.length ? button("clear overlay", () => app.set({ sel: "" })) : null,
       base ? button("no baseline", () => app.set({ base: "" })) : null,
-      h("span.soft", { role: "status" }, problem ? h("span.problem", {}, problem) : `${format.number(runs.length)} of ${format.number(model.runs.length)} runs`)),
+      h("span.soft", { role: "status" }, problem ? h("span.problem", {}, problem) : `${format.number(runs.length)} of ${format.number(model.runs.length)} runs${by.length ? "; \u00b1 is the 95 % interval of a mean" : ""}`)),
     runs.length ? table.element : h("p.empty", {}, model.runs.length ? "No run fits the filter." : "This home holds no run yet."));
 }
 
