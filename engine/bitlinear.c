@@ -72,18 +72,34 @@ bn_dtype bn_head_dtype(const bn_config *config)
     return exact ? BN_F32 : BN_BF16;
 }
 
-bn_dtype bn_attention_dtype(const bn_config *config)
+/* The knob's word; where it leaves it open, the variant's own if that is fp32 or fp16, else bf16.
+ */
+static bn_dtype float_type(int knob, int variant)
 {
-    switch ((bn_attention_type)config->model.attention) {
-    case BN_ATTENTION_FP32:
+    switch ((bn_float_type)knob) {
+    case BN_FLOAT_FP32:
         return BN_F32;
-    case BN_ATTENTION_BF16:
+    case BN_FLOAT_BF16:
         return BN_BF16;
-    case BN_ATTENTION_AUTO:
+    case BN_FLOAT_FP16:
+        return BN_F16;
+    case BN_FLOAT_AUTO:
         break;
     }
-    if (config->quant.variant == BN_VARIANT_FP32) return BN_F32;
-    return config->quant.variant == BN_VARIANT_FP16 ? BN_F16 : BN_BF16;
+    if (variant == BN_VARIANT_FP32) return BN_F32;
+    return variant == BN_VARIANT_FP16 ? BN_F16 : BN_BF16;
+}
+
+bn_dtype bn_attention_dtype(const bn_config *config)
+{
+    return float_type(config->model.attention, config->quant.variant);
+}
+
+bn_dtype bn_activation_dtype(const bn_config *config, bool halves)
+{
+    int knob = config->train.activations;
+    if (knob == BN_FLOAT_AUTO && !halves) return BN_F32;
+    return float_type(knob, config->quant.variant);
 }
 
 bn_weight_format bn_head_format(const bn_config *config)

@@ -31,6 +31,10 @@ bn_dtype bn_head_dtype(const bn_config *config);
 /* What attention may round the operands of its products to. */
 bn_dtype bn_attention_dtype(const bn_config *config);
 
+/* What activations and gradients are kept in between the ops of a block, the residual stream aside;
+ * halves: what the backend would rather have (bn_ops). */
+bn_dtype bn_activation_dtype(const bn_config *config, bool halves);
+
 bool bn_variant_is_low_bit(int variant); /* ternary, binary, int8: weights have codes */
 
 /* Layers that share an input, at most BN_SITE_LAYERS_MAX: each out = residual + X W^T.

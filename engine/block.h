@@ -17,7 +17,8 @@ typedef struct bn_shape {
     int batch, seq, rows, width, heads, kv_heads, dim, ffn;
     float rope_theta;
     bool relu2;
-    bn_dtype attention; /* what its products may be rounded to */
+    bn_dtype attention;   /* what its products may be rounded to */
+    bn_dtype activations; /* of all matrices of a block but x, mid and dx, which are f32 */
 } bn_shape;
 
 typedef struct bn_site {

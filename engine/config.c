@@ -11,6 +11,7 @@
 #define FIELD(part) offsetof(bn_config, part), sizeof(((bn_config *)0)->part)
 #define VARIANTS    "ternary|binary|int8|bf16|fp16|fp32"
 #define NORMS       "learned|plain|none"
+#define FLOATS      "auto|fp32|bf16|fp16"
 
 /* clang-format off: a table reads by its columns */
 static const bn_knob KNOBS[] = {
@@ -53,8 +54,7 @@ static const bn_knob KNOBS[] = {
      "", "gate's activation"},
     {"model.head", BN_KNOB_CHOICE, FIELD(model.head), 0, 0, "auto|fp32|bf16", "auto", true, "",
      "products of the output head; auto: fp32 for variant fp32, else bf16"},
-    {"model.attention", BN_KNOB_CHOICE, FIELD(model.attention), 0, 0, "auto|fp32|bf16", "auto",
-     true, "",
+    {"model.attention", BN_KNOB_CHOICE, FIELD(model.attention), 0, 0, FLOATS, "auto", true, "",
      "products of attention while training; auto: as the variant if fp32 or fp16, else bf16"},
 
     {"quant.variant", BN_KNOB_CHOICE, FIELD(quant.variant), 0, 0, VARIANTS, "ternary", true, "",
@@ -102,6 +102,9 @@ static const bn_knob KNOBS[] = {
      "sequences in a micro-batch"},
     {"train.accum", BN_KNOB_INT, FIELD(train.accum), 1, 1 << 16, NULL, "1", true, "",
      "micro-batches in an optimizer step"},
+    {"train.activations", BN_KNOB_CHOICE, FIELD(train.activations), 0, 0, FLOATS, "auto", true, "",
+     "format of activations and gradients between operations; auto: fp32 on processors, on a card "
+     "as the variant if fp32 or fp16, else bf16"},
     {"train.log_every", BN_KNOB_INT, FIELD(train.log_every), 1, 1e12, NULL, "10", false, "steps",
      "steps between records"},
     {"train.eval_every", BN_KNOB_INT, FIELD(train.eval_every), 0, 1e12, NULL, "100", false, "steps",

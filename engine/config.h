@@ -30,11 +30,12 @@ typedef enum bn_backward { BN_BACKWARD_FP32, BN_BACKWARD_BF16, BN_BACKWARD_INT8 
 typedef enum bn_norm { BN_NORM_LEARNED, BN_NORM_PLAIN, BN_NORM_NONE } bn_norm;
 typedef enum bn_activation { BN_ACTIVATION_SILU, BN_ACTIVATION_RELU2 } bn_activation;
 typedef enum bn_head_type { BN_HEAD_AUTO, BN_HEAD_FP32, BN_HEAD_BF16 } bn_head_type;
-typedef enum bn_attention_type {
-    BN_ATTENTION_AUTO,
-    BN_ATTENTION_FP32,
-    BN_ATTENTION_BF16,
-} bn_attention_type;
+typedef enum bn_float_type {
+    BN_FLOAT_AUTO, /* by variant, device or both: bitlinear.h */
+    BN_FLOAT_FP32,
+    BN_FLOAT_BF16,
+    BN_FLOAT_FP16,
+} bn_float_type;
 typedef enum bn_lr_schedule {
     BN_LR_AUTO, /* never after bn_config_resolve */
     BN_LR_COSINE,
@@ -56,7 +57,7 @@ typedef struct bn_config {
         bool inner_norm;
         int activation; /* bn_activation */
         int head;       /* bn_head_type */
-        int attention;  /* bn_attention_type */
+        int attention;  /* bn_float_type */
     } model;
     struct {
         int variant, act_bits, weight_scale, backward; /* the enums above */
@@ -73,6 +74,7 @@ typedef struct bn_config {
         int64_t threads;
         char device[16];
         bool layer_grad_norms;
+        int activations; /* bn_float_type */
     } train;
     struct {
         char path[BN_CONFIG_TEXT_MAX];

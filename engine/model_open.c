@@ -20,10 +20,10 @@ static void *carve(cursor *c, size_t bytes)
     return c->base ? c->base + at : NULL;
 }
 
-static bn_mat carve_mat(cursor *c, int rows, int cols)
+static bn_mat carve_mat(cursor *c, int rows, int cols, bn_dtype dtype)
 {
-    void *data = carve(c, (size_t)rows * (size_t)cols * sizeof(float));
-    return (bn_mat){.data = data, .rows = rows, .cols = cols};
+    void *data = carve(c, (size_t)rows * (size_t)cols * bn_dtype_bytes(dtype));
+    return (bn_mat){.data = data, .rows = rows, .cols = cols, .dtype = dtype};
 }
 
 static bn_act carve_act(cursor *c, int rows, int cols, bn_dtype dtype)
@@ -47,18 +47,18 @@ static void lay_block(cursor *c, const bn_shape *shape, bn_block *block, bn_dtyp
     int rows = shape->rows, width = shape->width, kv_width = shape->kv_heads * shape->dim;
     bn_act wide = {.rows = rows, .cols = width, .dtype = dtype};
     bn_act hidden = {.rows = rows, .cols = shape->ffn, .dtype = dtype};
-    block->x = carve_mat(c, rows, width);
+    block->x = carve_mat(c, rows, width, BN_F32);
     carve_site(c, &block->site[BN_SITE_ATTN], wide);
-    block->q = carve_mat(c, rows, width);
-    block->k = carve_mat(c, rows, kv_width);
-    block->v = carve_mat(c, rows, kv_width);
-    block->attended = carve_mat(c, rows, width);
+    block->q = carve_mat(c, rows, width, shape->activations);
+    block->k = carve_mat(c, rows, kv_width, shape->activations);
+    block->v = carve_mat(c, rows, kv_width, shape->activations);
+    block->attended = carve_mat(c, rows, width, shape->activations);
     block->lse = carve(c, (size_t)rows * (size_t)shape->heads * sizeof *block->lse);
     carve_site(c, &block->site[BN_SITE_ATTN_SUB], wide);
-    block->mid = carve_mat(c, rows, width);
+    block->mid = carve_mat(c, rows, width, BN_F32);
     carve_site(c, &block->site[BN_SITE_FFN], wide);
-    block->gate = carve_mat(c, rows, shape->ffn);
-    block->up = carve_mat(c, rows, shape->ffn);
+    block->gate = carve_mat(c, rows, shape->ffn, shape->activations);
+    block->up = carve_mat(c, rows, shape->ffn, shape->activations);
     carve_site(c, &block->site[BN_SITE_FFN_SUB], hidden);
 }
 
@@ -69,16 +69,16 @@ static void lay_activations(bn_model *model, cursor *c, const bn_config *config)
     for (int layer = 0; layer < model->layers; layer++) {
         lay_block(c, shape, &model->blocks[layer], bn_bitlinear_dtype(config));
     }
-    model->last = carve_mat(c, rows, width);
+    model->last = carve_mat(c, rows, width, BN_F32);
     bn_act final = {.rows = rows, .cols = width, .dtype = bn_head_dtype(config)};
     carve_site(c, &model->final_site, final);
-    model->dx = carve_mat(c, rows, width);
-    model->scratch = (bn_scratch){.dnorm = carve_mat(c, rows, width),
-                                  .dattended = carve_mat(c, rows, width),
-                                  .dq = carve_mat(c, rows, width),
-                                  .dk = carve_mat(c, rows, kv_width),
-                                  .dv = carve_mat(c, rows, kv_width),
-                                  .dhidden = carve_mat(c, rows, shape->ffn)};
+    model->dx = carve_mat(c, rows, width, BN_F32);
+    model->scratch = (bn_scratch){.dnorm = carve_mat(c, rows, width, shape->activations),
+                                  .dattended = carve_mat(c, rows, width, shape->activations),
+                                  .dq = carve_mat(c, rows, width, shape->activations),
+                                  .dk = carve_mat(c, rows, kv_width, shape->activations),
+                                  .dv = carve_mat(c, rows, kv_width, shape->activations),
+                                  .dhidden = carve_mat(c, rows, shape->ffn, shape->activations)};
     model->tokens = carve(c, (size_t)rows * sizeof *model->tokens);
     model->targets = carve(c, (size_t)rows * sizeof *model->targets);
     model->loss = carve(c, (size_t)rows * (size_t)model->accum * sizeof *model->loss);
@@ -199,7 +199,8 @@ static bn_status open_tables(bn_model *model, const bn_config *config, bn_error 
                               .ffn = (int)config->model.ffn,
                               .rope_theta = (float)config->model.rope_theta,
                               .relu2 = config->model.activation == BN_ACTIVATION_RELU2,
-                              .attention = bn_attention_dtype(config)};
+                              .attention = bn_attention_dtype(config),
+                              .activations = bn_activation_dtype(config, model->be.ops->halves)};
     if (bn_params_init(&model->params, config, err) != BN_OK) return err->status;
     model->blocks = calloc((size_t)model->layers, sizeof *model->blocks);
     if (!model->blocks) return bn_fail(err, BN_ENOMEM, "no memory for %d blocks", model->layers);

@@ -266,6 +266,7 @@ enum { BN_MARKS = 1024 };
 struct bn_ops {
     const char *name; /* "reference", "cpu", "cuda" */
     bool behind;      /* ops return before their work is done: who asks for results, waits */
+    bool halves;      /* matrices in 16 bits are faster than in f32 */
     void *(*alloc)(void *self,
                    size_t bytes); /* zeroed, 64-byte aligned; NULL: sticks as BN_ENOMEM */
     void (*free)(void *self, void *memory);

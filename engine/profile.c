@@ -311,6 +311,7 @@ static const struct bn_ops table = {
 
 bn_backend bn_profile_around(bn_profile *profile, bn_backend inner)
 {
-    *profile = (bn_profile){.inner = inner};
-    return (bn_backend){.ops = &table, .self = profile};
+    *profile = (bn_profile){.inner = inner, .ops = table};
+    profile->ops.halves = inner.ops->halves;
+    return (bn_backend){.ops = &profile->ops, .self = profile};
 }

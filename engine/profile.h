@@ -27,6 +27,7 @@ enum { BN_PROFILE_MARK = 16, BN_PROFILE_PENDING = (BN_MARKS - BN_PROFILE_MARK) /
 /* Uses the inner backend's marks from BN_PROFILE_MARK on. */
 typedef struct bn_profile {
     bn_backend inner;               /* borrowed */
+    struct bn_ops ops;              /* this backend's table, of the inner one's liking */
     bool paused;                    /* counts nothing: repeated work is replayed */
     double seconds[BN_PROFILE_OPS]; /* up to the last sync */
     bn_profile_op pending[BN_PROFILE_PENDING];

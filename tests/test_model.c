@@ -1,6 +1,8 @@
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "engine/base/rng.h"
+#include "engine/bitlinear.h"
 #include "support/cmocka_all.h"
 #include "support/model_lab.h"
 
@@ -311,12 +313,80 @@ static void test_attention_multiplies_in_the_variants_format_unless_the_knob_nam
         {"quant.variant=ternary", BN_BF16},
         {"quant.variant=fp16;model.attention=bf16", BN_BF16},
         {"quant.variant=fp16;model.attention=fp32", BN_F32},
+        {"quant.variant=ternary;model.attention=fp16", BN_F16},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         model_lab lab = model_lab_open_list("reference", cases[i].knobs);
         assert_int_equal(lab.model->shape.attention, cases[i].products);
         model_lab_close(&lab);
+    }
+}
+
+static void test_activations_are_kept_as_the_knob_says_or_the_backend_likes(void **state)
+{
+    static const struct {
+        const char *knobs;
+        bn_dtype by_liking_f32, by_liking_halves;
+    } cases[] = {
+        {"quant.variant=fp32", BN_F32, BN_F32},
+        {"quant.variant=fp16", BN_F32, BN_F16},
+        {"quant.variant=bf16", BN_F32, BN_BF16},
+        {"quant.variant=ternary", BN_F32, BN_BF16},
+        {"quant.variant=ternary;train.activations=fp32", BN_F32, BN_F32},
+        {"quant.variant=fp16;train.activations=bf16", BN_BF16, BN_BF16},
+        {"quant.variant=fp32;train.activations=fp16", BN_F16, BN_F16},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        model_lab lab = model_lab_open_list("reference", cases[i].knobs);
+        bn_dtype kept = cases[i].by_liking_f32;
+        assert_int_equal(bn_activation_dtype(&lab.config, true), cases[i].by_liking_halves);
+        assert_int_equal(lab.model->shape.activations, kept);
+        assert_int_equal(lab.model->blocks[0].gate.dtype, kept);
+        assert_int_equal(lab.model->scratch.dnorm.dtype, kept);
+        assert_int_equal(lab.model->blocks[0].x.dtype, BN_F32);
+        model_lab_close(&lab);
+    }
+}
+
+/* Against the same in f32, of which the loss forgets little and a gradient a few parts in a
+ * hundred. */
+static void check_halves(const char *device, const char *variant, const char *format, double most)
+{
+    char wide_knobs[128], half_knobs[128];
+    (void)snprintf(wide_knobs, sizeof wide_knobs, "%s;train.activations=fp32", variant);
+    (void)snprintf(half_knobs, sizeof half_knobs, "%s;train.activations=%s", variant, format);
+    model_lab wide = model_lab_open_list(device, wide_knobs);
+    model_lab half = model_lab_open_list(device, half_knobs);
+    double expected = model_lab_gradients(&wide), got = model_lab_gradients(&half);
+    float *a = model_lab_grads(&half), *b = model_lab_grads(&wide);
+    double error = 0, norm = 0;
+    for (size_t i = 0; i < wide.model->params.floats; i++) {
+        error += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
+        norm += (double)b[i] * (double)b[i];
+    }
+    print_message("%s %s, %s: loss %.5f and %.5f, gradients differ by %.4f of their norm\n", device,
+                  variant, format, got, expected, sqrt(error / norm));
+    assert_true(fabs(got - expected) <= 2e-3 * expected);
+    assert_true(error > 0 && sqrt(error / norm) <= most);
+    free(a);
+    free(b);
+    model_lab_close(&half);
+    model_lab_close(&wide);
+}
+
+static void test_halves_between_ops_change_gradients_by_their_rounding_alone(void **state)
+{
+    static const char *const devices[] = {"reference", "cpu:2"};
+    (void)state;
+    for (size_t i = 0; i < sizeof devices / sizeof devices[0]; i++) {
+        check_halves(devices[i], "quant.variant=fp32", "bf16", 2e-2);
+        check_halves(devices[i], "quant.variant=fp32", "fp16", 3e-3);
+        check_halves(devices[i], "quant.variant=bf16", "bf16", 2e-2);
+        check_halves(devices[i], "quant.variant=fp16", "fp16", 3e-3);
+        check_halves(devices[i], "quant.variant=ternary", "bf16", 5e-2);
+        check_halves(devices[i], "quant.variant=ternary;quant.backward=int8", "bf16", 5e-2);
     }
 }
 
@@ -330,6 +400,8 @@ int main(void)
         cmocka_unit_test(test_loss_at_initialisation_is_that_of_knowing_nothing),
         cmocka_unit_test(
             test_attention_multiplies_in_the_variants_format_unless_the_knob_names_one),
+        cmocka_unit_test(test_activations_are_kept_as_the_knob_says_or_the_backend_likes),
+        cmocka_unit_test(test_halves_between_ops_change_gradients_by_their_rounding_alone),
         cmocka_unit_test(test_losses_and_gradients_do_not_depend_on_the_number_of_threads),
         cmocka_unit_test(test_backends_agree_within_single_precision),
         cmocka_unit_test(test_twins_start_from_the_same_weights),

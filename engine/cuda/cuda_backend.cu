@@ -216,6 +216,7 @@ static double seconds(void *self, int from, int to)
 static const struct bn_ops table = {
     .name = "cuda",
     .behind = true,
+    .halves = true,
     .alloc = allocate,
     .free = release,
     .write = write_bytes,

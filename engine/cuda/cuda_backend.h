@@ -13,7 +13,7 @@
 extern "C" {
 #endif
 
-enum { BN_CUDA_ABI = 2, BN_CUDA_NAME_MAX = 64, BN_CUDA_CAPABILITY = 80 };
+enum { BN_CUDA_ABI = 3, BN_CUDA_NAME_MAX = 64, BN_CUDA_CAPABILITY = 80 };
 
 /* One card that this process may use. */
 typedef struct bn_cuda_card {
