@@ -345,7 +345,8 @@ static bn_status try_file(const sheet *s, const bn_checkpoint *what, const char 
     bn_st_reader *file = NULL;
     *touched = false;
     bn_status status = bn_st_open(&file, path, err);
-    if (status != BN_OK) return status;
+    if (status == BN_EINVAL) err->status = BN_ECORRUPT; /* no file at all: no other run's */
+    if (status != BN_OK) return err->status;
     status = check_knobs(what, file, err);
     if (status == BN_OK) status = check_tensors(s, file, err);
     if (status == BN_OK) status = read_counters(&progress, file, err);

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "engine/checkpoint.h"
@@ -231,6 +232,18 @@ static void test_a_flipped_bit_in_a_checkpoint_is_noticed(void **state)
     assert_int_equal(resumed_step(*state), 10);
 }
 
+static void test_what_is_no_file_is_no_other_run_s(void **state)
+{
+    heard h = {0};
+    bn_error err = {0};
+    bn_config config = run_lab_config(*state);
+    assert_int_equal(bn_dir_make(scratch_path(*state, "run/checkpoint"), 0755, &err), BN_OK);
+    const char *pipe = scratch_path(*state, "run/checkpoint/step-000000000005.safetensors");
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    assert_int_equal(train_hearing(&config, *state, &h, &err), BN_OK);
+    assert_non_null(strstr(h.text[0], "not a file"));
+}
+
 static void test_a_foreign_file_is_passed_over(void **state)
 {
     heard h = {0};
@@ -440,6 +453,7 @@ int main(void)
         TEST(test_a_run_stopped_after_any_step_goes_on_to_the_same_last_bit),
         TEST(test_a_truncated_checkpoint_is_passed_over_for_the_one_before),
         TEST(test_a_flipped_bit_in_a_checkpoint_is_noticed),
+        TEST(test_what_is_no_file_is_no_other_run_s),
         TEST(test_a_foreign_file_is_passed_over),
         TEST(test_when_nothing_is_sound_the_run_begins_again),
         TEST(test_a_checkpoint_of_another_shape_names_the_knob_and_both_values),

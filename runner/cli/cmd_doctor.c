@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -33,7 +34,12 @@ static verdict home_folder(const patient *at, bn_text *says)
     bn_error err = {0};
     if (bn_path_absolute(path, at->home, &err) != BN_OK) return WRONG;
     bn_text_add(says, path);
-    bool exists = bn_file_exists(path);
+    struct stat info;
+    bool exists = stat(path, &info) == 0;
+    if (exists && !S_ISDIR(info.st_mode)) {
+        bn_text_add(says, " is not a folder: no home can be there");
+        return WRONG;
+    }
     if (exists && access(path, W_OK | X_OK) == 0) return FINE;
     bn_text_add(says, exists ? " cannot be written to by this user: no run can start in it"
                              : " does not exist yet; the first sweep makes it");

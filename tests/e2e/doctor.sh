@@ -25,6 +25,11 @@ says '^look +card 1 +Fake H100 80GB HBM3, sm_90, 78.0 of 80.0 GB free' "${withou
 says 'card 1 .*GPU is lost' FAKE_NVML=lost "${without[@]}"
 says 'card 0 .*compute capability 7.0, bnexp needs 8.0' FAKE_NVML=old-card "${without[@]}"
 says '^look +cuda +not usable' FAKE_NVML=broken "${without[@]}"
+if "$bnexp" doctor --home "$work/lines" >said; then
+    echo "a file is no home, and doctor exits with 0" >&2
+    exit 1
+fi
+grep -qE '^wrong +home .* is not a folder' said
 [ -n "$twin" ] || exit 0
 says '^ok +cuda +usable: 1 card; driver 580' BNEXP_NVML="$fake" BNEXP_CUDA_PLUGIN="$(realpath "$twin")"
 says '^ok +card 0 +host emulation, sm_80' BNEXP_NVML="$fake" BNEXP_CUDA_PLUGIN="$(realpath "$twin")"
