@@ -4,41 +4,30 @@
 
 #include "engine/cuda/attention_tile.h"
 
-enum { THREADS = 256, EACH = 8, LINE_LANES = 8, DIM_BYTES = 16 };
+enum { THREADS = 256, EACH = 8, LINE_LANES = 8, RESULT_BYTES = 16 };
 
 /* A matrix as its elements are read, EACH at a time. */
 struct elements {
     const void *data;
     bn_dtype dtype;
-    bool wide; /* lines lie on 16 bytes */
+    bool wide; /* lines are whole groups of EACH, each at a multiple of its size */
 };
 
 template <class T>
-static __device__ __forceinline__ void read_halves(float *to, const elements &from, size_t at,
-                                                   int count)
+static __device__ __forceinline__ void read_as(float *to, const elements &from, size_t at,
+                                               int count)
 {
     const T *data = static_cast<const T *>(from.data) + at;
-    T halves[EACH] = {};
-    if (from.wide) bn_load<EACH>(halves, data);
-    BN_UNROLL for (int i = 0; i < EACH; i++)
-    {
-        if (!from.wide && i < count) halves[i] = data[i];
-        to[i] = bn_from(halves[i]);
-    }
+    if (from.wide) return bn_open<EACH>(to, bn_fetch<EACH>(data));
+    BN_UNROLL for (int i = 0; i < EACH; i++) to[i] = i < count ? bn_from(data[i]) : 0.0F;
 }
 
-/* Elements `at` and the next; zeros from the count-th on. wide: all of them exist, or none. */
+/* Elements `at` and the next; zeros from the count-th on. wide: all EACH of them exist. */
 static __device__ __forceinline__ void read(float *to, const elements &from, size_t at, int count)
 {
-    if (from.dtype == BN_BF16) return read_halves<bn_bf16>(to, from, at, count);
-    if (from.dtype == BN_F16) return read_halves<bn_f16>(to, from, at, count);
-    const float *data = static_cast<const float *>(from.data) + at;
-    if (from.wide) bn_load<4>(to, data);
-    if (from.wide) bn_load<4>(to + 4, data + 4);
-    BN_UNROLL for (int i = 0; i < EACH; i++)
-    {
-        if (!from.wide) to[i] = i < count ? data[i] : 0.0F;
-    }
+    if (from.dtype == BN_BF16) return read_as<bn_bf16>(to, from, at, count);
+    if (from.dtype == BN_F16) return read_as<bn_f16>(to, from, at, count);
+    return read_as<float>(to, from, at, count);
 }
 
 /* Lines of `dim` elements become lines of `columns`. */
@@ -74,14 +63,12 @@ static __device__ __forceinline__ void read_planes(float *to, const bn_attention
                                                    size_t at)
 {
     using half = std::conditional_t<std::is_same_v<T, bn_f16>, bn_f16, bn_bf16>;
-    half halves[EACH];
-    BN_UNROLL for (int i = 0; i < bn_planes<T>; i++)
-    {
-        bn_load<EACH>(halves, reinterpret_cast<const half *>(from.data + i * from.plane + at));
-        BN_UNROLL for (int j = 0; j < EACH; j++)
-        {
-            to[j] = i ? to[j] + bn_from(halves[j]) : bn_from(halves[j]);
-        }
+    const half *high = reinterpret_cast<const half *>(from.data + at);
+    bn_open<EACH>(to, bn_fetch<EACH>(high));
+    if constexpr (bn_planes<T> == 2) {
+        float low[EACH];
+        bn_open<EACH>(low, bn_fetch<EACH>(high + from.plane));
+        BN_UNROLL for (int i = 0; i < EACH; i++) to[i] += low[i];
     }
 }
 
@@ -110,20 +97,18 @@ template <class T> static __global__ void fill_rows(const bn_attention_plan p, c
     p.rows[(b * heads + h) * padded + t] = {log_sum, sum};
 }
 
-static bool lies_wide(const bn_mat &mat, int dim)
-{
-    size_t line = static_cast<size_t>(dim) * bn_dtype_bytes(mat.dtype);
-    return (reinterpret_cast<uintptr_t>(mat.data) | line) % DIM_BYTES == 0;
-}
-
 static elements elements_of(const bn_mat &mat, int dim)
 {
-    return {mat.data, mat.dtype, lies_wide(mat, dim) && dim % EACH == 0};
+    size_t group = EACH * bn_dtype_bytes(mat.dtype);
+    return {mat.data, mat.dtype,
+            dim % EACH == 0 && reinterpret_cast<uintptr_t>(mat.data) % group == 0};
 }
 
 static bn_attention_result result_of(const bn_mat &mat, int dim)
 {
-    return {mat.data, mat.dtype, lies_wide(mat, dim)};
+    size_t line = static_cast<size_t>(dim) * bn_dtype_bytes(mat.dtype);
+    return {mat.data, mat.dtype,
+            (reinterpret_cast<uintptr_t>(mat.data) | line) % RESULT_BYTES == 0};
 }
 
 static void lay_out(bn_attention_plan *p, const bn_attention_args *args,
