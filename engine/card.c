@@ -45,7 +45,8 @@ bool bn_card_open(bn_gpu_meter *meter, double *peak_flops, bn_backend be, const 
     const char *number = strchr(config->train.device, ':');
     bn_gpu_place place = {.visible = getenv("CUDA_VISIBLE_DEVICES"), /* NOLINT(*-mt-unsafe) */
                           .index = number ? (int)strtol(number + 1, NULL, 10) : 0,
-                          .name = card.name};
+                          .name = card.name,
+                          .bus = card.bus};
     if (bn_gpu_meter_init(meter, &place, &why) != BN_OK && say) {
         (void)snprintf(line, sizeof line, "the card is not watched: %s", why.text);
         say(say_self, line);

@@ -21,12 +21,13 @@ static bn_status find_card(bn_gpu_meter *meter, const bn_gpu_place *place, bn_er
 {
     char id[BN_NVML_TEXT_MAX];
     bn_nvml_card card;
-    (void)snprintf(id, sizeof id, "%d", place->index);
-    if (place->visible && !entry_of(place->visible, place->index, id)) {
+    meter->card = bn_nvml_at_bus(meter->nvml, place->bus);
+    (void)snprintf(id, sizeof id, "%d", meter->card >= 0 ? meter->card : place->index);
+    if (meter->card < 0 && place->visible && !entry_of(place->visible, place->index, id)) {
         return bn_fail(err, BN_EINVAL, "CUDA_VISIBLE_DEVICES '%.40s' names no card %d",
                        place->visible, place->index);
     }
-    meter->card = bn_nvml_find(meter->nvml, id);
+    if (meter->card < 0) meter->card = bn_nvml_find(meter->nvml, id);
     if (meter->card < 0) return bn_fail(err, BN_EINVAL, "the driver knows no card '%.60s'", id);
     if (bn_nvml_card_at(meter->nvml, meter->card, &card, err) != BN_OK) return err->status;
     if (strcmp(card.name, place->name) == 0) return BN_OK;

@@ -10,15 +10,18 @@ typedef struct bn_gpu_meter {
     double last_j; /* the card's counter at the last look; NaN: it has none */
 } bn_gpu_meter;
 
-/* Which card of those CUDA_VISIBLE_DEVICES names is meant. */
+/* Which card is meant: the one at that place of the bus, else one of those that
+ * CUDA_VISIBLE_DEVICES names. */
 typedef struct bn_gpu_place {
     const char *visible; /* CUDA_VISIBLE_DEVICES; NULL: not set */
     int index;           /* in CUDA's numbering */
-    const char *name;    /* as CUDA tells it */
+    const char *name;    /* as CUDA tells it, like */
+    const char *bus;     /* "0000:3b:00.0"; "": not known */
 } bn_gpu_place;
 
 /* BN_ENOENT, BN_EIO, BN_EINVAL: it cannot be watched, and why; *meter then reads NaN for all. A
- * card of another name is not the one: CUDA and the driver number cards of several kinds apart. */
+ * card of another name is not the one: CUDA and the driver number cards of several kinds apart, and
+ * a slice of a card (MIG) has no meters of its own. */
 BN_MUST_CHECK bn_status bn_gpu_meter_init(bn_gpu_meter *meter, const bn_gpu_place *place,
                                           bn_error *err);
 void bn_gpu_meter_release(bn_gpu_meter *meter); /* {0} is fine */

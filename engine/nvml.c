@@ -28,6 +28,8 @@ typedef struct nvml_calls {
     nvml_return (*driver)(char *version, unsigned length);
     nvml_return (*cuda)(int *version);
     nvml_return (*name)(nvml_handle device, char *name, unsigned length);
+    nvml_return (*at_bus)(const char *bus, nvml_handle *device);
+    nvml_return (*index)(nvml_handle device, unsigned *index);
     nvml_return (*uuid)(nvml_handle device, char *uuid, unsigned length);
     nvml_return (*capability)(nvml_handle device, int *major, int *minor);
     nvml_return (*memory)(nvml_handle device, nvml_memory *memory);
@@ -51,6 +53,8 @@ static const struct symbol {
     {"nvmlSystemGetDriverVersion", offsetof(nvml_calls, driver)},
     {"nvmlSystemGetCudaDriverVersion_v2", offsetof(nvml_calls, cuda)},
     {"nvmlDeviceGetName", offsetof(nvml_calls, name)},
+    {"nvmlDeviceGetHandleByPciBusId_v2", offsetof(nvml_calls, at_bus)},
+    {"nvmlDeviceGetIndex", offsetof(nvml_calls, index)},
     {"nvmlDeviceGetUUID", offsetof(nvml_calls, uuid)},
     {"nvmlDeviceGetCudaComputeCapability", offsetof(nvml_calls, capability)},
     {"nvmlDeviceGetMemoryInfo", offsetof(nvml_calls, memory)},
@@ -193,6 +197,16 @@ int bn_nvml_find(const bn_nvml *nvml, const char *id)
         if (strncmp(card.uuid, id, strlen(id)) == 0) return i;
     }
     return -1;
+}
+
+int bn_nvml_at_bus(const bn_nvml *nvml, const char *bus)
+{
+    const nvml_calls *call = &nvml->call;
+    nvml_handle device = NULL;
+    unsigned index = 0;
+    if (!*bus || !call->at_bus || !call->index) return -1;
+    if (call->at_bus(bus, &device) != NVML_SUCCESS) return -1;
+    return call->index(device, &index) == NVML_SUCCESS ? (int)index : -1;
 }
 
 typedef nvml_return (*ask_unsigned)(nvml_handle device, unsigned *value);

@@ -44,6 +44,10 @@ BN_MUST_CHECK bn_status bn_nvml_card_at(const bn_nvml *nvml, int index, bn_nvml_
  * in the order of the bus. -1: there is none. */
 int bn_nvml_find(const bn_nvml *nvml, const char *id);
 
+/* The card at this place of the bus, "0000:3b:00.0"; -1: there is none, or the driver does not
+ * tell. */
+int bn_nvml_at_bus(const bn_nvml *nvml, const char *bus);
+
 /* How a card is now; NaN: it does not say. */
 typedef struct bn_nvml_reading {
     double memory_bytes, memory_total_bytes;  /* used by all processes, and what there is */

@@ -123,7 +123,7 @@ static bn_gpu_meter watch(const char *visible, int index, const char *how)
 {
     bn_gpu_meter meter;
     bn_error err = {0};
-    bn_gpu_place place = {visible, index, "Fake H100 80GB HBM3"};
+    bn_gpu_place place = {visible, index, "Fake H100 80GB HBM3", ""};
     assert_int_equal(setenv("BNEXP_NVML", FAKE_NVML, 1), 0);
     assert_int_equal(setenv("FAKE_NVML", how, 1), 0);
     if (bn_gpu_meter_init(&meter, &place, &err) != BN_OK) fail_msg("%s", err.text);
@@ -150,12 +150,32 @@ static void test_a_card_of_another_kind_is_not_taken_for_ours(void **state)
     (void)state;
     bn_gpu_meter meter;
     bn_error err = {0};
-    bn_gpu_place place = {NULL, 1, "Fake H100 80GB HBM3"};
+    bn_gpu_place place = {NULL, 1, "Fake H100 80GB HBM3", ""};
     assert_int_equal(setenv("FAKE_NVML", "two-kinds", 1), 0);
     assert_int_equal(bn_gpu_meter_init(&meter, &place, &err), BN_EINVAL);
     assert_non_null(strstr(err.text, "Fake A100"));
     all_unknown(bn_gpu_meter_read(&meter));
     assert_true(isnan(bn_gpu_meter_joules(&meter)));
+}
+
+/* CUDA puts the fastest card first, the driver the first of the bus. */
+static void test_a_card_is_watched_where_it_sits_however_it_is_numbered(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bus;
+        int card;
+    } cases[] = {{"0000:0B:00.0", 1}, {"0000:0A:00.0", 0}, {"0000:0C:00.0", 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        bn_gpu_meter meter;
+        bn_error err = {0};
+        bn_gpu_place place = {NULL, 0, "Fake H100 80GB HBM3", cases[i].bus};
+        assert_int_equal(setenv("BNEXP_NVML", FAKE_NVML, 1), 0);
+        assert_int_equal(setenv("FAKE_NVML", "", 1), 0);
+        assert_int_equal(bn_gpu_meter_init(&meter, &place, &err), BN_OK);
+        assert_int_equal(meter.card, cases[i].card);
+        bn_gpu_meter_release(&meter);
+    }
 }
 
 static void test_energy_is_what_was_spent_since_the_last_look(void **state)
@@ -221,6 +241,7 @@ int main(void)
         cmocka_unit_test(test_a_card_is_found_by_number_and_by_the_beginning_of_its_uuid),
         cmocka_unit_test(test_the_visible_card_is_watched),
         cmocka_unit_test(test_a_card_of_another_kind_is_not_taken_for_ours),
+        cmocka_unit_test(test_a_card_is_watched_where_it_sits_however_it_is_numbered),
         cmocka_unit_test(test_energy_is_what_was_spent_since_the_last_look),
         cmocka_unit_test(test_peaks_are_found_by_whole_words),
         cmocka_unit_test(test_the_peak_of_a_step_weighs_forward_and_backward),

@@ -279,6 +279,7 @@ static bn_cuda_card card_of(const bn_gpu_facts *facts)
 {
     bn_cuda_card card = {};
     (void)snprintf(card.name, sizeof card.name, "%s", facts->name);
+    (void)snprintf(card.bus, sizeof card.bus, "%s", facts->bus);
     card.major = facts->major;
     card.minor = facts->minor;
     card.processors = facts->processors;

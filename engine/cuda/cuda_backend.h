@@ -13,13 +13,14 @@
 extern "C" {
 #endif
 
-enum { BN_CUDA_ABI = 3, BN_CUDA_NAME_MAX = 64, BN_CUDA_CAPABILITY = 80 };
+enum { BN_CUDA_ABI = 4, BN_CUDA_NAME_MAX = 64, BN_CUDA_BUS_MAX = 16, BN_CUDA_CAPABILITY = 80 };
 
 /* One card that this process may use. */
 typedef struct bn_cuda_card {
     char name[BN_CUDA_NAME_MAX];
-    int major, minor; /* compute capability; usable from BN_CUDA_CAPABILITY / 10 on */
-    int processors;   /* streaming multiprocessors */
+    char bus[BN_CUDA_BUS_MAX]; /* "0000:3b:00.0"; "": not told */
+    int major, minor;          /* compute capability; usable from BN_CUDA_CAPABILITY / 10 on */
+    int processors;            /* streaming multiprocessors */
     size_t memory_bytes, free_bytes;
 } bn_cuda_card;
 

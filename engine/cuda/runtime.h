@@ -13,13 +13,14 @@
 extern "C" {
 #endif
 
-enum { BN_GPU_NAME_MAX = 64 };
+enum { BN_GPU_NAME_MAX = 64, BN_GPU_BUS_MAX = 16 };
 
 typedef struct bn_gpu_facts {
     char name[BN_GPU_NAME_MAX];
-    int major, minor;    /* compute capability */
-    int processors;      /* streaming multiprocessors */
-    size_t shared_bytes; /* the most that a block may ask for */
+    char bus[BN_GPU_BUS_MAX]; /* "0000:3b:00.0"; "": not told */
+    int major, minor;         /* compute capability */
+    int processors;           /* streaming multiprocessors */
+    size_t shared_bytes;      /* the most that a block may ask for */
     size_t memory_bytes, free_bytes;
 } bn_gpu_facts;
 

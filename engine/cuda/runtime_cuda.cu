@@ -47,6 +47,7 @@ const char *bn_runtime_facts(int device, bn_gpu_facts *out)
     if (!why) why = words(cudaSetDevice(device));
     if (why) return why;
     (void)snprintf(out->name, sizeof out->name, "%.*s", BN_GPU_NAME_MAX - 1, properties.name);
+    if (words(cudaDeviceGetPCIBusId(out->bus, BN_GPU_BUS_MAX, device))) out->bus[0] = '\0';
     out->major = properties.major;
     out->minor = properties.minor;
     out->processors = properties.multiProcessorCount;

@@ -39,7 +39,7 @@ const char *bn_runtime_facts(int device, bn_gpu_facts *out)
 {
     (void)device;
     const char *name = getenv("CUDA_EMU_NAME");
-    *out = {"", 8, 0, 4, BN_CUDA_SHARED_A100_BYTES, all_bytes(), all_bytes() - used_bytes};
+    *out = {"", "", 8, 0, 4, BN_CUDA_SHARED_A100_BYTES, all_bytes(), all_bytes() - used_bytes};
     (void)snprintf(out->name, sizeof out->name, "%s", name ? name : "host emulation");
     return nullptr;
 }

@@ -78,6 +78,8 @@ int nvmlDeviceGetPowerUsage(const card *device, unsigned *milliwatts)
 int nvmlShutdown(void);
 int nvmlSystemGetDriverVersion(char *version, unsigned length);
 int nvmlSystemGetCudaDriverVersion_v2(int *version);
+int nvmlDeviceGetHandleByPciBusId_v2(const char *bus, card **device);
+int nvmlDeviceGetIndex(const card *device, unsigned *index);
 int nvmlDeviceGetUUID(const card *device, char *uuid, unsigned length);
 int nvmlDeviceGetCudaComputeCapability(const card *device, int *major, int *minor);
 int nvmlDeviceGetUtilizationRates(const card *device, unsigned rates[2]);
@@ -100,6 +102,20 @@ int nvmlSystemGetDriverVersion(char *version, unsigned length)
 int nvmlSystemGetCudaDriverVersion_v2(int *version)
 {
     *version = is("old-driver") ? 11040 : 13000;
+    return FINE;
+}
+
+/* They sit at 0000:0A:00.0 and 0000:0B:00.0. */
+int nvmlDeviceGetHandleByPciBusId_v2(const char *bus, card **device)
+{
+    int first = strcmp(bus, "0000:0A:00.0") == 0, second = strcmp(bus, "0000:0B:00.0") == 0;
+    *device = &CARDS[second];
+    return first || second ? FINE : NOT_SUPPORTED;
+}
+
+int nvmlDeviceGetIndex(const card *device, unsigned *index)
+{
+    *index = (unsigned)device->index;
     return FINE;
 }
 

@@ -165,6 +165,12 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *out, int device)
     return cudaSuccess;
 }
 
+cudaError_t cudaDeviceGetPCIBusId(char *out, int bytes, int device)
+{
+    int length = snprintf(out, static_cast<size_t>(bytes), "0000:%02x:00.0", device);
+    return told(device == 0 && length < bytes ? cudaSuccess : cudaErrorInvalidDevice);
+}
+
 cudaError_t cudaSetDevice(int device)
 {
     return told(device == 0 ? cudaSuccess : cudaErrorInvalidDevice);
