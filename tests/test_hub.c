@@ -257,6 +257,36 @@ static void test_a_hub_that_never_answers_is_given_up_with_the_way_on(void **sta
     assert_int_equal(h.asked, BN_HUB_TRIES);
 }
 
+/* A page of somebody else's, a list where an object belongs, an object without what was asked. */
+static void test_an_answer_that_waiting_cannot_cure_is_an_error_at_once(void **state)
+{
+    static const struct {
+        const char *body, *words;
+    } cases[] = {{"<html>welcome</html>", "answers, but not in JSON: no dataset viewer is there"},
+                 {"", "not in JSON"},
+                 {"[1,2]", "not in JSON"},
+                 {"{}", "names no splits"},
+                 {"{\"splits\":\"none\"}", "names no splits"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        hub h = {.always = cases[i].body, .always_code = 200};
+        expect_refused(&h, NULL, *state, BN_EINVAL, cases[i].words);
+        assert_int_equal(h.asked, 1);
+    }
+}
+
+static bn_hub_job no_address(bn_hub_job job)
+{
+    job.url = "gopher://127.0.0.1/";
+    return job;
+}
+
+static void test_what_is_no_address_is_not_asked_twice(void **state)
+{
+    waited_s = 0;
+    expect_refused(&(hub){0}, no_address, *state, BN_EINVAL, "gopher://127.0.0.1/");
+    assert_true(waited_s == 0);
+}
+
 /* Every recorded refusal of the real service: told in its own words, asked once, exit 2. */
 static void test_recorded_refusals_are_told_in_the_hub_s_own_words(void **state)
 {
@@ -386,6 +416,8 @@ int main(void)
         TEST(test_busy_servers_and_lost_connections_are_waited_for),
         TEST(test_unknown_names_are_told_with_those_that_exist),
         TEST(test_a_hub_that_never_answers_is_given_up_with_the_way_on),
+        TEST(test_an_answer_that_waiting_cannot_cure_is_an_error_at_once),
+        TEST(test_what_is_no_address_is_not_asked_twice),
         TEST(test_recorded_refusals_are_told_in_the_hub_s_own_words),
         TEST(test_recorded_rows_are_read),
         TEST(test_rows_that_the_server_cut_are_counted_and_marked),

@@ -93,7 +93,12 @@ static bn_status choose_split(bn_fetch *fetch, bn_error *err)
     if (status != BN_OK) return status;
     const json_t *splits = json_object_get(reply, "splits");
     collect(splits, NULL, "config", &names);
-    status = choose(fetch, &names, "config", job->config, fetch->config, err);
+    if (names.count == 0) {
+        status = bn_fail(err, BN_EINVAL, "dataset '%.60s': the reply of %s names no splits",
+                         job->dataset, job->url);
+    } else {
+        status = choose(fetch, &names, "config", job->config, fetch->config, err);
+    }
     if (status == BN_OK) {
         collect(splits, fetch->config, "split", &names);
         const char *split = job->split ? job->split : names.count > 1 ? "train" : NULL;

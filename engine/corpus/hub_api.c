@@ -126,9 +126,11 @@ static bool attempt(bn_hub_api *api, json_t **out, bn_http_reply *reply, char re
     request.headers[0] = "Accept: application/json";
     if (api->authorization.length) request.headers[1] = api->authorization.data;
     reply->retry_after_s = -1;
-    if (bn_http_exchange(api->http, &request, reply, &lost) != BN_OK) {
+    bn_status status = bn_http_exchange(api->http, &request, reply, &lost);
+    if (status != BN_OK) {
         (void)snprintf(reason, 160, "%s", lost.text);
-        return false;
+        if (status == BN_EINVAL) (void)bn_fail(err, status, "%s", lost.text);
+        return status == BN_EINVAL;
     }
     api->reached = true;
     json_t *body = json_loadb(reply->body, reply->body_bytes, JSON_ALLOW_NUL, NULL);
@@ -136,8 +138,13 @@ static bool attempt(bn_hub_api *api, json_t **out, bn_http_reply *reply, char re
         *out = body;
         return true;
     }
-    bool final = reply->code != 200 && is_final(reply, body);
-    if (final) (void)refuse(api, reply, body, err);
+    bool final = reply->code == 200 || is_final(reply, body);
+    if (reply->code == 200) {
+        (void)bn_fail(err, BN_EINVAL, "%s answers, but not in JSON: no dataset viewer is there",
+                      api->job->url);
+    } else if (final) {
+        (void)refuse(api, reply, body, err);
+    }
     const char *said = json_string_value(json_object_get(body, "error"));
     (void)snprintf(reason, 160, "%d%s%s %.100s", reply->code, *reply->error_code ? " " : "",
                    reply->error_code, said ? said : "(no JSON)");

@@ -24,8 +24,9 @@ void bn_hub_api_close(bn_hub_api *api); /* {0} is fine */
 
 /* Asks for url + path + "?" + pairs (name, value, name, value, ..., NULL; values are escaped here;
  * one that is NULL is left out with its name). Waits and asks again on 429, 5xx and lost
- * connections. *out belongs to the caller (json_decref). BN_EINVAL: the hub's own words for what is
- * wrong with the question; BN_EAGAIN: no answer in BN_HUB_TRIES. */
+ * connections, never on what no waiting cures. *out belongs to the caller (json_decref). BN_EINVAL:
+ * the hub's own words for what is wrong with the question, no address, or an answer that is no JSON
+ * object (no dataset viewer); BN_EAGAIN: no answer in BN_HUB_TRIES. */
 BN_MUST_CHECK bn_status bn_hub_api_ask(bn_hub_api *api, const char *path, const char *const *pairs,
                                        json_t **out, bn_error *err);
 
