@@ -17,8 +17,8 @@ typedef struct bn_build_request {
     double val_fraction;
 } bn_build_request;
 
-/* Makes the folder unless it is there, and gives its path. BN_EINVAL, BN_ECORRUPT (tokenizer),
- * BN_EIO, BN_ENOMEM. */
+/* Makes the folder unless it is there, and gives its path. BN_EINVAL, BN_EIO,
+ * BN_ENOMEM. */
 BN_MUST_CHECK bn_status bn_build(const bn_build_request *request, char folder[BN_PATH_MAX],
                                  bn_error *err);
 

@@ -98,7 +98,7 @@ static bn_status map_part(bn_dataset *dataset, const char *folder, bn_dataset_pa
             return err->status;
         }
         if (largest >= dataset->info.vocab) {
-            return bn_fail(err, BN_ECORRUPT, "%s holds token %d, but its vocabulary has %d", path,
+            return bn_fail(err, BN_EINVAL, "%s holds token %d, but its vocabulary has %d", path,
                            largest, dataset->info.vocab);
         }
         const bn_shard *shard = &dataset->shards[dataset->shard_count - 1];
@@ -127,7 +127,7 @@ static bn_status open_folder(bn_dataset *dataset, const char *folder, bn_error *
     int64_t train = dataset->parts[BN_DATASET_TRAIN].tokens;
     int64_t val = dataset->parts[BN_DATASET_VAL].tokens;
     if (train != manifest.train_tokens || val != manifest.val_tokens) {
-        return bn_fail(err, BN_ECORRUPT,
+        return bn_fail(err, BN_EINVAL,
                        "%s: the shards hold %lld + %lld tokens, " BN_MANIFEST_NAME
                        " says %lld + %lld",
                        folder, (long long)train, (long long)val, (long long)manifest.train_tokens,
@@ -149,7 +149,7 @@ static bn_status add_bare(bn_dataset *dataset, const char *path, bn_sha256 *hash
     int largest = -1;
     if (map_shard(dataset, path, &largest, err) != BN_OK) return err->status;
     const bn_shard *shard = &dataset->shards[dataset->shard_count - 1];
-    if (largest == INT32_MAX) return bn_fail(err, BN_ECORRUPT, "%s holds ids beyond 2^31", path);
+    if (largest == INT32_MAX) return bn_fail(err, BN_EINVAL, "%s holds ids beyond 2^31", path);
     if (largest >= dataset->info.vocab) dataset->info.vocab = largest + 1;
     int64_t limit = shard->id_bytes == 2 ? INT64_C(1) << 16 : INT64_C(1) << 31;
     int64_t *least = &dataset->info.id_limit;

@@ -39,8 +39,8 @@ typedef struct bn_dataset_info {
     char hash[65];              /* of content and tokenizer */
 } bn_dataset_info;
 
-/* BN_EINVAL (no such file, empty, fewer tokens than `context` + 1 in either part), BN_EIO,
- * BN_ECORRUPT. Several processes may open the same text at once: one builds, all read. */
+/* BN_EINVAL (no such file, empty, no shard, fewer tokens than `context` + 1 in either part),
+ * BN_EIO. Several processes may open the same text at once: one builds, all read. */
 BN_MUST_CHECK bn_status bn_dataset_open(bn_dataset **out, const bn_dataset_spec *spec, int context,
                                         bn_error *err);
 void bn_dataset_close(bn_dataset *dataset); /* NULL is fine */

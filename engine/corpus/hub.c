@@ -201,7 +201,7 @@ static bn_status last_row(bn_fetch *fetch, off_t end, bn_error *err)
     long long row = -1;
     if (pread(fetch->fd, head, sizeof head - 1, start) < 1 ||
         sscanf(head, "{\"row\":%lld,", &row) != 1 || row < 0) { /* NOLINT(cert-err34-c): checked */
-        return bn_fail(err, BN_ECORRUPT, "%s: its last line is no row", fetch->rows_path);
+        return bn_fail(err, BN_EINVAL, "%s: its last line is no row", fetch->rows_path);
     }
     fetch->next = row + 1;
     return BN_OK;

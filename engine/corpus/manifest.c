@@ -135,7 +135,7 @@ bn_status bn_manifest_read(bn_manifest *out, const char *folder, bn_error *err)
     json_error_t where;
     json_t *root = json_loadb(text, bytes, 0, &where);
     const char *wrong = json_is_object(root) ? fill(out, root) : "not a JSON object";
-    bn_status status = wrong ? bn_fail(err, BN_ECORRUPT, "%s is damaged: %s", path, wrong) : BN_OK;
+    bn_status status = wrong ? bn_fail(err, BN_EINVAL, "%s is damaged: %s", path, wrong) : BN_OK;
     json_decref(root);
     free(text);
     return status;

@@ -27,7 +27,7 @@ typedef struct bn_manifest {
 BN_MUST_CHECK bn_status bn_manifest_write(const bn_manifest *manifest, const char *folder,
                                           bn_error *err);
 
-/* BN_EINVAL: the folder has no manifest; BN_ECORRUPT: it is no manifest of ours. */
+/* BN_EINVAL: the folder has no manifest, or one that is not ours. */
 BN_MUST_CHECK bn_status bn_manifest_read(bn_manifest *out, const char *folder, bn_error *err);
 
 /* "<folder>/train_000012.bin". */

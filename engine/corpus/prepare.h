@@ -33,8 +33,7 @@ typedef struct bn_prepare_job {
 } bn_prepare_job;
 
 /* Makes the folder job->out, which must not exist: it is built beside its place and renamed.
- * BN_EINVAL: bad input, no document or none held out; BN_ECORRUPT (tokenizer), BN_EIO, BN_ENOMEM.
- */
+ * BN_EINVAL: bad input, no tokenizer, no document or none held out; BN_EIO, BN_ENOMEM. */
 BN_MUST_CHECK bn_status bn_prepare(const bn_prepare_job *job, bn_prepare_progress *result,
                                    bn_error *err);
 

@@ -32,26 +32,25 @@ bn_status bn_shard_parse(bn_shard *out, const void *data, size_t bytes, const ch
     *out = (bn_shard){0};
     int32_t header[3];
     if (bytes < BN_SHARD_HEADER_BYTES) {
-        return bn_fail(err, BN_ECORRUPT,
-                       "%s: %zu bytes, but a token shard begins with %d of header", name, bytes,
-                       BN_SHARD_HEADER_BYTES);
+        return bn_fail(err, BN_EINVAL, "%s: %zu bytes, but a token shard begins with %d of header",
+                       name, bytes, BN_SHARD_HEADER_BYTES);
     }
     memcpy(header, data, sizeof header);
     bool wide = header[0] == MAGIC_32;
     if (header[0] != MAGIC_16 && !wide) {
-        return bn_fail(err, BN_ECORRUPT, "%s: no token shard: magic %d, expected %d or %d", name,
+        return bn_fail(err, BN_EINVAL, "%s: no token shard: magic %d, expected %d or %d", name,
                        header[0], MAGIC_16, MAGIC_32);
     }
     int version = wide ? VERSION_32 : VERSION_16;
     if (header[1] != version) {
-        return bn_fail(err, BN_ECORRUPT, "%s: shard version %d, expected %d", name, header[1],
+        return bn_fail(err, BN_EINVAL, "%s: shard version %d, expected %d", name, header[1],
                        version);
     }
     int id_bytes = wide ? 4 : 2;
     int64_t held = ((int64_t)bytes - BN_SHARD_HEADER_BYTES) / id_bytes;
     bool whole = (bytes - BN_SHARD_HEADER_BYTES) % (size_t)id_bytes == 0;
     if (header[2] < 0 || !whole || held != header[2]) {
-        return bn_fail(err, BN_ECORRUPT,
+        return bn_fail(err, BN_EINVAL,
                        "%s: header says %d tokens of %d bytes, but the file has %zu bytes (%lld%s)",
                        name, header[2], id_bytes, bytes, (long long)held,
                        whole ? "" : " and a bit");
@@ -72,7 +71,7 @@ static void *map(int fd, const char *path, size_t *bytes, bn_error *err)
     } else if (!S_ISREG(info.st_mode)) {
         (void)bn_fail(err, BN_EINVAL, "%s is not a file", path);
     } else if (info.st_size == 0) {
-        (void)bn_fail(err, BN_ECORRUPT, "%s: empty, expected a token shard", path);
+        (void)bn_fail(err, BN_EINVAL, "%s: empty, expected a token shard", path);
     } else {
         *bytes = (size_t)info.st_size;
         data = mmap(NULL, *bytes, PROT_READ, MAP_SHARED, fd, 0);

@@ -28,9 +28,9 @@ typedef struct bn_shard {
     size_t map_bytes;
 } bn_shard;
 
-/* Maps a file. BN_EINVAL: no such file; BN_ECORRUPT says what of magic, version or size is wrong;
- * BN_EIO. Release with bn_shard_release. A file that is cut while it is mapped kills the reader
- * (SIGBUS): shards are only ever replaced by rename. */
+/* Maps a file. BN_EINVAL: no such file, or what of magic, version or size is wrong; BN_EIO. Release
+ * with bn_shard_release. A file that is cut while it is mapped kills the reader (SIGBUS): shards
+ * are only ever replaced by rename. */
 BN_MUST_CHECK bn_status bn_shard_open(bn_shard *out, const char *path, bn_error *err);
 void bn_shard_release(bn_shard *shard); /* {0} is fine */
 

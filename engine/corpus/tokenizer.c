@@ -161,7 +161,7 @@ static bn_status open_model(bn_tokenizer *tokenizer, const char *path, bn_error 
     bn_sha256_end(&hash, tokenizer->hash);
     free(model);
     if (!tokenizer->rest) {
-        return bn_fail(err, BN_ECORRUPT, "tokenizer '%s' is no SentencePiece model%s%s", path,
+        return bn_fail(err, BN_EINVAL, "tokenizer '%s' is no SentencePiece model%s%s", path,
                        *why ? ": " : "", why);
     }
     status = read_pieces(tokenizer, err);

@@ -31,7 +31,7 @@ typedef struct bn_passage {
 } bn_passage;
 
 /* spec: "bytes" (256 ids, id = byte), or the path of a SentencePiece .model.
- * BN_EINVAL (no such file), BN_ECORRUPT. The caller owns *out. */
+ * BN_EINVAL (no such file, no such model). The caller owns *out. */
 BN_MUST_CHECK bn_status bn_tokenizer_open(bn_tokenizer **out, const char *spec, bn_error *err);
 void bn_tokenizer_close(bn_tokenizer *tokenizer); /* NULL is fine */
 

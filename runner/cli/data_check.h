@@ -6,7 +6,7 @@
 
 /* Opens data.path as training would, with `context` tokens a sequence, and leaves no trace. Text is
  * tokenized in a folder of its own for that; text of more than 1 MiB is taken to be long enough.
- * BN_EINVAL: missing, empty, too short; BN_ECORRUPT: a damaged shard or tokenizer. */
+ * BN_EINVAL: missing, empty, too short, a damaged shard or tokenizer. */
 BN_MUST_CHECK bn_status bn_data_check(const bn_config *config, int context, bn_error *err);
 
 #endif
