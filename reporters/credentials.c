@@ -4,12 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "engine/base/file.h"
 
 enum { NETRC_BYTES_MAX = 1 << 20, KEY_BYTES_MIN = 20 };
 
 static const char BLANKS[] = " \t\r\n";
+static const char BYTE_ORDER_MARK[] = "\xEF\xBB\xBF"; /* some editors begin a file with it */
 
 /* The next word of a netrc text: out is cut to its size, *text moves behind the word. A quoted word
  * may hold blanks. Returns false at the end. */
@@ -34,35 +36,58 @@ static bool next_word(const char **text, char *out, size_t size)
 /* A macro's text runs to the next empty line and may hold any words. */
 static const char *skip_macro(const char *text)
 {
-    const char *end = strstr(text, "\n\n");
-    return end ? end + 2 : text + strlen(text);
+    for (const char *line = strchr(text, '\n'); line; line = strchr(line, '\n')) {
+        line++;
+        if (line[line[0] == '\r'] == '\n') return line;
+    }
+    return text + strlen(text);
 }
 
+/* What an entry's password is worth to whom we look for; the larger one is taken. */
+typedef enum worth { WORTH_NOTHING, WORTH_DEFAULT, WORTH_HOST, WORTH_MACHINE } worth;
+
+/* A name without the port is the machine's too: wandb login writes it so. */
+static worth worth_of(const char *name, const char *machine)
+{
+    if (strcmp(name, machine) == 0) return WORTH_MACHINE;
+    size_t length = strlen(name);
+    const char *port = strrchr(machine, ':');
+    bool host = port && length == (size_t)(port - machine) && memcmp(name, machine, length) == 0;
+    return host ? WORTH_HOST : WORTH_NOTHING;
+}
+
+/* As Python's netrc does for wandb: the machine's own entry wins wherever 'default' stands, and of
+ * two of its entries the later. */
 bn_status bn_credentials_netrc(bn_secret *out, const char *netrc, const char *machine,
                                bn_error *err)
 {
     bn_secret found;
     char *word = found.text;
     const size_t size = sizeof found.text;
-    bool ours = false;
+    worth entry = WORTH_NOTHING, best = WORTH_NOTHING;
+    if (strncmp(netrc, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK)) == 0) {
+        netrc += strlen(BYTE_ORDER_MARK);
+    }
     while (next_word(&netrc, word, size)) {
         if (strcmp(word, "machine") == 0) {
-            ours = next_word(&netrc, word, size) && strcmp(word, machine) == 0;
+            entry = next_word(&netrc, word, size) ? worth_of(word, machine) : WORTH_NOTHING;
         } else if (strcmp(word, "default") == 0) {
-            ours = true;
+            entry = WORTH_DEFAULT;
         } else if (strcmp(word, "macdef") == 0) {
             netrc = skip_macro(netrc);
         } else if (strcmp(word, "login") == 0 || strcmp(word, "account") == 0) {
             (void)next_word(&netrc, word, size);
-        } else if (strcmp(word, "password") == 0 && next_word(&netrc, word, size) && ours) {
+        } else if (strcmp(word, "password") == 0) {
+            bool better = next_word(&netrc, word, size) && entry > WORTH_NOTHING && entry >= best;
+            if (!better) continue;
+            best = entry;
             *out = found;
-            bn_secret_forget(&found);
-            return BN_OK;
         } else if (word[0] == '#') {
             netrc += strcspn(netrc, "\n");
         }
     }
     bn_secret_forget(&found);
+    if (best > WORTH_NOTHING) return BN_OK;
     return bn_fail(err, BN_ENOENT, "no password for %s", machine);
 }
 
@@ -80,9 +105,14 @@ static void machine_of(char *out, size_t size, const char *url)
     (void)snprintf(out, size, "%.*s", (int)length, rest);
 }
 
-/* BN_ENOENT also when there is no such file. */
+/* BN_ENOENT also when there is no such file. A pipe is refused before it is opened: one that nobody
+ * writes to would keep us waiting for ever. */
 static bn_status look_in(const char *path, const char *machine, bn_secret *out, bn_error *err)
 {
+    struct stat about;
+    if (stat(path, &about) == 0 && !S_ISREG(about.st_mode)) {
+        return bn_fail(err, BN_EINVAL, "netrc file %s is not a regular file", path);
+    }
     char *netrc = NULL;
     size_t size = 0;
     bn_status status = bn_file_read(path, NETRC_BYTES_MAX, &netrc, &size, err);

@@ -17,13 +17,14 @@ typedef struct bn_secret {
 /* Looks a variable up; NULL when absent. A test passes its own. */
 typedef const char *(*bn_environment)(const char *name);
 
-/* WANDB_API_KEY, else the password of base_url's host (with its port, where it has one) in $NETRC,
- * ~/.netrc or ~/_netrc. BN_ENOENT says where a key may be put; BN_EINVAL: a key with blanks or
+/* WANDB_API_KEY, else the password of base_url's host in $NETRC, ~/.netrc or ~/_netrc. BN_ENOENT
+ * says where a key may be put; BN_EINVAL: a netrc that is no regular file, a key with blanks or
  * control characters, or too short to be one. */
 BN_MUST_CHECK bn_status bn_credentials_find(bn_secret *out, const char *base_url,
                                             bn_environment environment, bn_error *err);
 
-/* The password that a netrc text holds for machine. BN_ENOENT: none. */
+/* The password that a netrc text holds for machine, which is "host" or "host:port": of its own
+ * entry, else of its host's, else of 'default', in whatever order they stand. BN_ENOENT: none. */
 BN_MUST_CHECK bn_status bn_credentials_netrc(bn_secret *out, const char *netrc, const char *machine,
                                              bn_error *err);
 

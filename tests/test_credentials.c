@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "engine/base/file.h"
@@ -97,6 +98,11 @@ static void test_netrc_is_read_word_by_word(void **state)
         "macdef machine\nmachine h password wrong\n\nmachine h password k",
         "machine other password wrong\ndefault login u password k",
         "machine h login u password \"k\"",
+        "default login u password wrong\nmachine h login u password k",
+        "machine h password k\ndefault password wrong\nmachine g password wrong",
+        "machine h password old\nmachine h password k",
+        "\xEF\xBB\xBFmachine h login u password k\n",
+        "macdef init\r\nmachine h password wrong\r\n\r\nmachine h\r\n password k\r\n",
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         bn_error err = {0};
@@ -107,6 +113,38 @@ static void test_netrc_is_read_word_by_word(void **state)
     bn_error err = {0};
     bn_secret key;
     assert_int_equal(bn_credentials_netrc(&key, "machine g password k", "h", &err), BN_ENOENT);
+}
+
+static void test_netrc_machine_without_its_port_is_second(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "machine h password k\ndefault password wrong",
+        "machine h:8 password k\nmachine h password wrong\nmachine h:9 password wrong",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        bn_error err = {0};
+        bn_secret key;
+        assert_int_equal(bn_credentials_netrc(&key, texts[i], "h:8", &err), BN_OK);
+        assert_string_equal(key.text, "k");
+    }
+}
+
+static void test_netrc_that_is_a_pipe_is_refused(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/bnexp-netrc-XXXXXX";
+    char path[sizeof folder + 8];
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(path, sizeof path, "%s/pipe", folder);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    set(0, "NETRC", path);
+    bn_error err = {0};
+    bn_secret key;
+    assert_int_equal(bn_credentials_find(&key, "https://x", environment, &err), BN_EINVAL);
+    assert_non_null(strstr(err.text, "/pipe is not a regular file"));
+    unlink(path);
+    rmdir(folder);
 }
 
 static void test_header_is_basic_with_user_api(void **state)
@@ -132,6 +170,8 @@ int main(void)
         cmocka_unit_test_setup(test_no_key_says_where_to_put_one, clear),
         cmocka_unit_test_setup(test_bad_key_is_refused_and_not_repeated, clear),
         cmocka_unit_test(test_netrc_is_read_word_by_word),
+        cmocka_unit_test(test_netrc_machine_without_its_port_is_second),
+        cmocka_unit_test_setup(test_netrc_that_is_a_pipe_is_refused, clear),
         cmocka_unit_test(test_header_is_basic_with_user_api),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
