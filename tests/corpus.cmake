@@ -9,7 +9,7 @@ foreach(name tokenizer dataset hub)
     target_compile_definitions(test_${name} PRIVATE BN_SHARED_DATA="${PROJECT_SOURCE_DIR}/../shared/data")
 endforeach()
 
-bn_fuzz(shard 4096 SOURCES engine/corpus/shards.c engine/base/status.c)
+bn_fuzz(shard 4096 SOURCES engine/corpus/shards.c engine/base/status.c engine/base/utf8.c)
 
 add_test(NAME cli_data
          COMMAND ${CMAKE_COMMAND} -DBNEXP=$<TARGET_FILE:bnexp> -DWORK=${CMAKE_CURRENT_BINARY_DIR}/cli_data

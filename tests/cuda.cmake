@@ -22,7 +22,8 @@ get_property(BN_CUDA_PATHS GLOBAL PROPERTY BN_CUDA_PATHS)
 set_source_files_properties(${BN_CUDA_PATHS} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS
     "-include;${CMAKE_CURRENT_SOURCE_DIR}/support/cuda_emu.h")
 add_library(bnexp_cuda_host MODULE support/cuda_gemm_host.cpp support/cuda_runtime_host.cpp
-            support/cuda_transport_host.cpp ${BN_CUDA_PATHS} ${PROJECT_SOURCE_DIR}/engine/base/status.c)
+            support/cuda_transport_host.cpp ${BN_CUDA_PATHS} ${PROJECT_SOURCE_DIR}/engine/base/status.c
+            ${PROJECT_SOURCE_DIR}/engine/base/utf8.c)
 target_include_directories(bnexp_cuda_host PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(bnexp_cuda_host PRIVATE bn_emulated)
 target_compile_options(bnexp_cuda_host PRIVATE -O2) # a Debug build would emulate for minutes

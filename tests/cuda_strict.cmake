@@ -17,7 +17,7 @@ set_source_files_properties(${calls} ${PROJECT_SOURCE_DIR}/engine/cuda/nccl.cu P
     LANGUAGE CXX COMPILE_OPTIONS "-include;cuda_runtime_api.h")
 add_library(bnexp_cuda_strict MODULE support/strict_cublaslt.cpp support/strict_cudart.cpp
             support/strict_stream.cpp ${calls} ${transport} ${BN_CUDA_PATHS}
-            ${PROJECT_SOURCE_DIR}/engine/base/status.c)
+            ${PROJECT_SOURCE_DIR}/engine/base/status.c ${PROJECT_SOURCE_DIR}/engine/base/utf8.c)
 target_include_directories(bnexp_cuda_strict PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
 target_include_directories(bnexp_cuda_strict SYSTEM PRIVATE ${BN_CUDA_INCLUDES} ${BN_NCCL_INCLUDES})
 target_link_libraries(bnexp_cuda_strict PRIVATE bn_emulated ${CMAKE_DL_LIBS})

@@ -38,6 +38,7 @@ endif()
 
 bn_fuzz(safetensors 4096 LIBRARIES jansson z
         SOURCES engine/formats/safetensors.c engine/base/file.c engine/base/status.c
+                engine/base/utf8.c
         # Without whole headers and words to begin with, chance never gets past the JSON parser.
         SEEDS ${CMAKE_CURRENT_SOURCE_DIR}/cases/safetensors
               -dict=${CMAKE_CURRENT_SOURCE_DIR}/cases/safetensors.dict)

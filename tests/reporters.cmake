@@ -24,7 +24,8 @@ bn_wandb_test(wandb_artifacts wandb_artifacts.mjs)
 bn_wandb_test(wandb_live wandb_live.mjs)
 bn_wandb_test(reporters reporters.mjs)
 bn_wandb_test(wandb_traffic wandb_traffic.mjs)
-bn_fuzz(netrc 512 SOURCES reporters/credentials.c engine/base/file.c engine/base/status.c)
+bn_fuzz(netrc 512
+        SOURCES reporters/credentials.c engine/base/file.c engine/base/status.c engine/base/utf8.c)
 bn_fuzz(wandb_config 512
         SOURCES reporters/wandb_config.c engine/base/text.c engine/base/utf8.c engine/base/status.c
         LIBRARIES jansson)
