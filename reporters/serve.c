@@ -1,6 +1,5 @@
 #include "reporters/serve.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <microhttpd.h>
 #include <stdatomic.h>
@@ -21,9 +20,11 @@
 #include "reporters/site_run.h"
 
 enum {
-    CONNECTIONS_MAX = 64,
+    CONNECTIONS_MAX = 256,            /* one more is closed at once */
+    CONNECTIONS_OF_ONE_MAX = 48,      /* of one address, beyond loopback: the others get in, too */
     CONNECTION_BYTES_MAX = 64 * 1024, /* request line and headers together must fit */
-    IDLE_S_MAX = 60,
+    ASKING_S_MAX = 5,                 /* without a byte, until a request's headers are there */
+    IDLE_S_MAX = 60,                  /* without a byte, of an answer on its way */
     PATH_BYTES_MAX = 256,
     POLL_MS = 500,     /* how often the database is looked at while somebody listens */
     STILL_HERE_S = 15, /* a comment, so that a broken connection is noticed */
@@ -365,6 +366,20 @@ static enum MHD_Result dispatch(const bn_serve *serve, struct MHD_Connection *co
     return send_words(connection, MHD_HTTP_NOT_FOUND, "not here\n");
 }
 
+static enum MHD_Result set_patience(struct MHD_Connection *connection, unsigned seconds)
+{
+    return MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, seconds);
+}
+
+/* The connection is kept for a next request, which must come soon again. */
+static void answered(void *self, struct MHD_Connection *connection, void **state,
+                     enum MHD_RequestTerminationCode how)
+{
+    (void)self;
+    *state = NULL;
+    if (how == MHD_REQUEST_TERMINATED_COMPLETED_OK) (void)set_patience(connection, ASKING_S_MAX);
+}
+
 /* libmicrohttpd's signature. */
 /* NOLINTBEGIN(readability-function-size,readability-non-const-parameter) */
 static enum MHD_Result answer(void *self, struct MHD_Connection *connection, const char *path,
@@ -381,7 +396,7 @@ static enum MHD_Result answer(void *self, struct MHD_Connection *connection, con
     if (*upload_bytes > 0) return MHD_NO;
     if (!*state) {
         *state = self; /* the first call of a request only has its headers */
-        return MHD_YES;
+        return set_patience(connection, IDLE_S_MAX);
     }
     if (strlen(path) > PATH_BYTES_MAX) return send_words(connection, MHD_HTTP_URI_TOO_LONG, "\n");
     const char *host = header_of(connection, MHD_HTTP_HEADER_HOST);
@@ -406,37 +421,24 @@ static bn_status make_token(char token[BN_SERVE_TOKEN_HEX], bn_error *err)
     return BN_OK;
 }
 
-/* The place as the system wants it; false: it is no numeric address. */
-static bool socket_address(const bn_serve_place *place, struct sockaddr_storage *out)
-{
-    *out = (struct sockaddr_storage){0};
-    struct sockaddr_in *four = (struct sockaddr_in *)(void *)out;
-    struct sockaddr_in6 *six = (struct sockaddr_in6 *)(void *)out;
-    if (inet_pton(AF_INET, place->address, &four->sin_addr) == 1) {
-        four->sin_family = AF_INET;
-        four->sin_port = htons((uint16_t)place->port);
-        return true;
-    }
-    six->sin6_family = AF_INET6;
-    six->sin6_port = htons((uint16_t)place->port);
-    return inet_pton(AF_INET6, place->address, &six->sin6_addr) == 1;
-}
-
 static bn_status start(bn_serve *serve, bn_error *err)
 {
     struct sockaddr_storage address;
     const bn_serve_place *place = &serve->job.place;
     bool six = strchr(place->address, ':') != NULL;
-    if (!socket_address(place, &address)) {
+    if (!bn_serve_place_socket(place, &address)) {
         return bn_fail(err, BN_EINVAL, "'%s' is no numeric address", place->address);
     }
     unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION |
                      MHD_USE_POLL | (six ? (unsigned)MHD_USE_IPv6 : 0U);
+    /* On loopback everybody has the same address. */
+    unsigned of_one = bn_serve_is_loopback(place) ? 0 : CONNECTIONS_OF_ONE_MAX;
     serve->daemon = MHD_start_daemon(
         flags, (uint16_t)place->port, NULL, NULL, answer, serve, MHD_OPTION_SOCK_ADDR,
         (struct sockaddr *)&address, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)CONNECTION_BYTES_MAX, MHD_OPTION_END);
+        MHD_OPTION_PER_IP_CONNECTION_LIMIT, of_one, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)ASKING_S_MAX, MHD_OPTION_NOTIFY_COMPLETED, answered, NULL,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES_MAX, MHD_OPTION_END);
     if (!serve->daemon) return bn_fail_errno(err, "listen on %s:%d", place->address, place->port);
     const union MHD_DaemonInfo *info =
         MHD_get_daemon_info(serve->daemon, MHD_DAEMON_INFO_BIND_PORT);

@@ -80,6 +80,21 @@ bn_status bn_serve_place_read(const char *text, bn_serve_place *out, bn_error *e
     return BN_OK;
 }
 
+bool bn_serve_place_socket(const bn_serve_place *place, struct sockaddr_storage *out)
+{
+    *out = (struct sockaddr_storage){0};
+    struct sockaddr_in *four = (struct sockaddr_in *)(void *)out;
+    struct sockaddr_in6 *six = (struct sockaddr_in6 *)(void *)out;
+    if (inet_pton(AF_INET, place->address, &four->sin_addr) == 1) {
+        four->sin_family = AF_INET;
+        four->sin_port = htons((uint16_t)place->port);
+        return true;
+    }
+    six->sin6_family = AF_INET6;
+    six->sin6_port = htons((uint16_t)place->port);
+    return inet_pton(AF_INET6, place->address, &six->sin6_addr) == 1;
+}
+
 bool bn_serve_is_loopback(const bn_serve_place *place)
 {
     return strncmp(place->address, "127.", 4) == 0 || strcmp(place->address, "::1") == 0;

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include "engine/base/status.h"
 
@@ -19,6 +20,9 @@ typedef struct bn_serve_place {
 /* Reads "ADDR:PORT", "ADDR", "PORT" or "" (127.0.0.1 and a free port); an IPv6 address with a port
  * stands in brackets. BN_EINVAL. */
 BN_MUST_CHECK bn_status bn_serve_place_read(const char *text, bn_serve_place *out, bn_error *err);
+
+/* The place as the system wants it; false: it is no numeric address. */
+bool bn_serve_place_socket(const bn_serve_place *place, struct sockaddr_storage *out);
 
 /* Only this machine can reach it: 127.0.0.0/8 or ::1. */
 bool bn_serve_is_loopback(const bn_serve_place *place);

@@ -132,18 +132,25 @@ static int teardown(void **state)
     return 0;
 }
 
-/* Sends the words and returns what comes back until the server closes or `stop` is in it. */
-static char *talk(const fixture *at, const char *words, const char *stop)
+/* A connection that has sent these words; the caller closes it. */
+static int begin_talk(const fixture *at, const char *words)
 {
-    static char reply[1 << 20];
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)at->port)};
     assert_int_equal(inet_pton(AF_INET, "127.0.0.1", &address.sin_addr), 1);
     int line = socket(AF_INET, SOCK_STREAM, 0);
     assert_true(line >= 0);
     assert_int_equal(connect(line, (struct sockaddr *)&address, sizeof address), 0);
-    struct timeval patience = {.tv_sec = 20};
+    struct timeval patience = {.tv_sec = 40};
     (void)setsockopt(line, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     assert_int_equal(send(line, words, strlen(words), 0), strlen(words));
+    return line;
+}
+
+/* Sends the words and returns what comes back until the server closes or `stop` is in it. */
+static char *talk(const fixture *at, const char *words, const char *stop)
+{
+    static char reply[1 << 20];
+    int line = begin_talk(at, words);
     size_t length = 0;
     ssize_t got;
     reply[0] = '\0';
@@ -265,6 +272,21 @@ static void test_news_come_when_a_run_has_measured_more(void **state)
     assert_string_not_equal(first, again);
 }
 
+static void test_half_open_connections_do_not_keep_the_page_out(void **state)
+{
+    enum { MANY = 128 };
+    fixture *at = *state;
+    int lines[MANY];
+    serve_at(at, "");
+    for (int i = 0; i < MANY; i++) lines[i] = begin_talk(at, "GET / HTTP/1.1\r\nHos");
+    assert_code(get(at, "/", "127.0.0.1", ""), 200);
+    for (int i = 0; i < MANY; i++) {
+        char byte;
+        assert_int_equal(recv(lines[i], &byte, 1, 0), 0); /* given up, long before our patience */
+        (void)close(lines[i]);
+    }
+}
+
 static void test_a_home_without_database_is_not_served(void **state)
 {
     (void)state;
@@ -288,6 +310,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_beyond_loopback_nothing_without_the_token, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_news_come_when_a_run_has_measured_more, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_half_open_connections_do_not_keep_the_page_out, setup,
                                         teardown),
         cmocka_unit_test(test_a_home_without_database_is_not_served),
     };
