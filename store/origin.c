@@ -1,4 +1,4 @@
-/* origin.c - what runs were made from, fact by fact. */
+/* origin.c - what runs were made from and what was found in them, fact by fact. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,6 +69,23 @@ bn_status bn_run_each_origin(bn_store *store, int64_t run, bn_run_fact_seen *see
     while (bn_stmt_row(stmt)) {
         bn_run_fact fact = {bn_stmt_get_text(stmt, 0), bn_stmt_get_text(stmt, 1)};
         seen(self, &fact);
+    }
+    return bn_stmt_end(stmt, err);
+}
+
+bn_status bn_run_each_with(bn_store *store, int64_t sweep, const char *fact, bn_run_fact_seen *seen,
+                           void *self, bn_error *err)
+{
+    bn_stmt *stmt = bn_db_stmt(store->db, "SELECT run.name, origin.value\n"
+                                          "FROM run JOIN origin ON origin.run_id = run.id\n"
+                                          "WHERE run.sweep_id = ?1 AND origin.name = ?2\n"
+                                          "AND run.trashed_s IS NULL\n"
+                                          "ORDER BY run.number");
+    bn_stmt_int(stmt, 1, sweep);
+    bn_stmt_text(stmt, 2, fact);
+    while (bn_stmt_row(stmt)) {
+        bn_run_fact row = {bn_stmt_get_text(stmt, 0), bn_stmt_get_text(stmt, 1)};
+        seen(self, &row);
     }
     return bn_stmt_end(stmt, err);
 }

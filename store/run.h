@@ -127,6 +127,9 @@ BN_MUST_CHECK bn_status bn_run_varied(bn_store *store, int64_t sweep, bn_run_par
 BN_MUST_CHECK bn_status bn_run_knob(bn_store *store, int64_t sweep, const char *name,
                                     bn_run_param **out, size_t *count, bn_error *err);
 
+/* Lines of its events file that said nothing: how many, and why the first did not. */
+#define BN_FACT_INVALID "events.invalid"
+
 /* What a run was made from: {"git.commit", "f410f54..."}, {"binary.sha256", ...}, {"argv", ...}. A
  * fact of the same name is replaced. No secrets: anyone may read the database. */
 typedef struct bn_run_fact {
@@ -144,6 +147,11 @@ BN_MUST_CHECK bn_status bn_run_stamp(bn_store *store, const bn_run_fact *facts, 
 typedef void bn_run_fact_seen(void *self, const bn_run_fact *fact);
 BN_MUST_CHECK bn_status bn_run_each_origin(bn_store *store, int64_t run, bn_run_fact_seen *seen,
                                            void *self, bn_error *err);
+
+/* Shows one fact of every run of a sweep that has it, by number; here a fact's name is the run's.
+ */
+BN_MUST_CHECK bn_status bn_run_each_with(bn_store *store, int64_t sweep, const char *fact,
+                                         bn_run_fact_seen *seen, void *self, bn_error *err);
 
 /* Its attempts, first to last; the caller frees *out. */
 typedef struct bn_attempt {

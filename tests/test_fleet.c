@@ -1,6 +1,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "engine/base/text.h"
 #include "runner/fleet/fleet.h"
 #include "support/fleet_lab.h"
 
@@ -258,6 +259,33 @@ static void test_a_run_that_never_reports_ends_like_any_other(void **state)
     assert_int_equal(row.next_seq, 0);
 }
 
+/* Adds a fact to a text. */
+static void see_fact(void *self, const bn_run_fact *fact)
+{
+    bn_text_addf(self, "%s: %s;", fact->name, fact->value);
+}
+
+static void test_lines_passed_over_are_counted_over_all_attempts(void **state)
+{
+    fixture *at = *state;
+    char words[512];
+    bn_text text;
+    bn_error err = {0};
+    bn_run runs[2] = {home_run(at->store, at->sweep, 0), home_run(at->store, at->sweep, 1)};
+    const bn_run_fact before = {BN_FACT_INVALID, "3 passed over; the first: events.jsonl:9: why"};
+    ASSERT_OK(bn_run_set_origin(at->store, runs[1].id, &before, 1, &err));
+    for (int i = 0; i < 2; i++) {
+        lab_start(at->fleet, &runs[i],
+                  "printf '{\"a\":1}\\n{\"a\":1,\"step\":-1}\\nno\\n{\"a\":2}\\n' > $BNEXP_EVENTS");
+    }
+    lab_drain(at->fleet);
+    assert_int_equal(lab_run(at->store, runs[0].id).next_seq, 2);
+    bn_text_fixed(&text, words, sizeof words);
+    ASSERT_OK(bn_run_each_with(at->store, at->sweep, BN_FACT_INVALID, see_fact, &text, &err));
+    assert_non_null(strstr(words, "run-0: 2 passed over; the first: events.jsonl:2: a seq"));
+    assert_non_null(strstr(words, "run-1: 5 passed over; the first: events.jsonl:9: why;"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -280,6 +308,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_run_moved_by_somebody_else_is_not_started, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_sixty_four_runs_at_once_are_all_heard, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_lines_passed_over_are_counted_over_all_attempts, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_a_run_that_never_reports_ends_like_any_other, setup,
                                         teardown),

@@ -113,7 +113,21 @@ static void test_garbage_is_passed_over_and_counted(void **state)
     assert_int_equal(take(at), 2);
     assert_int_equal(at->source.bad_lines, 3);
     assert_string_equal(at->source.bad_first, "not a JSON object");
+    assert_int_equal(at->source.bad_first_line, 1);
     assert_losses(at, "loss", 2, (double[]){3, 2});
+}
+
+static void test_the_first_bad_line_has_its_number_in_the_whole_file(void **state)
+{
+    fixture *at = *state;
+    lab_append(at->source.path, "{\"loss\":3}\n\n{\"loss\":2}\n");
+    assert_int_equal(take(at), 2);
+    restart(at);
+    lab_append(at->source.path, "{\"loss\":1}\n{\"loss\":1,\"step\":-4}\n{\"x\":\"\\q\"}\n");
+    assert_int_equal(take(at), 1);
+    assert_int_equal(at->source.bad_lines, 2);
+    assert_int_equal(at->source.bad_first_line, 5);
+    assert_non_null(strstr(at->source.bad_first, "step"));
 }
 
 static void test_a_line_without_end_is_given_up_in_bounded_memory(void **state)
@@ -207,6 +221,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_records_said_again_after_a_resume_change_nothing,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_garbage_is_passed_over_and_counted, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_first_bad_line_has_its_number_in_the_whole_file,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_line_without_end_is_given_up_in_bounded_memory,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_file_that_is_written_anew_does_not_double_records,

@@ -12,6 +12,7 @@
 #include "runner/cli/data_check.h"
 #include "runner/cli/detach.h"
 #include "runner/cli/gpus.h"
+#include "runner/cli/invalid.h"
 #include "runner/cli/manager.h"
 #include "runner/cli/options.h"
 #include "runner/cli/origin.h"
@@ -251,6 +252,9 @@ static void print_outcome(const session *s, const char *home)
 {
     bn_sweep_look look;
     bn_sweeper_look(s->sweeper, &look);
+    size_t count = 0;
+    const bn_run *runs = bn_sweeper_runs(s->sweeper, &count);
+    if (count > 0) bn_invalid_print(s->store, runs[0].sweep, stderr);
     if (s->options->json) {
         print_json(s, &look);
         return;

@@ -13,7 +13,9 @@
 #include "runner/fleet/fleet_inside.h"
 #include "runner/fleet/rundir.h"
 
-enum { LOG_BYTES_MAX = 64 << 20 };       /* of stdout.log and stderr.log each */
+enum { LOG_BYTES_MAX = 64 << 20 }; /* of stdout.log and stderr.log each */
+enum { INVALID_MAX = 200 };        /* bytes of BN_FACT_INVALID's value */
+#define INVALID_FIRST " passed over; the first: "
 static const double LOOK_EVERY_S = 0.05; /* at living runs' events: the group commit */
 static const double LOGS_EVERY_S = 1.0;
 static const double BEGIN_TO_START_S = 60; /* more than a manager takes from the row to the deed */
@@ -305,10 +307,43 @@ static void look(bn_fleet *fleet, bn_member *m, double wall_s, double mono_s)
     bn_error err = {0};
     int64_t before = m->source.ahead_bytes;
     if (bn_ingest_look(fleet->ingest, &m->source, wall_s, &err) != BN_OK &&
-        m->source.bad_lines++ == 0) {
+        m->source.bad_lines == 0) {
+        m->source.bad_lines = 1;
         (void)snprintf(m->source.bad_first, sizeof m->source.bad_first, "%s", err.text);
     }
     if (m->source.ahead_bytes != before) m->heard_s = mono_s;
+}
+
+static void see_invalid(void *self, const bn_run_fact *fact)
+{
+    if (strcmp(fact->name, BN_FACT_INVALID) != 0) return;
+    (void)snprintf(self, INVALID_MAX, "%s", fact->value);
+}
+
+/* What the run's file said in vain, into the row: more than earlier managers and attempts found.
+ * Best effort: a store that is busy is told with the next look. */
+static void tell_invalid(bn_fleet *fleet, bn_member *m)
+{
+    char before[INVALID_MAX] = "", now[INVALID_MAX];
+    const bn_source *source = &m->source;
+    bn_error ignored = {0};
+    if (source->bad_lines == m->bad_told || source->refused) return;
+    bn_store *store = fleet->options.store;
+    if (bn_run_each_origin(store, m->run.id, see_invalid, before, &ignored) != BN_OK) return;
+    long long count = strtoll(before, NULL, 10) + source->bad_lines - m->bad_told;
+    const char *first = strstr(before, INVALID_FIRST);
+    if (first) {
+        (void)snprintf(now, sizeof now, "%lld%s", count, first);
+    } else if (source->bad_first_line > 0) {
+        (void)snprintf(now, sizeof now, "%lld" INVALID_FIRST BN_RUNDIR_EVENTS ":%lld: %s", count,
+                       (long long)source->bad_first_line, source->bad_first);
+    } else {
+        (void)snprintf(now, sizeof now, "%s", source->bad_first);
+    }
+    bn_run_fact fact = {BN_FACT_INVALID, now};
+    if (bn_run_set_origin(store, m->run.id, &fact, 1, &ignored) == BN_OK) {
+        m->bad_told = source->bad_lines;
+    }
 }
 
 /* Who runs on, from the begin line, into the row with the next commit. */
@@ -392,6 +427,10 @@ bn_status bn_fleet_tick(bn_fleet *fleet, double wall_s, double mono_s, bn_error 
     }
     status = bn_ingest_commit(fleet->ingest, fleet->options.store, &records, err);
     if (status == BN_OK) fleet->records += records;
+    for (size_t i = 0; status == BN_OK && i < fleet->count; i++) {
+        bn_member *m = fleet->members[i];
+        if (logs || gone[i] || m->bad_told == 0) tell_invalid(fleet, m);
+    }
     for (size_t i = 0; status == BN_OK && i < fleet->count; i++) {
         bn_member *m = fleet->members[i];
         if (m->phase != BN_PHASE_RUNNING) continue;

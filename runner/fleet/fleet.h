@@ -34,10 +34,11 @@ typedef struct bn_member {
     bn_source source;
     double since_s, heard_s, asked_s; /* start, last news, request to stop [monotonic s] */
     bn_ask ask;
-    bool ours;    /* started by this fleet: since_s is when */
-    bool forced;  /* grace is over */
-    bool told;    /* host and device are in the store */
-    bool settled; /* its end was seen by the caller */
+    bool ours;        /* started by this fleet: since_s is when */
+    bool forced;      /* grace is over */
+    bool told;        /* host and device are in the store */
+    bool settled;     /* its end was seen by the caller */
+    int64_t bad_told; /* of source.bad_lines, in the store */
     bn_verdict verdict;
 } bn_member;
 

@@ -89,11 +89,12 @@ static const char *intern(bn_ingest *ingest, const char *name)
     return ingest->names[place];
 }
 
-static void pass_over(bn_source *source, const char *why)
+/* at_bytes: where in the file the line is, or ends */
+static void pass_over(bn_source *source, const char *why, int64_t at_bytes)
 {
-    if (source->bad_lines++ == 0) {
-        (void)snprintf(source->bad_first, sizeof source->bad_first, "%s", why);
-    }
+    if (source->bad_lines++ > 0) return;
+    (void)snprintf(source->bad_first, sizeof source->bad_first, "%s", why);
+    source->bad_first_at = at_bytes;
 }
 
 /* Keeps a value; a metric named twice in one record keeps its last number. */
@@ -139,11 +140,12 @@ static const char *keep_record(bn_ingest *ingest, bn_source *source, double now_
     return NULL;
 }
 
-static void take_line(bn_ingest *ingest, bn_source *source, const char *line, size_t bytes,
-                      double now_s)
+/* NULL, or why the line says nothing. */
+static const char *take_line(bn_ingest *ingest, bn_source *source, const char *line, size_t bytes,
+                             double now_s)
 {
     bn_event *event = &ingest->event;
-    if (bytes == 0) return; /* an empty line says nothing wrong */
+    if (bytes == 0) return NULL; /* an empty line says nothing wrong */
     const char *why = bn_event_line_parse(line, bytes, event);
     if (!why && event->kind == BN_EVENT_RECORD) {
         why = keep_record(ingest, source, now_s);
@@ -157,7 +159,7 @@ static void take_line(bn_ingest *ingest, bn_source *source, const char *line, si
         (void)snprintf(source->how, sizeof source->how, "%s", event->how);
         (void)snprintf(source->reason, sizeof source->reason, "%s", event->reason);
     }
-    if (why) pass_over(source, why);
+    return why;
 }
 
 /* All complete lines of the buffer; moves source->ahead_bytes behind the last of them. */
@@ -168,12 +170,12 @@ static void take_lines(bn_ingest *ingest, bn_source *source, size_t got, double 
         char *newline = memchr(line, '\n', (size_t)(end - line));
         if (!newline) break;
         size_t bytes = (size_t)(newline - line);
-        if (source->skipping || bytes >= BN_INGEST_LINE_MAX) {
-            pass_over(source, "longer than a line may be");
-            source->skipping = false;
-        } else {
-            take_line(ingest, source, line, bytes, now_s);
+        const char *why = "longer than a line may be";
+        if (!source->skipping && bytes < BN_INGEST_LINE_MAX) {
+            why = take_line(ingest, source, line, bytes, now_s);
         }
+        source->skipping = false;
+        if (why) pass_over(source, why, source->ahead_bytes + (line - ingest->buffer));
         line = newline + 1;
     }
     if (end - line >= BN_INGEST_LINE_MAX) { /* no newline in sight: give the bytes up */
@@ -198,6 +200,23 @@ static bn_status read_at(bn_ingest *ingest, int fd, size_t size, int64_t from, s
         *got += (size_t)count;
     }
     return BN_OK;
+}
+
+/* The number of the first bad line: the file is read once more up to there, once a run. */
+static void number_first_bad(int fd, bn_source *source)
+{
+    char chunk[16 * 1024];
+    int64_t at = 0, line = 1;
+    while (at < source->bad_first_at) {
+        int64_t left = source->bad_first_at - at;
+        size_t wanted = left < (int64_t)sizeof chunk ? (size_t)left : sizeof chunk;
+        ssize_t got = pread(fd, chunk, wanted, (off_t)at);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) return;
+        for (ssize_t i = 0; i < got; i++) line += chunk[i] == '\n';
+        at += got;
+    }
+    source->bad_first_line = line;
 }
 
 /* True when the file is not the one that the mark was set in: shorter, or no line ends there. Then
@@ -243,13 +262,13 @@ bn_status bn_ingest_look(bn_ingest *ingest, bn_source *source, double now_s, bn_
     if (fd < 0) return BN_OK;
     if (written_anew(fd, source)) source->ahead_bytes = source->place = 0;
     bn_status status = read_at(ingest, fd, BN_INGEST_LOOK_MAX, source->ahead_bytes, &got, err);
+    ingest->buffer[got] = '\0';
+    int64_t from = source->ahead_bytes, bad = source->bad_lines;
+    size_t first = ingest->records.count;
+    if (status == BN_OK) take_lines(ingest, source, got, now_s);
+    if (bad == 0 && source->bad_lines > 0) number_first_bad(fd, source);
     (void)close(fd);
     if (status != BN_OK) return bn_fail_in(err, "%s", source->path);
-    if (got == 0) return BN_OK;
-    ingest->buffer[got] = '\0';
-    int64_t from = source->ahead_bytes;
-    size_t first = ingest->records.count;
-    take_lines(ingest, source, got, now_s);
     if (source->ahead_bytes == from) return BN_OK; /* no complete line yet */
     bn_history_batch *batch = push(&ingest->batches);
     bn_source **slot = batch ? push(&ingest->sources) : NULL;
@@ -363,5 +382,5 @@ void bn_ingest_recall(bn_ingest *ingest, bn_source *source)
     ingest->buffer[got] = '\0';
     const char *line = status == BN_OK ? last_complete_line(ingest->buffer, got, &bytes) : NULL;
     if (!line || bn_event_line_parse(line, bytes, &ingest->event) != NULL) return;
-    if (ingest->event.kind == BN_EVENT_END) take_line(ingest, source, line, bytes, 0);
+    if (ingest->event.kind == BN_EVENT_END) (void)take_line(ingest, source, line, bytes, 0);
 }

@@ -28,11 +28,12 @@ typedef struct bn_source {
 
     bool begun, ended; /* in lines seen by this process */
     char how[24], reason[160], host[64], device[128];
-    int64_t last_step;  /* of the last record; -1: none seen */
-    int64_t bad_lines;  /* passed over */
-    char bad_first[96]; /* why the first of them was */
-    bool more;          /* the last look left complete lines unread */
-    bool refused;       /* the store takes nothing of this run any more; bad_first says why */
+    int64_t last_step;                    /* of the last record; -1: none seen */
+    int64_t bad_lines;                    /* passed over */
+    char bad_first[96];                   /* why the first of them was */
+    int64_t bad_first_at, bad_first_line; /* its offset [byte] and number; 0: it is about no line */
+    bool more;                            /* the last look left complete lines unread */
+    bool refused; /* the store takes nothing of this run any more; bad_first says why */
 
     int64_t ahead_bytes, ahead_seq; /* where the looks since the last commit have come to */
     int64_t place;                  /* of the next line without a seq */
