@@ -200,6 +200,25 @@ static void test_a_blocked_run_is_left_out_until_retry(void **state)
     assert_int_equal(batch.first_seq, 0);
 }
 
+static void test_retry_of_a_sweep_leaves_the_others_refused(void **state)
+{
+    fixture *at = *state;
+    bn_feed_batch batch;
+    bn_error err = {0};
+    bn_run other = home_run(at->store, home_sweep(at->store, "other"), 0);
+    const int64_t runs[] = {at->run.id, other.id};
+    for (size_t i = 0; i < 2; i++) {
+        begin(at->store, runs[i]);
+        append(at, runs[i], 0, 2);
+        ASSERT_OK(bn_feed_block(at->feed, runs[i], "400: bad name", &err));
+    }
+    ASSERT_OK(bn_feed_retry(at->feed, other.sweep, &err));
+    assert_true(peek(at, &batch));
+    assert_int_equal(batch.run.id, other.id);
+    ack(at, &batch, NULL);
+    assert_false(peek(at, &batch));
+}
+
 static void test_marks_survive_the_process(void **state)
 {
     fixture *at = *state;
@@ -370,6 +389,7 @@ int main(void)
         WITH_HOME(test_readers_have_marks_of_their_own),
         WITH_HOME(test_a_talkative_run_does_not_silence_the_others),
         WITH_HOME(test_a_blocked_run_is_left_out_until_retry),
+        WITH_HOME(test_retry_of_a_sweep_leaves_the_others_refused),
         WITH_HOME(test_marks_survive_the_process),
         WITH_HOME(test_list_names_the_runs_with_news),
         WITH_HOME(test_one_run_can_be_asked_for_without_news),

@@ -1,6 +1,9 @@
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "engine/base/http.h"
 #include "support/canned_server.h"
@@ -189,6 +192,40 @@ static void test_failure_names_the_address_without_its_secrets(void **state)
     bn_http_close(http);
 }
 
+/* Connections to it are made, and never answered. */
+static int listen_somewhere(int *port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t bytes = sizeof address;
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(listener >= 0);
+    assert_int_equal(inet_pton(AF_INET, "127.0.0.1", &address.sin_addr), 1);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(listener, 4), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &bytes), 0);
+    *port = ntohs(address.sin_port);
+    return listener;
+}
+
+static void test_trust_that_cannot_be_read_is_said_with_its_cause(void **state)
+{
+    (void)state;
+    bn_error err = {0};
+    bn_http_reply reply;
+    char url[64];
+    int port = 0, listener = listen_somewhere(&port);
+    (void)setenv("SSL_CERT_FILE", "/no/authorities", 1); /* NOLINT(concurrency-mt-unsafe): alone */
+    bn_http *http = open_http();
+    (void)unsetenv("SSL_CERT_FILE"); /* NOLINT(concurrency-mt-unsafe) */
+    (void)snprintf(url, sizeof url, "https://127.0.0.1:%d/x", port);
+    bn_http_request request = {.method = "GET", .url = url, .timeout_s = 20};
+    assert_int_equal(bn_http_exchange(http, &request, &reply, &err), BN_EIO);
+    assert_non_null(strstr(err.text, "/no/authorities"));
+    assert_non_null(strstr(err.text, "SSL_CERT_FILE may name"));
+    bn_http_close(http);
+    (void)close(listener);
+}
+
 static void test_only_http_is_spoken(void **state)
 {
     (void)state;
@@ -214,6 +251,7 @@ int main(void)
         cmocka_unit_test(test_reply_cut_short_is_a_failure),
         cmocka_unit_test(test_reply_over_the_limit_is_a_failure),
         cmocka_unit_test(test_failure_names_the_address_without_its_secrets),
+        cmocka_unit_test(test_trust_that_cannot_be_read_is_said_with_its_cause),
         cmocka_unit_test(test_only_http_is_spoken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -255,6 +255,10 @@ bn_status bn_http_exchange(bn_http *http, const bn_http_request *request, bn_htt
         return bn_fail(err, BN_EIO, "%s %s: %.90s; SSL_CERT_FILE may name the authorities to trust",
                        request->method, where, http->why);
     }
+    if (code == CURLE_SSL_CONNECT_ERROR &&
+        http->why[0]) { /* "wrong version number": no TLS there */
+        return bn_fail(err, BN_EIO, "%s %s: %.120s", request->method, where, http->why);
+    }
     bool no_address = code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL;
     return bn_fail(err, no_address ? BN_EINVAL : BN_EIO, "%s %s: %s", request->method, where,
                    http->call.strerror(code));

@@ -26,6 +26,9 @@ long.make('end', 'finished', 0);
 const short = await Stage.open();
 short.make('create', 3, 5, 5);
 short.make('end', 'finished', 0);
+const silent = await Stage.open(); // console lines, and no record
+silent.make('create', 3, 0, 5);
+silent.make('end', 'finished', 0);
 
 async function survives(fault, on) {
   const stage = await Stage.open({ features: ['FILESTREAM_GZIP'] });
@@ -81,10 +84,10 @@ for (const code of [400, 401, 403, 404, 410, 413, 422]) {
 }
 
 /** A stage with three ended runs whose files meet with `fault`; all but the files has arrived. */
-async function withoutStorage(fault, verify) {
+async function withoutStorage(fault, verify, ended = short) {
   const stage = await Stage.open();
   try {
-    stage.copy(short);
+    stage.copy(ended);
     stage.fake.faults.push({ on: 'put', times: 1e6, ...fault });
     const { code, text } = await stage.sync(['--patience', '1']);
     stage.check();
@@ -110,6 +113,9 @@ cases.storage_that_refuses_keeps_no_run_from_its_end = () =>
     assert.equal(code, 6, text);
     assert.match(text, /refused 3 runs .*file wandb-metadata.json: the storage at .*HTTP 403/);
   });
+
+cases.files_of_runs_that_measured_nothing_are_told_when_the_storage_is_back = () =>
+  withoutStorage({ code: 503 }, (code, text) => assert.equal(code, 1, text), silent);
 
 cases.redirect_on_the_way_is_waited_out = async () => {
   const stage = await Stage.open();
@@ -153,3 +159,4 @@ cases.three_processes_at_once_say_everything_once = async () => {
 await runCases(cases, 8);
 await long.close();
 await short.close();
+await silent.close();

@@ -240,6 +240,19 @@ await runCases({
     assert.deepEqual(status.runs.map((run) => run.delivery), ['delivered', 'delivered']);
   }),
 
+  retry_with_names_touches_only_those: () => on({}, async (stage) => {
+    for (const name of ['one', 'two']) {
+      const file = path.join(stage.home, `${name}.toml`);
+      fs.writeFileSync(file, `name = "${name}"\nmethod = "grid"\ncommand = ["true"]\n[parameters]\n${name} = { values = [1, 2] }\n`);
+      stage.bnexp('sweep', file);
+    }
+    assert.equal((await stage.sync(['--entity', 'nobody'])).code, 6);
+    assert.equal((await stage.sync(['two', '--retry'])).code, 0);
+    const status = JSON.parse(stage.bnexp('sync', 'wandb', '--status', '--json'));
+    assert.deepEqual(Object.fromEntries(status.runs.map((run) => [run.name, run.delivery])),
+      { one1: 'refused', one2: 'refused', two1: 'delivered', two2: 'delivered' });
+  }),
+
   an_unreachable_host_is_told_in_one_line: () => on({}, async (stage) => {
     stage.make('create', 1, 4, 5);
     const { code, text } = await stage.sync(['--patience', '0'], { WANDB_BASE_URL: 'http://127.0.0.1:9' });
