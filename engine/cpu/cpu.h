@@ -44,11 +44,6 @@ size_t bn_cpu_row_floats(size_t floats);
 /* `floats` a thread in BN_CPU_SLOT_ROWS: thread t's begin at t * *stride. */
 float *bn_cpu_row_scratch(bn_cpu *cpu, size_t floats, size_t *stride);
 
-static inline bool bn_cpu_failed(const void *self)
-{
-    return bn_host_failed(self);
-}
-
 /* count / size rounded up. */
 int bn_cpu_blocks(int count, int size);
 

@@ -47,14 +47,14 @@ static void scatter_part(void *context, int part, int thread)
 
 void bn_cpu_embed_forward(void *self, bn_mat out, bn_mat table, const int32_t *tokens)
 {
-    if (bn_cpu_failed(self)) return;
+    if (bn_host_failed(self)) return;
     embedding e = {.cpu = self, .table = table, .rows = out, .tokens = tokens};
     bn_pool_run(e.cpu->pool, bn_cpu_blocks(out.rows, ROWS_A_PART), gather_part, &e);
 }
 
 void bn_cpu_embed_backward(void *self, bn_mat dtable, bn_mat dout, const int32_t *tokens)
 {
-    if (bn_cpu_failed(self)) return;
+    if (bn_host_failed(self)) return;
     embedding e = {.cpu = self, .table = dtable, .rows = dout, .tokens = tokens};
     bn_pool_run(e.cpu->pool, bn_cpu_blocks(dout.cols, COLUMNS_A_PART), scatter_part, &e);
 }
@@ -163,7 +163,7 @@ static void add_weight_gradient(const head_pass *h)
 
 void bn_cpu_head_loss(void *self, const bn_head_args *args)
 {
-    if (bn_cpu_failed(self)) return;
+    if (bn_host_failed(self)) return;
     bn_head_args scaled = *args;
     if (args->loss_scale) scaled.scale *= (float)*args->loss_scale;
     head_pass h = {.plan = {.cpu = self, .args = &scaled}};

@@ -48,7 +48,7 @@ static bn_product_job forward_job(bn_act x, const bn_linear_out *layer)
 /* The layers share A: one group. */
 void bn_cpu_linear_forward(void *self, bn_act x, const bn_linear_out *layers, int count)
 {
-    if (bn_cpu_failed(self)) return;
+    if (bn_host_failed(self)) return;
     bn_product_job jobs[BN_SITE_LAYERS_MAX];
     bn_panels panels[BN_SITE_LAYERS_MAX];
     for (int i = 0; i < count; i++) {
@@ -106,7 +106,7 @@ static bn_product_job weight_job(bn_act x, const bn_linear_grad *layer)
 void bn_cpu_linear_backward(void *self, bn_mat dx, bn_act x, const bn_linear_grad *layers,
                             int count)
 {
-    if (bn_cpu_failed(self)) return;
+    if (bn_host_failed(self)) return;
     bn_product_job to_input[BN_SITE_LAYERS_MAX];
     bn_product_job to_weight[BN_SITE_LAYERS_MAX];
     bn_product_group groups[1 + BN_SITE_LAYERS_MAX];

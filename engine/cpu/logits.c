@@ -47,7 +47,7 @@ void bn_logits_forward(bn_backend be, const bn_logits_args *args)
     bn_cpu *cpu = be.self;
     bn_panels panels;
     size_t width = (size_t)args->x.cols;
-    if (bn_cpu_failed(cpu)) return;
+    if (bn_host_failed(cpu)) return;
     if (!args->coded && args->x.rows <= FEW_ROWS) {
         multiply_few(cpu, args);
         return;

@@ -87,7 +87,7 @@ static void fill_part(void *context, int part, int thread)
 void bn_matrix_fill(bn_backend be, const bn_matrix *matrix, const int8_t *codes)
 {
     bn_cpu *cpu = be.self;
-    if (bn_cpu_failed(cpu)) return;
+    if (bn_host_failed(cpu)) return;
     if (matrix->kind == BN_MATRIX_BYTES) {
         bn_product_job job = {.format = BN_I8, .length = matrix->cols};
         bn_panels panels;

@@ -33,7 +33,7 @@ static void squares_part(void *context, int part, int thread)
 void bn_cpu_sum(void *self, double *out, const float *x, size_t count)
 {
     double sum = 0;
-    if (bn_cpu_failed(self)) return;
+    if (bn_host_failed(self)) return;
     for (size_t i = 0; i < count; i++) sum += (double)x[i];
     *out += sum;
 }
@@ -75,12 +75,12 @@ static bn_adamw_step step_of(const bn_adamw_args *args)
 
 void bn_cpu_decide(void *self, bn_steps *steps, const bn_step_rule *rule)
 {
-    if (!bn_cpu_failed(self)) bn_steps_decide(steps, rule);
+    if (!bn_host_failed(self)) bn_steps_decide(steps, rule);
 }
 
 void bn_cpu_adamw(void *self, const bn_adamw_args *args)
 {
-    if (bn_cpu_failed(self)) return;
+    if (bn_host_failed(self)) return;
     if (args->rates->skip) {
         memset(args->grad, 0, args->count * sizeof *args->grad);
         return;

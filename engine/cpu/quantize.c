@@ -204,7 +204,7 @@ static void convert_part(void *context, int part, int thread)
 
 void bn_cpu_weight_prepare(void *self, const bn_weight *weight)
 {
-    if (bn_cpu_failed(self)) return;
+    if (bn_host_failed(self)) return;
     bn_cpu_weight_refresh(self, weight, NULL);
 }
 
@@ -246,7 +246,7 @@ void bn_cpu_weight_refresh(bn_cpu *cpu, const bn_weight *weight, double *sum_abs
 
 void bn_cpu_weight_codes(void *self, const bn_weight *weight, int8_t *codes, float *scale)
 {
-    if (bn_cpu_failed(self)) return;
+    if (bn_host_failed(self)) return;
     memcpy(codes, bn_cpu_weight_values(weight), (size_t)weight->rows * (size_t)weight->cols);
     *scale = bn_cpu_weight_scale(weight);
 }

@@ -92,7 +92,7 @@ void bn_stepper_close(bn_stepper *stepper)
 void bn_stepper_run(bn_stepper *stepper, int count, int start, int rows)
 {
     assert(rows > 0 && count <= stepper->count);
-    if (bn_cpu_failed(stepper->cpu)) return;
+    if (bn_host_failed(stepper->cpu)) return;
     stepper->start = start;
     stepper->running = count;
     if (rows == 1) {
