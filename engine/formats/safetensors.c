@@ -215,9 +215,8 @@ static bn_status load_header(int fd, uint64_t size, char **json, uint64_t *lengt
 {
     unsigned char prefix[PREFIX_BYTES];
     *length = 0;
-    if (size < PREFIX_BYTES)
-        return bn_fail(err, BN_ECORRUPT, "%s",
-                       size ? "cut short" : "empty, expected a safetensors file");
+    const char *why = size ? "cut short" : "empty, expected a safetensors file";
+    if (size < PREFIX_BYTES) return bn_fail(err, BN_ECORRUPT, "%s", why);
     if (read_at(fd, prefix, sizeof prefix, 0, err) != BN_OK) return err->status;
     for (int i = PREFIX_BYTES - 1; i >= 0; i--) *length = *length << 8 | prefix[i];
     if (*length < 2 || *length > BN_ST_HEADER_MAX) {
