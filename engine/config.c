@@ -122,7 +122,7 @@ static const bn_knob KNOBS[] = {
     {"train.threads", BN_KNOB_INT, FIELD(train.threads), 0, 1024, NULL, "0", false, "threads",
      "threads of the cpu backend; 0: one a core. Results do not depend on it"},
     {"train.device", BN_KNOB_TEXT, FIELD(train.device), 0, 0, NULL, "auto", false, "",
-     "auto, cpu, reference"},
+     "auto, cpu, cuda, cuda:N or reference; auto: the first card that can be used, else the cpu"},
 
     {"data.path", BN_KNOB_TEXT, FIELD(data.path), 0, 0, NULL, "synth", true, "",
      "text files or token shards, ':' between them; synth: the built-in corpus"},
