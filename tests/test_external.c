@@ -4,24 +4,6 @@
 #include "runner/sweep.h"
 #include "support/sweep_lab.h"
 
-static int setup(void **state)
-{
-    static sweep_lab lab;
-    void *home = NULL;
-    if (scratch_open(&home) != 0) return 1;
-    lab = (sweep_lab){.home = home};
-    *state = &lab;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    sweep_lab *lab = *state;
-    void *home = lab->home;
-    lab_sweep_close(lab);
-    return scratch_close(&home);
-}
-
 static void test_replicates_count_up_from_a_seed_that_is_given(void **state)
 {
     sweep_lab *lab = *state;
@@ -96,12 +78,13 @@ static void test_a_folder_that_was_there_before_does_not_speak_for_a_new_run(voi
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_replicates_count_up_from_a_seed_that_is_given, setup,
-                                        teardown),
+        cmocka_unit_test_setup_teardown(test_replicates_count_up_from_a_seed_that_is_given,
+                                        lab_sweep_setup, lab_sweep_teardown),
         cmocka_unit_test_setup_teardown(test_a_metric_is_found_by_the_name_its_program_gives_it,
-                                        setup, teardown),
+                                        lab_sweep_setup, lab_sweep_teardown),
         cmocka_unit_test_setup_teardown(
-            test_a_folder_that_was_there_before_does_not_speak_for_a_new_run, setup, teardown),
+            test_a_folder_that_was_there_before_does_not_speak_for_a_new_run, lab_sweep_setup,
+            lab_sweep_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,24 +2,6 @@
 #include "runner/sweep.h"
 #include "support/sweep_lab.h"
 
-static int setup(void **state)
-{
-    static sweep_lab lab;
-    void *home = NULL;
-    if (scratch_open(&home) != 0) return 1;
-    lab = (sweep_lab){.home = home};
-    *state = &lab;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    sweep_lab *lab = *state;
-    void *home = lab->home;
-    lab_sweep_close(lab);
-    return scratch_close(&home);
-}
-
 /* Runs the sweep and reads in which order "opt lr seed" were. */
 static void assert_order(sweep_lab *lab, const char *head, const char *tail, const char *wanted)
 {
@@ -79,9 +61,12 @@ static void test_an_order_that_is_asked_for_is_kept(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_seeds_come_round_by_round, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_twins_start_together, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_an_order_that_is_asked_for_is_kept, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_seeds_come_round_by_round, lab_sweep_setup,
+                                        lab_sweep_teardown),
+        cmocka_unit_test_setup_teardown(test_twins_start_together, lab_sweep_setup,
+                                        lab_sweep_teardown),
+        cmocka_unit_test_setup_teardown(test_an_order_that_is_asked_for_is_kept, lab_sweep_setup,
+                                        lab_sweep_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,24 +4,6 @@
 #include "runner/sweep_lessons.h"
 #include "support/sweep_lab.h"
 
-static int setup(void **state)
-{
-    static sweep_lab lab;
-    void *home = NULL;
-    if (scratch_open(&home) != 0) return 1;
-    lab = (sweep_lab){.home = home};
-    *state = &lab;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    sweep_lab *lab = *state;
-    void *home = lab->home;
-    lab_sweep_close(lab);
-    return scratch_close(&home);
-}
-
 /* Five good runs, number 9 that is bad and protected, number 8 that is bad. */
 static void assert_only_the_bad_one_is_ended(sweep_lab *lab, const char *rule, const char *reason)
 {
@@ -165,20 +147,22 @@ static void test_a_failed_run_counts_as_impute_says(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_hyperband_ends_the_bad_run_and_keeps_its_data, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_asha_ends_the_bad_run_and_keeps_its_data, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_median_ends_the_bad_run_and_keeps_its_data, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_threshold_ends_the_bad_run_and_keeps_its_data, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_a_sweep_ends_when_its_target_is_reached, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_a_harder_target_lets_the_sweep_go_on, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_hyperband_ends_the_bad_run_and_keeps_its_data,
+                                        lab_sweep_setup, lab_sweep_teardown),
+        cmocka_unit_test_setup_teardown(test_asha_ends_the_bad_run_and_keeps_its_data,
+                                        lab_sweep_setup, lab_sweep_teardown),
+        cmocka_unit_test_setup_teardown(test_median_ends_the_bad_run_and_keeps_its_data,
+                                        lab_sweep_setup, lab_sweep_teardown),
+        cmocka_unit_test_setup_teardown(test_threshold_ends_the_bad_run_and_keeps_its_data,
+                                        lab_sweep_setup, lab_sweep_teardown),
+        cmocka_unit_test_setup_teardown(test_a_sweep_ends_when_its_target_is_reached,
+                                        lab_sweep_setup, lab_sweep_teardown),
+        cmocka_unit_test_setup_teardown(test_a_harder_target_lets_the_sweep_go_on, lab_sweep_setup,
+                                        lab_sweep_teardown),
         cmocka_unit_test_setup_teardown(test_a_target_is_from_the_other_side_when_more_is_better,
-                                        setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_failed_run_counts_as_impute_says, setup, teardown),
+                                        lab_sweep_setup, lab_sweep_teardown),
+        cmocka_unit_test_setup_teardown(test_a_failed_run_counts_as_impute_says, lab_sweep_setup,
+                                        lab_sweep_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,24 +5,6 @@
 
 #define TRAINER "\"sh\", \"" TRAINER_SH "\", \"${param:x}\""
 
-static int setup(void **state)
-{
-    static sweep_lab lab;
-    void *home = NULL;
-    if (scratch_open(&home) != 0) return 1;
-    lab = (sweep_lab){.home = home};
-    *state = &lab;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    sweep_lab *lab = *state;
-    void *home = lab->home;
-    lab_sweep_close(lab);
-    return scratch_close(&home);
-}
-
 static void test_every_run_of_the_file_is_run_once(void **state)
 {
     sweep_lab *lab = *state;
@@ -435,37 +417,45 @@ static void test_a_flooded_log_is_cut_and_the_sweep_goes_on(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_every_run_of_the_file_is_run_once, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_the_same_file_again_starts_nothing, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_raised_cap_adds_runs_and_keeps_the_rest, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_crashes_are_repeated_as_often_as_allowed, setup,
-                                        teardown),
+        cmocka_unit_test_setup_teardown(test_every_run_of_the_file_is_run_once, lab_sweep_setup,
+                                        lab_sweep_teardown),
+        cmocka_unit_test_setup_teardown(test_the_same_file_again_starts_nothing, lab_sweep_setup,
+                                        lab_sweep_teardown),
+        cmocka_unit_test_setup_teardown(test_a_raised_cap_adds_runs_and_keeps_the_rest,
+                                        lab_sweep_setup, lab_sweep_teardown),
+        cmocka_unit_test_setup_teardown(test_crashes_are_repeated_as_often_as_allowed,
+                                        lab_sweep_setup, lab_sweep_teardown),
         cmocka_unit_test_setup_teardown(test_what_fails_by_itself_is_not_repeated_unless_named,
-                                        setup, teardown),
-        cmocka_unit_test_setup_teardown(test_too_many_first_failures_stop_the_sweep, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_a_run_that_takes_too_long_is_stopped, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_run_that_goes_silent_is_stopped, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_clock_that_jumps_by_days_changes_no_verdict, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_a_drained_sweep_goes_on_where_it_was, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_canceled_sweep_ends_its_runs, setup, teardown),
+                                        lab_sweep_setup, lab_sweep_teardown),
+        cmocka_unit_test_setup_teardown(test_too_many_first_failures_stop_the_sweep,
+                                        lab_sweep_setup, lab_sweep_teardown),
+        cmocka_unit_test_setup_teardown(test_a_run_that_takes_too_long_is_stopped, lab_sweep_setup,
+                                        lab_sweep_teardown),
+        cmocka_unit_test_setup_teardown(test_a_run_that_goes_silent_is_stopped, lab_sweep_setup,
+                                        lab_sweep_teardown),
+        cmocka_unit_test_setup_teardown(test_a_clock_that_jumps_by_days_changes_no_verdict,
+                                        lab_sweep_setup, lab_sweep_teardown),
+        cmocka_unit_test_setup_teardown(test_a_drained_sweep_goes_on_where_it_was, lab_sweep_setup,
+                                        lab_sweep_teardown),
+        cmocka_unit_test_setup_teardown(test_a_canceled_sweep_ends_its_runs, lab_sweep_setup,
+                                        lab_sweep_teardown),
         cmocka_unit_test_setup_teardown(
-            test_a_sweep_that_is_canceled_while_its_last_run_ends_is_not_finished, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_what_has_finished_elsewhere_is_skipped, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_a_program_learns_its_place_from_its_environment, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_each_slot_has_its_own_gpus, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_flooded_log_is_cut_and_the_sweep_goes_on, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_a_method_that_learns_goes_on_where_it_was, setup,
-                                        teardown),
+            test_a_sweep_that_is_canceled_while_its_last_run_ends_is_not_finished, lab_sweep_setup,
+            lab_sweep_teardown),
+        cmocka_unit_test_setup_teardown(test_what_has_finished_elsewhere_is_skipped,
+                                        lab_sweep_setup, lab_sweep_teardown),
+        cmocka_unit_test_setup_teardown(test_a_program_learns_its_place_from_its_environment,
+                                        lab_sweep_setup, lab_sweep_teardown),
+        cmocka_unit_test_setup_teardown(test_each_slot_has_its_own_gpus, lab_sweep_setup,
+                                        lab_sweep_teardown),
+        cmocka_unit_test_setup_teardown(test_a_flooded_log_is_cut_and_the_sweep_goes_on,
+                                        lab_sweep_setup, lab_sweep_teardown),
+        cmocka_unit_test_setup_teardown(test_a_method_that_learns_goes_on_where_it_was,
+                                        lab_sweep_setup, lab_sweep_teardown),
         cmocka_unit_test_setup_teardown(test_a_run_that_is_worse_than_the_rule_allows_is_pruned,
-                                        setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_run_whose_metric_is_no_number_has_failed, setup,
-                                        teardown),
+                                        lab_sweep_setup, lab_sweep_teardown),
+        cmocka_unit_test_setup_teardown(test_a_run_whose_metric_is_no_number_has_failed,
+                                        lab_sweep_setup, lab_sweep_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -81,6 +81,25 @@ static inline int64_t lab_count(const sweep_lab *lab, bn_run_state state)
     return look.counts[state];
 }
 
+/* For cmocka: *state is a lab in a home of its own. */
+static inline int lab_sweep_setup(void **state)
+{
+    static sweep_lab lab;
+    void *home = NULL;
+    if (scratch_open(&home) != 0) return 1;
+    lab = (sweep_lab){.home = home};
+    *state = &lab;
+    return 0;
+}
+
+static inline int lab_sweep_teardown(void **state)
+{
+    sweep_lab *lab = *state;
+    void *home = lab->home;
+    lab_sweep_close(lab);
+    return scratch_close(&home);
+}
+
 /* The row of run `number` of the sweep. */
 static inline bn_run lab_row(const sweep_lab *lab, int number)
 {
